@@ -1,0 +1,59 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// LibTorch lies in .libtorch/ (put there by scripts/setup) or where LIBTORCH says.
+let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.libtorch"
+let cuda = FileManager.default.fileExists(atPath: libtorch + "/lib/libtorch_cuda.so")
+let linkLibTorch: [LinkerSetting] = [
+  .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
+  .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
+] + (cuda ? [.unsafeFlags(["-Xlinker", "--no-as-needed", "-ltorch_cuda", "-lc10_cuda", "-Xlinker", "--as-needed"])] : [])
+
+let package = Package(
+  name: "Quench",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Torch", targets: ["Torch"]),
+    .library(name: "Vision", targets: ["Vision"]),
+    .library(name: "Pruning", targets: ["Pruning"]),
+    .library(name: "Reporting", targets: ["Reporting"]),
+    .executable(name: "quench", targets: ["quench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    .target(
+      name: "CTorch",
+      cxxSettings: [.unsafeFlags(["-isystem", libtorch + "/include"])],
+      linkerSettings: linkLibTorch),
+    .target(
+      name: "CImageIO",
+      linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+    .target(name: "Support", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "Torch", dependencies: ["CTorch", "Support"]),
+    .target(name: "Reporting", dependencies: ["CImageIO", "Support", "Yams"]),
+    .target(name: "Vision", dependencies: ["CImageIO", "Support", "Torch", "Reporting"]),
+    .target(name: "Pruning", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .executableTarget(
+      name: "quench",
+      dependencies: [
+        "Torch", "Vision", "Pruning", "Reporting", "Support", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    .executableTarget(name: "quench-fuzz", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .testTarget(name: "SupportTests", dependencies: ["Support"]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "Support"]),
+    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
+    .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
+    .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
+    .testTarget(name: "QuenchTests", dependencies: ["quench", "Support", "Torch", "Vision"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx20
+)
