@@ -1,1 +1,464 @@
 #include "ctorch.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/headeronly/version.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <vector>
+
+using c10::IValue;
+using c10::TypeKind;
+using torch::jit::Stack;
+
+namespace {
+
+struct Parameter {
+  TypeKind kind;           // of the type inside an optional
+  TypeKind element;        // of a list's elements, inside an optional
+  bool optional;           // may be absent
+  bool optional_elements;  // a list whose elements may be absent
+};
+
+int32_t fill(ct_error *error, int32_t status, const char *what) noexcept {
+  const char *end = std::strchr(what, '\n');
+  const size_t length = end ? static_cast<size_t>(end - what) : std::strlen(what);
+  error->status = status;
+  error->message = static_cast<char *>(std::malloc(length + 1));
+  if (error->message) {
+    std::memcpy(error->message, what, length);
+    error->message[length] = '\0';
+  }
+  return status;
+}
+
+// oneDNN and the system allocator report a lack of memory as a plain error; their texts are the only sign.
+bool says_out_of_memory(const char *what) noexcept {
+  return std::strstr(what, "not enough memory") || std::strstr(what, "can't allocate memory") ||
+         std::strstr(what, "out of memory");
+}
+
+template <class Body>
+int32_t guarded(ct_error *error, Body &&body) noexcept {
+  try {
+    body();
+    error->status = CT_OK;
+    return CT_OK;
+  } catch (const c10::OutOfMemoryError &x) {
+    return fill(error, CT_OUT_OF_MEMORY, x.what_without_backtrace());
+  } catch (const c10::Error &x) {
+    const char *what = x.what_without_backtrace();
+    return fill(error, says_out_of_memory(what) ? CT_OUT_OF_MEMORY : CT_INVALID, what);
+  } catch (const std::bad_alloc &x) {
+    return fill(error, CT_OUT_OF_MEMORY, x.what());
+  } catch (const std::exception &x) {
+    return fill(error, says_out_of_memory(x.what()) ? CT_OUT_OF_MEMORY : CT_OTHER, x.what());
+  } catch (...) {
+    return fill(error, CT_OTHER, "unknown C++ exception");
+  }
+}
+
+std::atomic<int64_t> live{0};
+
+c10::TensorImpl *impl(ct_tensor tensor) { return reinterpret_cast<c10::TensorImpl *>(tensor); }
+
+at::Tensor borrow(ct_tensor tensor) {
+  if (!tensor) return {};
+  return at::Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl(tensor)));
+}
+
+ct_tensor give(at::Tensor tensor) {
+  if (!tensor.defined()) return nullptr;
+  live.fetch_add(1, std::memory_order_relaxed);
+  return reinterpret_cast<ct_tensor>(tensor.unsafeReleaseTensorImpl());
+}
+
+std::vector<at::Tensor> borrow(const ct_tensor *tensors, int64_t count) {
+  std::vector<at::Tensor> list;
+  list.reserve(count);
+  for (int64_t i = 0; i < count; ++i) list.push_back(borrow(tensors[i]));
+  return list;
+}
+
+c10::GeneratorImpl *impl(ct_generator generator) { return reinterpret_cast<c10::GeneratorImpl *>(generator); }
+
+at::Generator borrow(ct_generator generator) {
+  return at::Generator(c10::intrusive_ptr<c10::GeneratorImpl>::reclaim_copy(impl(generator)));
+}
+
+const char *tag_name(int32_t tag) {
+  static const char *const names[] = {"nothing", "default", "a tensor",  "an integer", "a real",   "a boolean",
+                                      "a string", "a device", "a generator", "tensors", "integers", "reals"};
+  return tag >= CT_NONE && tag <= CT_REALS ? names[tag] : "an unknown value";
+}
+
+Parameter parameter(const c10::Argument &argument) {
+  auto inner = [](c10::TypePtr type, bool &optional) {
+    optional = type->kind() == TypeKind::OptionalType;
+    return optional ? type->castRaw<c10::OptionalType>()->getElementType() : type;
+  };
+  Parameter p{};
+  auto type = inner(argument.type(), p.optional);
+  p.kind = type->kind();
+  p.element = TypeKind::NoneType;
+  if (p.kind == TypeKind::ListType) {
+    p.element = inner(type->castRaw<c10::ListType>()->getElementType(), p.optional_elements)->kind();
+  }
+  return p;
+}
+
+}  // namespace
+
+struct ct_operator_entry {
+  c10::OperatorHandle handle;
+  std::vector<Parameter> parameters;
+  std::atomic<uint64_t> calls{0};
+};
+
+namespace {
+
+[[noreturn]] void reject(const ct_operator_entry &op, size_t index, const ct_value &value) {
+  const auto &argument = op.handle.schema().arguments()[index];
+  TORCH_CHECK_VALUE(false, "argument '", argument.name(), "' takes ", argument.type()->str(), ", not ",
+                    tag_name(value.tag));
+}
+
+IValue list_value(const ct_operator_entry &op, size_t index, const ct_value &value) {
+  const Parameter &p = op.parameters[index];
+  if (p.kind != TypeKind::ListType) reject(op, index, value);
+  switch (value.tag) {
+    case CT_TENSORS: {
+      if (p.element != TypeKind::TensorType) reject(op, index, value);
+      if (!p.optional_elements) return IValue(c10::List<at::Tensor>(borrow(value.as.tensors, value.count)));
+      c10::List<std::optional<at::Tensor>> list;
+      for (int64_t i = 0; i < value.count; ++i) {
+        const ct_tensor tensor = value.as.tensors[i];
+        list.push_back(tensor ? std::optional<at::Tensor>(borrow(tensor)) : std::nullopt);
+      }
+      return IValue(std::move(list));
+    }
+    case CT_INTEGERS: {
+      if (p.element == TypeKind::BoolType) {
+        c10::List<bool> list;
+        for (int64_t i = 0; i < value.count; ++i) list.push_back(value.as.integers[i] != 0);
+        return IValue(std::move(list));
+      }
+      if (p.element == TypeKind::NumberType && value.count == 0) {
+        if (p.optional_elements) return IValue(c10::List<std::optional<at::Scalar>>());
+        return IValue(c10::List<at::Scalar>());
+      }
+      if (p.element != TypeKind::IntType && p.element != TypeKind::SymIntType) reject(op, index, value);
+      c10::List<int64_t> list;
+      list.reserve(value.count);
+      for (int64_t i = 0; i < value.count; ++i) list.push_back(value.as.integers[i]);
+      return IValue(std::move(list));
+    }
+    case CT_REALS: {
+      if (p.element == TypeKind::NumberType && !p.optional_elements) {
+        c10::List<at::Scalar> list;
+        for (int64_t i = 0; i < value.count; ++i) list.push_back(at::Scalar(value.as.reals[i]));
+        return IValue(std::move(list));
+      }
+      if (p.element != TypeKind::FloatType) reject(op, index, value);
+      c10::List<double> list;
+      for (int64_t i = 0; i < value.count; ++i) list.push_back(value.as.reals[i]);
+      return IValue(std::move(list));
+    }
+    default: reject(op, index, value);
+  }
+}
+
+IValue scalar_value(const ct_operator_entry &op, size_t index, const ct_value &value) {
+  const Parameter &p = op.parameters[index];
+  const TypeKind kind = p.kind;
+  switch (value.tag) {
+    case CT_TENSOR:
+      if (kind == TypeKind::TensorType) return IValue(borrow(value.as.tensor));
+      break;
+    case CT_INTEGER:
+      if (kind == TypeKind::IntType || kind == TypeKind::SymIntType || kind == TypeKind::NumberType ||
+          kind == TypeKind::ScalarTypeType || kind == TypeKind::LayoutType || kind == TypeKind::MemoryFormatType)
+        return IValue(value.as.integer);
+      break;
+    case CT_REAL:
+      if (kind == TypeKind::FloatType || kind == TypeKind::NumberType) return IValue(value.as.real);
+      break;
+    case CT_BOOLEAN:
+      if (kind == TypeKind::BoolType || kind == TypeKind::NumberType) return IValue(value.as.integer != 0);
+      break;
+    case CT_STRING:
+      if (kind == TypeKind::StringType) return IValue(std::string(value.as.string));
+      break;
+    case CT_DEVICE:
+      if (kind == TypeKind::DeviceObjType)
+        return IValue(c10::Device(static_cast<c10::DeviceType>(value.as.integer),
+                                  static_cast<c10::DeviceIndex>(value.count)));
+      break;
+    case CT_GENERATOR:
+      if (kind == TypeKind::GeneratorType) return IValue(borrow(value.as.generator));
+      break;
+    default: break;
+  }
+  reject(op, index, value);
+}
+
+IValue argument_value(const ct_operator_entry &op, size_t index, const ct_value &value) {
+  switch (value.tag) {
+    case CT_NONE:
+      if (!op.parameters[index].optional) reject(op, index, value);
+      return IValue();
+    case CT_DEFAULT: {
+      const auto &argument = op.handle.schema().arguments()[index];
+      if (argument.default_value()) return *argument.default_value();
+      TORCH_CHECK_VALUE(op.parameters[index].optional, "argument '", argument.name(), "' is missing");
+      return IValue();
+    }
+    case CT_TENSORS:
+    case CT_INTEGERS:
+    case CT_REALS: return list_value(op, index, value);
+    default: return scalar_value(op, index, value);
+  }
+}
+
+ct_value result_value(const IValue &value) {
+  ct_value out{};
+  if (value.isTensor()) {
+    out.as.tensor = give(value.toTensor());
+    out.tag = out.as.tensor ? CT_TENSOR : CT_NONE;
+  } else if (value.isTensorList()) {
+    const auto list = value.toTensorVector();
+    auto *handles = static_cast<ct_tensor *>(std::malloc(sizeof(ct_tensor) * std::max<size_t>(list.size(), 1)));
+    if (!handles) throw std::bad_alloc();
+    for (size_t i = 0; i < list.size(); ++i) handles[i] = give(list[i]);
+    out = {CT_TENSORS, static_cast<int64_t>(list.size()), {}};
+    out.as.tensors = handles;
+  } else if (value.isInt()) {
+    out.tag = CT_INTEGER;
+    out.as.integer = value.toInt();
+  } else if (value.isDouble()) {
+    out.tag = CT_REAL;
+    out.as.real = value.toDouble();
+  } else if (value.isBool()) {
+    out.tag = CT_BOOLEAN;
+    out.as.integer = value.toBool();
+  } else {
+    TORCH_CHECK_NOT_IMPLEMENTED(value.isNone(), "a result of type ", value.tagKind(), " has no counterpart");
+  }
+  return out;
+}
+
+}  // namespace
+
+extern "C" {
+
+ct_operator ct_operator_find(const char *name) {
+  try {
+    const std::string full(name);
+    const size_t dot = full.find('.');
+    const std::string base = full.substr(0, dot);
+    const std::string overload = dot == std::string::npos ? "" : full.substr(dot + 1);
+    auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
+    if (!handle) return nullptr;
+    std::vector<Parameter> parameters;
+    for (const auto &argument : handle->schema().arguments()) parameters.push_back(parameter(argument));
+    return new ct_operator_entry{*handle, std::move(parameters)};
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+int32_t ct_operator_arity(ct_operator op) { return static_cast<int32_t>(op->parameters.size()); }
+
+uint64_t ct_operator_calls(ct_operator op) { return op->calls.load(std::memory_order_relaxed); }
+
+int32_t ct_call(ct_operator op, const ct_value *arguments, int32_t count, ct_value *results, int32_t capacity,
+                int32_t *produced, ct_error *error) {
+  return guarded(error, [&] {
+    const size_t arity = op->parameters.size();
+    TORCH_CHECK_VALUE(static_cast<size_t>(count) <= arity, "takes ", arity, " arguments, not ", count);
+    Stack stack;
+    stack.reserve(arity);
+    constexpr ct_value missing{CT_DEFAULT, 0, {}};
+    for (size_t i = 0; i < arity; ++i) {
+      stack.push_back(argument_value(*op, i, i < static_cast<size_t>(count) ? arguments[i] : missing));
+    }
+    op->calls.fetch_add(1, std::memory_order_relaxed);
+    op->handle.callBoxed(stack);
+    TORCH_CHECK_VALUE(stack.size() <= static_cast<size_t>(capacity), "returns ", stack.size(), " results");
+    *produced = static_cast<int32_t>(stack.size());
+    for (size_t i = 0; i < stack.size(); ++i) results[i] = result_value(stack[i]);
+  });
+}
+
+void ct_release(ct_tensor tensor) {
+  live.fetch_sub(1, std::memory_order_relaxed);
+  c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(impl(tensor)).reset();
+}
+
+int64_t ct_live_tensors(void) { return live.load(std::memory_order_relaxed); }
+
+int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape, int32_t rank, int32_t dtype,
+                      ct_tensor *out, ct_error *error) {
+  return guarded(error, [&] {
+    auto tensor = at::empty(at::IntArrayRef(shape, rank), at::TensorOptions(static_cast<at::ScalarType>(dtype)));
+    TORCH_CHECK_VALUE(tensor.nbytes() == byte_count, "a tensor of ", tensor.nbytes(), " bytes cannot hold ", byte_count);
+    if (byte_count) std::memcpy(tensor.mutable_data_ptr(), bytes, byte_count);
+    *out = give(std::move(tensor));
+  });
+}
+
+int32_t ct_data(ct_tensor tensor, void **out, ct_error *error) {
+  return guarded(error, [&] {
+    const auto t = borrow(tensor);
+    TORCH_CHECK_VALUE(t.is_cpu(), "only a CPU tensor's bytes can be read");
+    *out = t.mutable_data_ptr();
+  });
+}
+
+int32_t ct_rank(ct_tensor tensor) { return static_cast<int32_t>(impl(tensor)->dim()); }
+int64_t ct_size(ct_tensor tensor, int32_t dimension) { return impl(tensor)->sizes()[dimension]; }
+int32_t ct_dtype(ct_tensor tensor) { return static_cast<int32_t>(c10::typeMetaToScalarType(impl(tensor)->dtype())); }
+int32_t ct_device_type(ct_tensor tensor) { return static_cast<int32_t>(impl(tensor)->device().type()); }
+int32_t ct_device_index(ct_tensor tensor) { return impl(tensor)->device().index(); }
+
+bool ct_is_contiguous(ct_tensor tensor, bool channels_last) {
+  return impl(tensor)->is_contiguous(channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+bool ct_same_storage(ct_tensor a, ct_tensor b) { return impl(a)->storage().is_alias_of(impl(b)->storage()); }
+
+int32_t ct_item(ct_tensor tensor, double *out, ct_error *error) {
+  return guarded(error, [&] { *out = borrow(tensor).item().toDouble(); });
+}
+
+int32_t ct_item_integer(ct_tensor tensor, int64_t *out, ct_error *error) {
+  return guarded(error, [&] { *out = borrow(tensor).item().toLong(); });
+}
+
+bool ct_requires_grad(ct_tensor tensor) { return borrow(tensor).requires_grad(); }
+
+int32_t ct_set_requires_grad(ct_tensor tensor, bool value, ct_error *error) {
+  return guarded(error, [&] { borrow(tensor).set_requires_grad(value); });
+}
+
+ct_tensor ct_gradient(ct_tensor tensor) {
+  try {
+    return give(borrow(tensor).grad());
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+int32_t ct_set_gradient(ct_tensor tensor, ct_tensor gradient, ct_error *error) {
+  return guarded(error, [&] { borrow(tensor).mutable_grad() = borrow(gradient); });
+}
+
+int32_t ct_backward(ct_tensor tensor, ct_tensor seed, bool retain_graph, bool create_graph, ct_error *error) {
+  return guarded(error, [&] {
+    torch::autograd::backward({borrow(tensor)}, {borrow(seed)}, retain_graph || create_graph, create_graph);
+  });
+}
+
+int32_t ct_grad(const ct_tensor *outputs, const ct_tensor *seeds, int32_t output_count, const ct_tensor *inputs,
+                int32_t input_count, bool retain_graph, bool create_graph, ct_tensor *out, ct_error *error) {
+  return guarded(error, [&] {
+    auto gradients =
+        torch::autograd::grad(borrow(outputs, output_count), borrow(inputs, input_count), borrow(seeds, output_count),
+                              retain_graph || create_graph, create_graph, /*allow_unused=*/true);
+    for (int32_t i = 0; i < input_count; ++i) out[i] = give(std::move(gradients[i]));
+  });
+}
+
+bool ct_grad_mode(void) { return c10::GradMode::is_enabled(); }
+void ct_set_grad_mode(bool enabled) { c10::GradMode::set_enabled(enabled); }
+
+int32_t ct_autocast(int32_t device_type) {
+  const auto type = static_cast<c10::DeviceType>(device_type);
+  return at::autocast::is_autocast_enabled(type) ? static_cast<int32_t>(at::autocast::get_autocast_dtype(type)) : -1;
+}
+
+int32_t ct_set_autocast(int32_t device_type, int32_t dtype, ct_error *error) {
+  return guarded(error, [&] {
+    const auto type = static_cast<c10::DeviceType>(device_type);
+    at::autocast::set_autocast_enabled(type, dtype >= 0);
+    if (dtype >= 0) at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(dtype));
+    at::autocast::clear_cache();
+  });
+}
+
+int32_t ct_generator_make(int32_t device_type, int32_t device_index, uint64_t seed, ct_generator *out,
+                          ct_error *error) {
+  return guarded(error, [&] {
+    const auto type = static_cast<c10::DeviceType>(device_type);
+    auto generator = type == c10::DeviceType::CPU
+                         ? at::make_generator<at::CPUGeneratorImpl>(seed)
+                         : at::globalContext().getAcceleratorHooksInterface(type).getNewGenerator(
+                               static_cast<c10::DeviceIndex>(device_index));
+    generator.set_current_seed(seed);
+    *out = reinterpret_cast<ct_generator>(generator.unsafeReleaseGeneratorImpl());
+  });
+}
+
+void ct_generator_release(ct_generator generator) {
+  c10::intrusive_ptr<c10::GeneratorImpl>::reclaim(impl(generator)).reset();
+}
+
+int32_t ct_generator_state(ct_generator generator, ct_tensor *out, ct_error *error) {
+  return guarded(error, [&] { *out = give(borrow(generator).get_state()); });
+}
+
+int32_t ct_generator_set_state(ct_generator generator, ct_tensor state, ct_error *error) {
+  return guarded(error, [&] { borrow(generator).set_state(borrow(state)); });
+}
+
+const char *ct_version(void) { return TORCH_VERSION; }
+
+const char *ct_cpu_capability(void) {
+  static const std::string capability = at::get_cpu_capability();
+  return capability.c_str();
+}
+
+bool ct_has_device(int32_t device_type) { return ct_device_count(device_type) > 0; }
+
+int32_t ct_device_count(int32_t device_type) {
+  try {
+    const auto type = static_cast<c10::DeviceType>(device_type);
+    if (type == c10::DeviceType::CPU) return 1;
+    auto &context = at::globalContext();
+    if (type == c10::DeviceType::CUDA && !context.hasCUDA()) return 0;
+    if (type == c10::DeviceType::MPS && !context.hasMPS()) return 0;
+    return context.getAcceleratorHooksInterface(type).deviceCount();
+  } catch (...) {
+    return 0;
+  }
+}
+
+int32_t ct_threads(void) { return at::get_num_threads(); }
+void ct_set_threads(int32_t count) { at::set_num_threads(count); }
+
+void ct_set_deterministic(bool enabled) {
+  at::globalContext().setDeterministicAlgorithms(enabled, /*warn_only=*/true);
+  at::globalContext().setDeterministicCuDNN(enabled);
+}
+
+void ct_keep_freed_memory(void) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+#endif
+}
+
+}  // extern "C"
