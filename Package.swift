@@ -5,10 +5,13 @@ import PackageDescription
 // LibTorch lies in .libtorch/ (put there by scripts/setup) or where LIBTORCH says.
 let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.libtorch"
 let cuda = FileManager.default.fileExists(atPath: libtorch + "/lib/libtorch_cuda.so")
-let linkLibTorch: [LinkerSetting] = [
-  .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
-  .linkedLibrary("torch_cpu"), .linkedLibrary("c10"),
-] + (cuda ? [.unsafeFlags(["-Xlinker", "--no-as-needed", "-ltorch_cuda", "-lc10_cuda", "-Xlinker", "--as-needed"])] : [])
+let linkLibTorch: [LinkerSetting] =
+  [
+    .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
+    .linkedLibrary("torch_cpu"), .linkedLibrary("c10")
+  ]
+  + (cuda
+    ? [.unsafeFlags(["-Xlinker", "--no-as-needed", "-ltorch_cuda", "-lc10_cuda", "-Xlinker", "--as-needed"])] : [])
 
 let package = Package(
   name: "Quench",
@@ -18,13 +21,13 @@ let package = Package(
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
     .library(name: "Reporting", targets: ["Reporting"]),
-    .executable(name: "quench", targets: ["quench"]),
+    .executable(name: "quench", targets: ["quench"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
     .target(
@@ -44,7 +47,7 @@ let package = Package(
       dependencies: [
         "Torch", "Vision", "Pruning", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Logging", package: "swift-log")
       ]),
     .executableTarget(name: "quench-fuzz", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .testTarget(name: "SupportTests", dependencies: ["Support"]),
@@ -52,7 +55,7 @@ let package = Package(
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
-    .testTarget(name: "QuenchTests", dependencies: ["quench", "Support", "Torch", "Vision"]),
+    .testTarget(name: "QuenchTests", dependencies: ["quench", "Support", "Torch", "Vision"])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -151,5 +151,7 @@ extension Tensor: ListElement {
 }
 
 extension Optional: ListElement where Wrapped == Tensor {
-  public static func append(_ elements: [Tensor?], to list: inout ArgumentList) { list.append(elements.map { $0?.raw }) }
+  public static func append(_ elements: [Tensor?], to list: inout ArgumentList) {
+    list.append(elements.map { $0?.raw })
+  }
 }

@@ -76,7 +76,8 @@ private func withGradientMode<Result>(_ enabled: Bool, _ body: () throws -> Resu
 }
 
 /// Runs `body` with matrix products and convolutions in `dtype`, by LibTorch's autocast rules. Nil turns it off.
-public func withAutocast<Result>(_ dtype: DType?, on device: Device, _ body: () throws -> Result) rethrows -> Result {
+public func withAutocast<Result>(_ dtype: DType?, on device: Device, _ body: () throws -> Result) rethrows -> Result
+{
   let before = ct_autocast(device.type)
   func set(_ value: Int32) { ProgrammingError.check("autocast") { ct_set_autocast(device.type, value, &$0) } }
   set(dtype?.rawValue ?? -1)

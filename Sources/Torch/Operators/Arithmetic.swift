@@ -188,7 +188,9 @@ extension Tensor {
     Self.whereOperator(condition, self, other)
   }
   /// `value` where `mask` holds, else this tensor's elements.
-  public func filled(with value: Double, where mask: Tensor) -> Tensor { Self.maskedFillOperator(self, mask, value) }
+  public func filled(with value: Double, where mask: Tensor) -> Tensor {
+    Self.maskedFillOperator(self, mask, value)
+  }
 
   /// Whether shape and every element are the same.
   public func isEqual(to other: Tensor) -> Bool { Self.equalOperator.boolean(self, other) }

@@ -61,7 +61,9 @@ extension Tensor {
     Self.upsampleOperator(self, [height, width], false)
   }
   /// Bilinear interpolation with anti-aliasing, as image libraries shrink pictures.
-  public func resizedBilinear(height: Int, width: Int) -> Tensor { Self.resizeOperator(self, [height, width], false) }
+  public func resizedBilinear(height: Int, width: Int) -> Tensor {
+    Self.resizeOperator(self, [height, width], false)
+  }
 
   /// max(x, 0), with derivative 0 at 0.
   public func relu() -> Tensor { Self.reluOperator(self) }

@@ -66,7 +66,9 @@ extension Tensor {
     Self.logsumexpOperator(self, dimensions, keepDimensions)
   }
   /// How often each of 0, 1, ... occurs in a vector of integers; at least `minimumLength` entries.
-  public func binCount(minimumLength: Int = 0) -> Tensor { Self.bincountOperator(self, Tensor?.none, minimumLength) }
+  public func binCount(minimumLength: Int = 0) -> Tensor {
+    Self.bincountOperator(self, Tensor?.none, minimumLength)
+  }
   /// How many elements are not zero.
   public func nonzeroCount() -> Int { Self.countNonzeroOperator(self).integerItem() }
 }

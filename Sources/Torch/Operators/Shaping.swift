@@ -42,9 +42,13 @@ extension Tensor {
   public static func concatenated(_ tensors: [Tensor], _ dimension: Int = 0) -> Tensor {
     catOperator(tensors, dimension)
   }
-  public static func stacked(_ tensors: [Tensor], _ dimension: Int = 0) -> Tensor { stackOperator(tensors, dimension) }
+  public static func stacked(_ tensors: [Tensor], _ dimension: Int = 0) -> Tensor {
+    stackOperator(tensors, dimension)
+  }
   /// Views of `size` along `dimension`; the last may be smaller.
-  public func split(_ size: Int, _ dimension: Int = 0) -> [Tensor] { Self.splitOperator.list(self, size, dimension) }
+  public func split(_ size: Int, _ dimension: Int = 0) -> [Tensor] {
+    Self.splitOperator.list(self, size, dimension)
+  }
   /// Views of the given sizes along `dimension`.
   public func split(sizes: [Int], _ dimension: Int = 0) -> [Tensor] {
     Self.splitSizesOperator.list(self, sizes, dimension)

@@ -1,0 +1,113 @@
+/// One operation of a declared network, with everything but its weights.
+public enum Layer: Hashable, Codable, Sendable {
+  /// The images, `[channels, height, width]`.
+  case input(shape: [Int])
+  case conv2d(Conv2d)
+  case batchNorm(BatchNorm)
+  case linear(Linear)
+  case relu
+  case maxPool(kernel: Int, stride: Int, padding: Int)
+  case averagePool(kernel: Int, stride: Int)
+  /// The mean over a grid of `size` × `size` parts.
+  case adaptiveAveragePool(size: Int)
+  /// `[C, H, W]` → `[C·H·W]`.
+  case flatten
+  /// The sum of two values of one shape.
+  case add
+  /// The first value minus the second.
+  case subtract
+  /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input channel
+  /// `i` becoming output channel `positions[i]` of `channels`, the others zero.
+  case zeroPadShortcut(stride: Int, positions: [Int], channels: Int)
+}
+
+/// A two-dimensional convolution with a square kernel.
+public struct Conv2d: Hashable, Codable, Sendable {
+  public var inputs: Int
+  public var outputs: Int
+  public var kernel: Int
+  public var stride = 1
+  public var padding = 0
+  public var groups = 1
+  public var bias = false
+
+  public init(
+    inputs: Int, outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, groups: Int = 1, bias: Bool = false
+  ) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.kernel = kernel
+    self.stride = stride
+    self.padding = padding
+    self.groups = groups
+    self.bias = bias
+  }
+
+  var weightShape: [Int] { [outputs, inputs / groups, kernel, kernel] }
+}
+
+/// Batch normalisation over channels.
+public struct BatchNorm: Hashable, Codable, Sendable {
+  public var channels: Int
+  public var epsilon = 1e-5
+  public var momentum = 0.1
+}
+
+/// A fully connected layer.
+public struct Linear: Hashable, Codable, Sendable {
+  public var inputs: Int
+  public var outputs: Int
+  public var bias = true
+}
+
+extension Layer {
+  /// What the layer learns, by PyTorch's names: `weight`, `bias`.
+  var parameters: [(name: String, shape: [Int])] {
+    switch self {
+    case .conv2d(let conv):
+      [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
+    case .linear(let linear):
+      [("weight", [linear.outputs, linear.inputs])] + (linear.bias ? [("bias", [linear.outputs])] : [])
+    case .batchNorm(let norm): [("weight", [norm.channels]), ("bias", [norm.channels])]
+    default: []
+    }
+  }
+
+  /// What the layer keeps beside that, by PyTorch's names.
+  var buffers: [(name: String, shape: [Int], dtype: DType)] {
+    guard case .batchNorm(let norm) = self else { return [] }
+    return [
+      ("running_mean", [norm.channels], .float32), ("running_var", [norm.channels], .float32),
+      ("num_batches_tracked", [], .int64)
+    ]
+  }
+
+  /// The shape of one sample after the layer.
+  func outputShape(_ inputs: [[Int]]) -> [Int] {
+    let first = inputs.first ?? []
+    func spatial(_ kernel: Int, _ stride: Int, _ padding: Int) -> [Int] {
+      first.dropFirst().map { ($0 + 2 * padding - kernel) / stride + 1 }
+    }
+    switch self {
+    case .input(let shape): return shape
+    case .conv2d(let conv): return [conv.outputs] + spatial(conv.kernel, conv.stride, conv.padding)
+    case .linear(let linear): return [linear.outputs]
+    case .maxPool(let kernel, let stride, let padding): return [first[0]] + spatial(kernel, stride, padding)
+    case .averagePool(let kernel, let stride): return [first[0]] + spatial(kernel, stride, 0)
+    case .adaptiveAveragePool(let size): return [first[0], size, size]
+    case .flatten: return [first.reduce(1, *)]
+    case .zeroPadShortcut(let stride, _, let channels):
+      return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
+    case .batchNorm, .relu, .add, .subtract: return first
+    }
+  }
+
+  /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them.
+  func multiplyAdds(outputShape: [Int]) -> Int {
+    switch self {
+    case .conv2d(let conv): conv.weightShape.reduce(1, *) * outputShape.dropFirst().reduce(1, *)
+    case .linear(let linear): linear.inputs * linear.outputs
+    default: 0
+    }
+  }
+}

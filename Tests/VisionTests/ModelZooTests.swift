@@ -1,0 +1,103 @@
+import Testing
+import Torch
+import Vision
+
+@Suite("Model zoo")
+struct ModelZooTests {
+  struct Counts: CustomTestStringConvertible {
+    let model: ModelName
+    let classes: Int
+    let size: Int
+    let prunable: Int
+    let total: Int
+    let multiplyAdds: Int
+    var testDescription: String { "\(model.rawValue), \(classes) classes, \(size) pixels" }
+  }
+
+  /// specs/pruning.md, section 4.1. The published Wide ResNet has an unused block of 1.6 M weights, so it is left out.
+  static let published = [
+    Counts(model: .resnet20, classes: 10, size: 32, prunable: 268_336, total: 269_722, multiplyAdds: 40_551_040),
+    Counts(model: .resnet20, classes: 100, size: 32, prunable: 274_096, total: 275_572, multiplyAdds: 40_556_800),
+    Counts(model: .resnet56, classes: 10, size: 32, prunable: 848_944, total: 853_018, multiplyAdds: 125_485_696),
+    Counts(
+      model: .resnet18, classes: 10, size: 32, prunable: 11_164_352, total: 11_173_962, multiplyAdds: 555_422_720),
+    Counts(
+      model: .resnet18, classes: 200, size: 64, prunable: 11_261_632, total: 11_271_432, multiplyAdds: 2_221_772_800
+    ),
+    Counts(
+      model: .resnet18ImageNet, classes: 1000, size: 224, prunable: 11_678_912, total: 11_689_512,
+      multiplyAdds: 1_814_073_344),
+    Counts(
+      model: .resnet50, classes: 10, size: 32, prunable: 23_467_712, total: 23_520_842, multiplyAdds: 1_297_829_888),
+    Counts(
+      model: .resnet50ImageNet, classes: 1000, size: 224, prunable: 25_502_912, total: 25_557_032,
+      multiplyAdds: 4_089_184_256),
+    Counts(
+      model: .vgg16BN, classes: 10, size: 32, prunable: 15_302_848, total: 15_311_818, multiplyAdds: 313_788_928)
+  ]
+
+  @Test("parameters and multiply-adds are the published ones", arguments: published)
+  func counts(_ expected: Counts) {
+    let architecture = expected.model.architecture(
+      input: [3, expected.size, expected.size], classes: expected.classes)
+    #expect(architecture.parameterCount == expected.total)
+    #expect(architecture.multiplyAdds == expected.multiplyAdds)
+    #expect(architecture.outputShape == [expected.classes])
+    if expected.size == 32 && expected.model != .resnet50 {
+      let network = Network(architecture, seed: 1)
+      #expect(network.prunable.reduce(0) { $0 + network.parameters[$1].tensor.count } == expected.prunable)
+    }
+  }
+
+  @Test("every model answers for 1 and 3 channels and any class count", arguments: ModelName.allCases)
+  func answers(_ model: ModelName) {
+    for channels in [1, 3] {
+      let size = model == .resnet50ImageNet || model == .resnet18ImageNet ? 64 : 28
+      let architecture = model.architecture(input: [channels, size, size], classes: 7)
+      guard architecture.parameterCount < 12_000_000 else { continue }
+      let network = Network(architecture, seed: 3)
+      let x = Tensor.uniform([2, channels, size, size], using: Generator(seed: 1))
+      let y = withoutGradient { network(x) }
+      #expect(y.shape == [2] + architecture.outputShape)
+      #expect(y.isFinite().all())
+    }
+  }
+
+  /// Batch-norm statistics and affine values as after training, so that folding has something to get wrong.
+  static func trained(_ model: ModelName, input: [Int]) -> Network {
+    let architecture = model.architecture(input: input, classes: 10)
+      .normalizing(
+        mean: Array(repeating: 0.45, count: input[0]), standardDeviation: Array(repeating: 0.25, count: input[0]))
+    let network = Network(architecture, seed: 5)
+    let generator = Generator(seed: 9)
+    withoutGradient {
+      for entry in network.parameters where entry.tensor.rank == 1 {
+        let mean = entry.name.hasSuffix("weight") ? 1.0 : 0
+        entry.tensor.fillNormal(mean: mean, standardDeviation: 0.2, using: generator)
+      }
+      for entry in network.buffers where entry.tensor.rank == 1 {
+        if entry.name.hasSuffix("running_var") {
+          entry.tensor.fillUniform(0.5, 2, using: generator)
+        } else {
+          entry.tensor.fillNormal(standardDeviation: 0.3, using: generator)
+        }
+      }
+    }
+    return network
+  }
+
+  @Test(
+    "a folded network and an inference plan answer as the eager network does",
+    arguments: [ModelName.resnet20, .resnet18, .vgg16BN, .wideResNet16x4, .smallCNN, .dncnn])
+  func plan(_ model: ModelName) {
+    let network = Self.trained(model, input: [3, 32, 32])
+    let x = Tensor.uniform([5, 3, 32, 32], using: Generator(seed: 2))
+    let expected = withoutGradient { network(x) }
+    let largest = expected.abs().max().item()
+    let folded = withoutGradient { network.foldingBatchNorm()(x) }
+    #expect((folded - expected).abs().max().item() <= 1e-4 * largest)
+    let plan = InferencePlan(network, dtype: .float32)
+    #expect((plan(x) - expected).abs().max().item() <= 1e-4 * largest)
+    #expect(plan(x).isEqual(to: plan(x)), "a plan must not overwrite what it was given")
+  }
+}
