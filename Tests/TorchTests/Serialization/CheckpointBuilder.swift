@@ -61,7 +61,7 @@ private func little(_ value: some BinaryInteger, _ bytes: Int) -> [UInt8] {
 }
 
 /// Pieces of a pickle as `torch.save` writes them.
-enum P {
+enum Pickled {
   static func text(_ text: String) -> [UInt8] { [0x58] + little(text.utf8.count, 4) + Array(text.utf8) }
   static func int(_ value: Int) -> [UInt8] { [0x8A, 8] + little(value, 8) }
   static func global(_ module: String, _ name: String) -> [UInt8] { Array("c\(module)\n\(name)\n".utf8) }

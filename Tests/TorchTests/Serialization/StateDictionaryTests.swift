@@ -40,6 +40,12 @@ import Torch
     #expect(error.problem.contains(mention) && error.remedy != nil && error.location == "file")
   }
 
+  @Test func refusesAFolder() throws {
+    let folder = try TemporaryFolder()
+    let error = try #require(throws: InputError.self) { _ = try StateDictionary.load(folder.url) }
+    #expect(error.location == folder.url.path)
+  }
+
   @Test func namesTheTensorThatIsNotFinite() throws {
     var tensors = StateDictionary([("good", Self.scalar(1)), ("steps", Tensor([Int64.max]))])
     try tensors.validateFinite(at: "file")
