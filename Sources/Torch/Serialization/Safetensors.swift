@@ -1,0 +1,197 @@
+import Foundation
+import Support
+
+/// A safetensors file: named tensors behind a JSON header, read lazily.
+///
+/// Opening checks the whole header (every offset, size and type) and reads no tensor; ``tensor(_:)`` copies one
+/// out. The file must not be changed while it is open, since it is mapped.
+public struct Safetensors: Sendable {
+  /// What the header says of one tensor.
+  public struct Entry: Hashable, Sendable {
+    public let name: String
+    public let dtype: DType
+    public let shape: [Int]
+    /// Where the tensor's elements lie, in bytes from the file's start; row-major, little-endian.
+    public let range: Range<Int>
+  }
+
+  /// The longest header that is read, in bytes; the reference implementation has the same limit.
+  public static let maximumHeaderLength = 100_000_000
+
+  /// Free text that the writer left, under keys of its choice.
+  public let metadata: [String: String]
+  /// The tensors in the header's order.
+  public let entries: [Entry]
+  private let positions: [String: Int]
+  private let data: Data
+  private let name: String
+
+  /// Opens the file at `url`.
+  /// - Throws: ``InputError`` if it cannot be read or is no valid safetensors file.
+  public init(contentsOf url: URL) throws(InputError) {
+    try self.init(data: Data(mapping: url), name: url.path)
+  }
+
+  /// Opens a file that lies in memory; `name` stands for it in errors.
+  /// - Throws: ``InputError`` if it is no valid safetensors file.
+  public init(data: Data, name: String = "data") throws(InputError) {
+    let (header, start) = try data.parse { (bytes) throws(InputError) in
+      let json = try Self.header(of: bytes, name: name)
+      let header = try SafetensorsHeader(json, name: name)
+      let start = 8 + json.count
+      try Self.check(header.entries, cover: bytes.count - start, name: name)
+      return (header, start)
+    }
+    metadata = header.metadata
+    entries = header.entries.map { entry in
+      Entry(
+        name: entry.name, dtype: entry.layout.dtype, shape: entry.layout.shape,
+        range: start + entry.offsets.lowerBound..<start + entry.offsets.upperBound)
+    }
+    positions = Dictionary(uniqueKeysWithValues: zip(entries.map(\.name), entries.indices))
+    self.data = data
+    self.name = name
+  }
+
+  /// The tensor called `name`, copied out of the file.
+  /// - Throws: ``InputError`` if there is none, or if a truth value in it is neither 0 nor 1.
+  public func tensor(_ name: String) throws(InputError) -> Tensor {
+    guard let position = positions[name] else {
+      throw InputError("the file has no such tensor", at: self.name, expected: name.quoted)
+    }
+    let entry = entries[position]
+    let location = "\(self.name), tensor \(name.quoted)"
+    let layout = try TensorLayout(shape: entry.shape, dtype: entry.dtype, at: location)
+    return try data.parse { (bytes) throws(InputError) in
+      try layout.tensor(copying: UnsafeRawBufferPointer(rebasing: bytes[entry.range]), at: location)
+    }
+  }
+
+  /// All tensors, copied out of the file, in the header's order.
+  /// - Throws: ``InputError`` as ``tensor(_:)`` does.
+  public func stateDictionary() throws(InputError) -> StateDictionary {
+    var result = StateDictionary()
+    for entry in entries { result[entry.name] = try tensor(entry.name) }
+    return result
+  }
+
+  /// The JSON between the length at the file's start and the tensors.
+  private static func header(
+    of bytes: UnsafeRawBufferPointer, name: String
+  ) throws(InputError) -> UnsafeRawBufferPointer {
+    var reader = ByteReader(bytes, name: name)
+    guard bytes.count >= 8 else {
+      throw InputError(
+        "the file is too short for safetensors", at: name, expected: "at least 8 bytes", found: "\(bytes.count)",
+        remedy: "fetch or write it again")
+    }
+    let length = try reader.little(UInt64.self)
+    guard length <= maximumHeaderLength else {
+      throw InputError(
+        "the safetensors header is too long", at: name, expected: "at most \(maximumHeaderLength) bytes",
+        found: "\(length)", remedy: "check that the file is safetensors")
+    }
+    guard length <= reader.remaining else {
+      throw InputError(
+        "the file ends within the safetensors header", at: name, expected: "\(length) header bytes",
+        found: "\(reader.remaining)", remedy: "the file is truncated: fetch or write it again")
+    }
+    return try reader.take(Int(length))
+  }
+
+  /// Checks that the tensors' ranges fill the data exactly: no overlap, no hole, nothing left over.
+  private static func check(
+    _ entries: [SafetensorsHeader.Entry], cover count: Int, name: String
+  ) throws(InputError) {
+    let sorted = entries.sorted {
+      ($0.offsets.lowerBound, $0.offsets.upperBound) < ($1.offsets.lowerBound, $1.offsets.upperBound)
+    }
+    var end = 0
+    for entry in sorted {
+      let location = "\(name), tensor \(entry.name.quoted)"
+      guard entry.offsets.upperBound <= count else {
+        throw InputError(
+          "the tensor lies beyond the end of the file", at: location, expected: "offsets up to \(count)",
+          found: "\(entry.offsets.upperBound)", remedy: "the file is truncated: fetch or write it again")
+      }
+      guard entry.offsets.lowerBound == end else {
+        throw InputError(
+          entry.offsets.lowerBound < end ? "the tensor overlaps another" : "a hole lies before the tensor",
+          at: location, expected: "its data from offset \(end)", found: "\(entry.offsets.lowerBound)")
+      }
+      end = entry.offsets.upperBound
+    }
+    guard end == count else {
+      throw InputError(
+        "bytes that belong to no tensor follow the last one", at: name, expected: "\(end) bytes of data",
+        found: "\(count)")
+    }
+  }
+}
+
+extension Safetensors {
+  /// Writes `tensors` as a safetensors file, whole or not at all, without a second copy of the model.
+  ///
+  /// The header keeps the tensors' order. Their data are laid out from the widest element type to the narrowest, so
+  /// that each tensor is aligned for readers that map the file.
+  /// - Throws: ``InputError`` if the file cannot be written or a tensor is called `__metadata__`.
+  public static func write(
+    _ tensors: StateDictionary, metadata: [String: String] = [:], to url: URL
+  ) throws(InputError) {
+    let widestFirst = tensors.indices.sorted {
+      (-tensors[$0].tensor.dtype.byteCount, $0) < (-tensors[$1].tensor.dtype.byteCount, $1)
+    }
+    let header = try encodeHeader(tensors, layout: widestFirst, metadata: metadata, at: url.path)
+    try AtomicFile.write(to: url) { file in
+      try file.write(contentsOf: header)
+      for index in widestFirst { try tensors[index].tensor.withUnsafeBytes { try file.write(contentsOf: $0) } }
+    }
+  }
+
+  /// The length and the JSON, padded with spaces so that the data begin at a multiple of 8.
+  private static func encodeHeader(
+    _ tensors: StateDictionary, layout: [Int], metadata: [String: String], at location: String
+  ) throws(InputError) -> Data {
+    var begins = [Int](repeating: 0, count: tensors.count)
+    var ends = begins
+    var end = 0
+    for index in layout {
+      let tensor = tensors[index].tensor
+      begins[index] = end
+      end += tensor.shape.reduce(tensor.dtype.byteCount, *)
+      ends[index] = end
+    }
+    var members: [String] = []
+    if !metadata.isEmpty {
+      let pairs = metadata.sorted { $0.key < $1.key }.map { "\(json($0.key)):\(json($0.value))" }
+      members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
+    }
+    for (index, (name, tensor)) in tensors.enumerated() {
+      guard name != "__metadata__" else {
+        throw InputError("a tensor has a reserved name", at: location, found: name, remedy: "rename it")
+      }
+      let shape = tensor.shape.map(String.init).joined(separator: ",")
+      members.append(
+        "\(json(name)):{\"dtype\":\"\(tensor.dtype.safetensors)\",\"shape\":[\(shape)],"
+          + "\"data_offsets\":[\(begins[index]),\(ends[index])]}")
+    }
+    var text = Data("{\(members.joined(separator: ","))}".utf8)
+    text.append(Data(repeating: UInt8(ascii: " "), count: (8 - text.count % 8) % 8))
+    return withUnsafeBytes(of: UInt64(text.count).littleEndian) { Data($0) } + text
+  }
+
+  /// `text` as a JSON string.
+  private static func json(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"", "\\": result += "\\\(scalar)"
+      case "\u{0}"..<" ":
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

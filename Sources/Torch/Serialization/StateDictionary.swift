@@ -1,0 +1,76 @@
+import Foundation
+import Support
+
+/// The named tensors of a model in a fixed order, under PyTorch's names (`layer1.0.conv1.weight`).
+///
+/// It is a collection of `(name, tensor)` pairs in insertion order; looking up a name takes constant time.
+public struct StateDictionary: RandomAccessCollection {
+  private var pairs: [(name: String, tensor: Tensor)] = []
+  private var positions: [String: Int] = [:]
+
+  public init() {}
+
+  /// A dictionary of `pairs` in their order; a later pair replaces an earlier one of the same name.
+  public init(_ pairs: some Sequence<(String, Tensor)>) {
+    for (name, tensor) in pairs { self[name] = tensor }
+  }
+
+  /// The names in insertion order.
+  public var keys: [String] { pairs.map(\.name) }
+
+  public var startIndex: Int { pairs.startIndex }
+  public var endIndex: Int { pairs.endIndex }
+  public subscript(position: Int) -> (name: String, tensor: Tensor) { pairs[position] }
+
+  /// The tensor called `name`, or nil. Assigning to a new name appends it; assigning nil removes the name.
+  public subscript(name: String) -> Tensor? {
+    get { positions[name].map { pairs[$0].tensor } }
+    set {
+      switch (positions[name], newValue) {
+      case (let position?, let tensor?):
+        pairs[position].tensor = tensor
+      case (nil, let tensor?):
+        positions[name] = pairs.count
+        pairs.append((name, tensor))
+      case (let position?, nil):
+        pairs.remove(at: position)
+        positions[name] = nil
+        for later in position..<pairs.count { positions[pairs[later].name] = later }
+      case (nil, nil):
+        break
+      }
+    }
+  }
+}
+
+extension StateDictionary {
+  /// Loads the weights in the file at `url`: safetensors or a `torch.save` zip file of plain tensors, told apart by
+  /// content, not by name.
+  /// - Throws: ``InputError`` if the file cannot be read, is neither, or is damaged.
+  public static func load(_ url: URL) throws(InputError) -> StateDictionary {
+    try load(data: Data(mapping: url), name: url.path)
+  }
+
+  /// Loads weights from `data` in memory; `name` stands for them in errors.
+  /// - Throws: ``InputError`` as ``load(_:)`` does.
+  public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
+    if data.count < 9 || data[data.startIndex + 8] == UInt8(ascii: "{") {
+      return try Safetensors(data: data, name: name).stateDictionary()
+    }
+    return try TorchCheckpoint.load(data: data, name: name)
+  }
+}
+
+extension StateDictionary {
+  /// Checks that every element of every floating-point tensor is finite.
+  /// - Parameter location: Where the tensors come from, for the error: usually the file's path.
+  /// - Throws: ``InputError`` that names the first tensor with a NaN or an infinity.
+  public func validateFinite(at location: String) throws(InputError) {
+    for (name, tensor) in self where tensor.dtype.isFloatingPoint && !tensor.isFinite().all() {
+      throw InputError(
+        "the tensor holds \(tensor.isNaN().any() ? "NaN" : "an infinity")",
+        at: "\(location), tensor \(name.quoted)",
+        expected: "finite numbers", remedy: "use weights of a run that did not diverge")
+    }
+  }
+}

@@ -1,0 +1,249 @@
+import Foundation
+import Support
+
+/// Reads the zip files that Python's `torch.save` writes, if they hold nothing but plain tensors in dictionaries,
+/// lists and tuples beside numbers and texts. Nothing in a file is ever run.
+///
+/// Where the file's top dictionary keeps the weights in a dictionary under `state_dict`, `model_state_dict` or
+/// `model`, those are loaded and what lies beside them (the optimiser's state, say) is left. The names in nested
+/// dictionaries and lists are joined by dots. Views of a shared storage become tensors of their own.
+public enum TorchCheckpoint {
+  /// Loads the tensors in the file at `url`, in the file's order.
+  /// - Throws: ``InputError`` if it cannot be read, is no such file, is damaged, or holds other Python objects.
+  public static func load(_ url: URL) throws(InputError) -> StateDictionary {
+    try load(data: Data(mapping: url), name: url.path)
+  }
+
+  /// Loads the tensors of a file that lies in memory; `name` stands for it in errors.
+  /// - Throws: ``InputError`` as ``load(_:)`` does.
+  public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
+    try data.parse { (bytes) throws(InputError) in
+      guard bytes.starts(with: "PK".utf8) else {
+        let legacy = bytes.first == 0x80
+        throw InputError(
+          legacy
+            ? "the file is a bare Python pickle, not a zip file" : "the file holds no weights that can be read",
+          at: name, expected: "safetensors or a zip file by torch.save",
+          remedy: "save the weights again as safetensors or with torch.save of PyTorch 1.6 or later")
+      }
+      var loader = try CheckpointLoader(bytes, name: name)
+      return try loader.load()
+    }
+  }
+}
+
+/// Finds the tensors among a checkpoint's objects and copies them out.
+private struct CheckpointLoader {
+  private let name: String
+  private let archive: ZipArchive
+  /// The folder in the zip file that holds everything.
+  private let folder: String
+  private let pickle: Pickle
+  /// What may still be visited and copied. Shared containers and overlapping views let a small file describe far
+  /// more than it holds; a real checkpoint stays well below.
+  private var visits: Int
+  private var bytes: Int
+  private var result = StateDictionary()
+
+  init(_ bytes: UnsafeRawBufferPointer, name: String) throws(InputError) {
+    self.name = name
+    archive = try ZipArchive(bytes, name: name)
+    folder = try Self.folder(in: archive, name: name)
+    let source = try archive.content(of: "\(folder)/data.pkl")
+    pickle = try PickleMachine.run(source, name: "\(name), entry data.pkl")
+    visits = 4096 + 4 * source.count
+    self.bytes = (1 << 20) + 4 * bytes.count
+    if archive.entries["\(folder)/byteorder"] != nil {
+      let order = String(decoding: try archive.content(of: "\(folder)/byteorder"), as: UTF8.self)
+      guard order == "little" else {
+        throw InputError(
+          "the checkpoint has another byte order", at: name, expected: "little", found: order.quoted,
+          remedy: "save the weights as safetensors")
+      }
+    }
+  }
+
+  private static func folder(in archive: ZipArchive, name: String) throws(InputError) -> String {
+    let folders = archive.entries.keys.compactMap { entry -> String? in
+      let parts = entry.split(separator: "/", omittingEmptySubsequences: false)
+      return parts.count == 2 && parts[1] == "data.pkl" ? String(parts[0]) : nil
+    }
+    guard folders.count == 1 else {
+      throw InputError(
+        "the zip file is no PyTorch checkpoint", at: name, expected: "one entry called FOLDER/data.pkl",
+        found: "\(folders.count)", remedy: "save the weights as safetensors or with torch.save")
+    }
+    guard archive.entries["\(folders[0])/constants.pkl"] == nil else {
+      throw InputError(
+        "the file is a TorchScript program, not a checkpoint", at: name,
+        remedy: "save the module's state_dict as safetensors")
+    }
+    return folders[0]
+  }
+
+  mutating func load() throws(InputError) -> StateDictionary {
+    try collect(weights(in: pickle.root), path: [])
+    guard !result.isEmpty else {
+      throw InputError(
+        "the checkpoint holds no named tensor", at: name, expected: "a state_dict",
+        remedy: "save the module's state_dict, best as safetensors")
+    }
+    return result
+  }
+
+  /// The dictionary of the weights alone where `root` is one that keeps them beside other things.
+  private func weights(in root: Pickle.Value) -> Pickle.Value {
+    guard case .dictionary(let index) = root else { return root }
+    for wrapper in ["state_dict", "model_state_dict", "model"] {
+      for case (.string(wrapper), .dictionary(let inner)) in pickle.dictionaries[index] {
+        return .dictionary(inner)
+      }
+    }
+    return root
+  }
+
+  private mutating func collect(_ value: Pickle.Value, path: [String]) throws(InputError) {
+    try spend(1, of: \.visits)
+    guard path.count <= 32 else { throw InputError("the checkpoint is nested too deeply", at: name) }
+    switch value {
+    case .dictionary(let index):
+      for (key, value) in pickle.dictionaries[index] {
+        switch key {
+        case .string(let key): try collect(value, path: path + [key])
+        case .integer(let key): try collect(value, path: path + ["\(key)"])
+        default: throw InputError("a dictionary's key is neither a text nor an integer", at: name)
+        }
+      }
+    case .list(let index), .tuple(let index):
+      for (position, value) in pickle.sequences[index].enumerated() {
+        try collect(value, path: path + ["\(position)"])
+      }
+    case .tensor(let index):
+      guard !path.isEmpty else { return }
+      let key = path.joined(separator: ".")
+      try spend(key.utf8.count, of: \.visits)
+      guard result[key] == nil else {
+        throw InputError("two tensors have the same name", at: name, found: key.quoted)
+      }
+      result[key] = try tensor(pickle.tensors[index], at: "\(name), tensor \(key.quoted)")
+    case .scalar, .integer, .string, .function, .storage:
+      break
+    }
+  }
+
+  private mutating func spend(_ amount: Int, of budget: WritableKeyPath<Self, Int>) throws(InputError) {
+    self[keyPath: budget] -= amount
+    guard self[keyPath: budget] >= 0 else {
+      throw InputError(
+        "the checkpoint describes far more than it holds", at: name, remedy: "save the weights as safetensors")
+    }
+  }
+}
+
+// MARK: Views of storages
+
+extension CheckpointLoader {
+  private mutating func tensor(_ view: Pickle.View, at location: String) throws(InputError) -> Tensor {
+    let storage = pickle.storages[view.storage]
+    let layout = try TensorLayout(shape: integers(view.shape, at: location), dtype: storage.dtype, at: location)
+    var strides = try integers(view.strides, at: location)
+    try spend(layout.byteCount, of: \.bytes)
+    let content = try archive.content(of: "\(folder)/data/\(storage.key)")
+    let width = storage.dtype.byteCount
+    guard (0...content.count / width).contains(storage.elementCount) else {
+      throw InputError(
+        "the storage has the wrong length", at: location,
+        expected: "\(storage.elementCount) elements of \(width) bytes",
+        found: "\(content.count) bytes", remedy: "the file is damaged: fetch or write it again")
+    }
+    guard strides.count == layout.shape.count,
+      Self.fits(layout.shape, strides: &strides, offset: view.offset, in: storage.elementCount)
+    else {
+      throw InputError(
+        "the tensor reaches beyond its storage", at: location, expected: "\(storage.elementCount) elements",
+        found: "shape \(layout.shape), strides \(strides), offset \(view.offset)")
+    }
+    guard layout.byteCount > 0 else { return try layout.tensor(copying: .init(start: nil, count: 0), at: location) }
+    let elements = UnsafeRawBufferPointer(rebasing: content[(view.offset * width)...])
+    if Self.isContiguous(layout.shape, strides) {
+      let bytes = UnsafeRawBufferPointer(rebasing: elements[..<layout.byteCount])
+      return try layout.tensor(copying: bytes, at: location)
+    }
+    switch width {
+    case 1: return try gathered(as: UInt8.self)
+    case 2: return try gathered(as: UInt16.self)
+    case 4: return try gathered(as: UInt32.self)
+    default: return try gathered(as: UInt64.self)
+    }
+
+    func gathered<Element: FixedWidthInteger>(as type: Element.Type) throws(InputError) -> Tensor {
+      let values = Self.gather(elements, shape: layout.shape, strides: strides, as: type)
+      return try values.withUnsafeBytes { bytes in
+        Result { () throws(InputError) -> Tensor in try layout.tensor(copying: bytes, at: location) }
+      }.get()
+    }
+  }
+
+  private func integers(_ sequence: Int, at location: String) throws(InputError) -> [Int] {
+    let values = pickle.sequences[sequence]
+    guard values.count <= TensorLayout.maximumRank else {
+      throw InputError(
+        "the tensor has too many dimensions", at: location, expected: "at most \(TensorLayout.maximumRank)",
+        found: "\(values.count)")
+    }
+    var result: [Int] = []
+    for value in values {
+      guard case .integer(let integer) = value else {
+        throw InputError("the tensor's shape or strides are not integers", at: location)
+      }
+      result.append(integer)
+    }
+    return result
+  }
+
+  /// Whether all elements lie within `count`. The stride of a dimension of size 1 is never taken and becomes 0.
+  private static func fits(_ shape: [Int], strides: inout [Int], offset: Int, in count: Int) -> Bool {
+    guard (0...count).contains(offset) else { return false }
+    if shape.contains(0) { return true }
+    var last = offset
+    for (axis, size) in shape.enumerated() {
+      if size == 1 { strides[axis] = 0 }
+      let (reach, overflow) = strides[axis].multipliedReportingOverflow(by: size - 1)
+      guard strides[axis] >= 0, !overflow, reach < count - last else { return false }
+      last += reach
+    }
+    return last < count
+  }
+
+  private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
+    var expected = 1
+    for (size, stride) in zip(shape, strides).reversed() where size != 1 {
+      guard stride == expected else { return false }
+      expected *= size
+    }
+    return true
+  }
+
+  /// The elements of a view in row-major order, as integers of their width.
+  private static func gather<Element: FixedWidthInteger>(
+    _ elements: UnsafeRawBufferPointer, shape: [Int], strides: [Int], as type: Element.Type
+  ) -> [Element] {
+    let count = shape.reduce(1, *)
+    return [Element](unsafeUninitializedCapacity: count) { buffer, filled in
+      var index = [Int](repeating: 0, count: shape.count)
+      var position = 0
+      for slot in 0..<count {
+        let offset = position * MemoryLayout<Element>.size
+        buffer.initializeElement(at: slot, to: elements.loadUnaligned(fromByteOffset: offset, as: type))
+        for axis in shape.indices.reversed() {
+          index[axis] += 1
+          position += strides[axis]
+          if index[axis] < shape[axis] { break }
+          position -= strides[axis] * shape[axis]
+          index[axis] = 0
+        }
+      }
+      filled = count
+    }
+  }
+}

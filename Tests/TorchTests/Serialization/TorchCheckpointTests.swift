@@ -1,0 +1,195 @@
+import Foundation
+import Support
+import Testing
+import Torch
+
+@Suite struct TorchCheckpointTests {
+  @Test func readsTheWeightsOfATrainingCheckpoint() throws {
+    let tensors = try TorchCheckpoint.load(data: Fixtures.checkpoint)
+    #expect(
+      tensors.keys == ["weight", "transposed", "row", "strided", "parameter", "steps", "mask", "empty"])
+    let weight = try #require(tensors["weight"])
+    #expect(weight.shape == [2, 3] && weight.array(Float.self) == [0, 1, 2, 3, 4, 5])
+    let transposed = try #require(tensors["transposed"])
+    #expect(transposed.shape == [3, 2] && transposed.array(Float.self) == [0, 3, 1, 4, 2, 5])
+    #expect(tensors["row"]?.array(Float.self) == [3, 4, 5])
+    #expect(tensors["strided"]?.dtype == .float16)
+    #expect(tensors["strided"]?.data() == Data([0x00, 0x3C, 0x00, 0x44, 0x00, 0x47]))
+    #expect(tensors["parameter"]?.dtype == .bfloat16)
+    #expect(tensors["parameter"]?.data() == Data([0xC0, 0x3F, 0x00, 0xC0]))
+    #expect(tensors["steps"]?.shape == [] && tensors["steps"]?.array(Int.self) == [7])
+    #expect(tensors["mask"]?.data() == Data([1, 0]))
+    #expect(tensors["empty"]?.shape == [0, 3])
+  }
+
+  @Test func readsAModuleInChannelsLastOrder() throws {
+    let tensors = try TorchCheckpoint.load(data: Fixtures.module)
+    #expect(
+      tensors.keys == [
+        "0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"
+      ])
+    let weight = try #require(tensors["0.weight"])
+    #expect(weight.shape == [2, 2, 1, 2] && weight.array(Float.self) == [0, 1, 2, 3, 4, 5, 6, 7])
+    #expect(tensors["0.bias"]?.array(Float.self) == [0.5, -0.5])
+  }
+
+  @Test func joinsNestedNamesByDots() throws {
+    let body = Pickled.dictionary(
+      ("a", Pickled.tuple(Pickled.tensor(), Pickled.dictionary(("b", Pickled.tensor(shape: [2], strides: [5]))))))
+    let tensors = try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)
+    #expect(tensors.keys == ["a.0", "a.1.b"])
+    #expect(tensors["a.1.b"]?.array(Float.self) == [0, 5])
+  }
+
+  @Test func readsZip64Directories() throws {
+    var zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor())))
+    zip.zip64 = true
+    #expect(try TorchCheckpoint.load(data: zip.data)["a"]?.array(Float.self) == [0, 1, 2, 3, 4, 5])
+  }
+
+  @Test func takesStridesOfSizeOneAsTheyCome() throws {
+    let body = Pickled.dictionary(("a", Pickled.tensor(shape: [1, 6], strides: [.max, 1])))
+    #expect(try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)["a"]?.shape == [1, 6])
+  }
+
+  @Test func repeatsElementsOfExpandedViews() throws {
+    let body = Pickled.dictionary(("a", Pickled.tensor(offset: 4, shape: [2, 2], strides: [0, 1])))
+    #expect(try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)["a"]?.array(Float.self) == [4, 5, 4, 5])
+  }
+
+  /// Pickles that must not load, and what the error must mention.
+  static let faults: [(pickle: [UInt8], mention: String)] = [
+    (Pickled.global("os", "system") + Pickled.tuple(Pickled.text("true")) + Array("R".utf8), "\"os.system\""),
+    (
+      Pickled.dictionary(("a", Pickled.tensor()), ("b", Pickled.global("argparse", "Namespace"))),
+      "\"argparse.Namespace\""
+    ),
+    (Pickled.global("torch", "load"), "\"torch.load\""),
+    (Pickled.dictionary(("a", Pickled.tensor("ComplexFloatStorage"))), "unsupported dtype"),
+    (Pickled.global("torch._utils", "_rebuild_tensor_v3"), "unsupported dtype"),
+    (Pickled.dictionary(("a", Pickled.tensor(count: 7))), "wrong length"),
+    (Pickled.dictionary(("a", Pickled.tensor(count: -1))), "wrong length"),
+    (Pickled.dictionary(("a", Pickled.tensor(key: "1"))), "lacks an entry"),
+    (Pickled.dictionary(("a", Pickled.tensor(offset: 1))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(offset: -1))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(offset: .max))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [7]))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [2], strides: [6]))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [2], strides: [-1]))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [3], strides: [.max]))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [2, 3]))), "beyond its storage"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [-1]))), "impossible"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [.max, 0]))), "impossible"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: Array(repeating: 1, count: 65)))), "too many dimensions"),
+    (Pickled.dictionary(("a", Pickled.tensor(shape: [1 << 40], strides: [0]))), "far more than it holds"),
+    (Pickled.dictionary(("a", Pickled.tensor()), ("a", Pickled.tensor())), "same name"),
+    (
+      Pickled.dictionary(("a.b", Pickled.tensor()), ("a", Pickled.dictionary(("b", Pickled.tensor())))), "same name"
+    ),
+    (Pickled.dictionary(("a", Pickled.int(1))), "no named tensor"),
+    (Pickled.tensor(), "no named tensor"),
+    (Array("}((tK\u{1}u".utf8), "neither a text"),
+    (Array("]q\u{0}h\u{0}a".utf8), "too deeply"),
+    (Array("0".utf8), "instruction"),
+    (Array("a".utf8), "there is none"),
+    (Array("".utf8), "there is none"),
+    (Array("N(t".utf8) + Array("RR".utf8), "no function"),
+    (Array("h\u{5}".utf8), "recalls"),
+    (Array("u".utf8), "did not begin"),
+    (Array("}(Nu".utf8), "no dictionary"),
+    (Array("NNa".utf8), "no list"),
+    (Array("NNb".utf8), "no dictionary"),
+    (Array("NQ".utf8), "storage"),
+    (
+      Pickled.global("collections", "OrderedDict") + Pickled.tuple(Pickled.int(1)) + Array("R".utf8),
+      "unknown arguments"
+    ),
+    ([0x58, 255, 255, 255, 255], "too early"),
+    ([0x58, 1, 0, 0, 0, 0xFF], "UTF-8"),
+    (Array(("c" + String(repeating: "x", count: 300)).utf8), "without an end")
+  ]
+
+  @Test(arguments: faults) func rejectsPickle(fault: (pickle: [UInt8], mention: String)) throws {
+    let data = Pickled.checkpoint(fault.pickle).data
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: data, name: "file") }
+    #expect(error.description.contains(fault.mention))
+    #expect(error.description.hasPrefix("file"))
+  }
+
+  @Test func saysThatOnlyPlainTensorsLoadForSafety() throws {
+    let data = Pickled.checkpoint(Pickled.global("models", "Net")).data
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: data) }
+    #expect(error.found == "\"models.Net\"")
+    #expect(error.remedy?.contains("only plain tensors load, for safety") == true)
+  }
+
+  @Test func readsDeepNestingWithoutRecursion() {
+    let deep = Array(")".utf8) + [UInt8](repeating: 0x85, count: 1_000_000)
+    #expect(throws: InputError.self) { _ = try TorchCheckpoint.load(data: Pickled.checkpoint(deep).data) }
+  }
+
+  @Test func stopsAtSharedContainersThatMultiply() throws {
+    // Thirty tuples, each of the one before twice: 2^30 paths to one tensor.
+    var body = Pickled.dictionary(("a", Pickled.tensor(shape: [1])))
+    for _ in 0..<30 { body += Array("q\u{0}h\u{0}".utf8) + [0x86] }
+    let error = try #require(throws: InputError.self) {
+      _ = try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)
+    }
+    #expect(error.problem.contains("far more than it holds"))
+  }
+
+  @Test func rejectsOtherProtocols() throws {
+    let zip = ZipBuilder(entries: [("archive/data.pkl", [0x80, 4, 0x4E, 0x2E])])
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+    #expect(error.problem.contains("protocol") && error.found == "4")
+  }
+
+  @Test func rejectsBigEndianCheckpoints() throws {
+    let zip = Pickled.checkpoint(
+      Pickled.dictionary(("a", Pickled.tensor())), adding: [("archive/byteorder", Array("big".utf8))])
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+    #expect(error.expected == "little" && error.found == "\"big\"")
+  }
+
+  @Test func rejectsTorchScript() throws {
+    let zip = Pickled.checkpoint(
+      Pickled.dictionary(("a", Pickled.tensor())), adding: [("archive/constants.pkl", [])])
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+    #expect(error.problem.contains("TorchScript"))
+  }
+
+  @Test func rejectsAZipFileThatIsNoCheckpoint() throws {
+    let zip = ZipBuilder(entries: [("weights.npy", [1, 2, 3])], method: 8)
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+    #expect(error.problem == "the zip file is no PyTorch checkpoint" && error.remedy != nil)
+  }
+
+  @Test func rejectsCompressedAndEncryptedEntries() throws {
+    for (method, flags) in [(8, 0), (0, 1)] as [(UInt16, UInt16)] {
+      var zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor())))
+      zip.method = method
+      zip.flags = flags
+      let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+      #expect(error.problem.contains("compressed or encrypted"))
+    }
+  }
+
+  @Test func rejectsDuplicateEntries() throws {
+    let zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor())), adding: [("archive/data/0", [])])
+    let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+    #expect(error.problem.contains("same name") && error.found == "\"archive/data/0\"")
+  }
+
+  @Test(arguments: [1, 1 << 20, .max] as [UInt64]) func rejectsEntriesOutsideTheFile(shift: UInt64) {
+    var zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor())))
+    zip.zip64 = true
+    zip.shift = shift
+    #expect(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
+  }
+
+  @Test func rejectsEveryTruncation() {
+    for count in 0..<Fixtures.module.count {
+      #expect(throws: InputError.self) { _ = try TorchCheckpoint.load(data: Fixtures.module.prefix(count)) }
+    }
+  }
+}
