@@ -150,25 +150,32 @@ extension Network {
     }
   }
 
+  /// The parameters' tensors in their order, those at `positions` replaced: what a masked or perturbed pass computes with.
+  public func weights(replacing positions: [Int], with tensors: [Tensor]) -> [Tensor] {
+    var weights = parameters.map(\.tensor)
+    for (position, tensor) in zip(positions, tensors) { weights[position] = tensor }
+    return weights
+  }
+
   /// All parameters and buffers by name, in PyTorch's order: node by node, parameters before buffers.
-  public var state: [(name: String, tensor: Tensor)] {
-    architecture.nodes.indices.flatMap { position in
-      (parameters.filter { $0.node == position } + buffers.filter { $0.node == position })
-        .map { ($0.name, $0.tensor.detached()) }
-    }
+  public var state: StateDictionary {
+    StateDictionary(
+      architecture.nodes.indices.flatMap { position in
+        (parameters.filter { $0.node == position } + buffers.filter { $0.node == position })
+          .map { ($0.name, $0.tensor.detached()) }
+      })
   }
 
   /// Copies weights and statistics from `state`, strictly: every name of the network, each of its shape, and no other.
   /// A missing `num_batches_tracked`, which no computation reads, is allowed.
   /// - Parameter location: Where the state came from, for errors: usually the file's path.
   /// - Throws: ``InputError`` that lists missing and unknown names, or a tensor of a wrong shape or type.
-  public func load(_ state: [(name: String, tensor: Tensor)], from location: String) throws(InputError) {
-    let given = Dictionary(state.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+  public func load(_ state: StateDictionary, from location: String) throws(InputError) {
     let own = parameters + buffers
     let optional = "num_batches_tracked"
-    let missing = own.map(\.name).filter { given[$0] == nil && !$0.hasSuffix(optional) }
+    let missing = own.map(\.name).filter { state[$0] == nil && !$0.hasSuffix(optional) }
     let names = Set(own.map(\.name))
-    let unknown = state.map(\.name).filter { !names.contains($0) }
+    let unknown = state.keys.filter { !names.contains($0) }
     guard missing.isEmpty, unknown.isEmpty else {
       throw InputError(
         "the weights are not those of \(architecture.name)", at: location,
@@ -177,7 +184,7 @@ extension Network {
         remedy: "name the architecture that they were saved from with --model")
     }
     for entry in own {
-      guard let tensor = given[entry.name] else { continue }
+      guard let tensor = state[entry.name] else { continue }
       guard tensor.shape == entry.tensor.shape, tensor.dtype.isFloatingPoint == entry.tensor.dtype.isFloatingPoint
       else {
         throw InputError(
@@ -186,7 +193,7 @@ extension Network {
       }
     }
     withoutGradient {
-      for entry in own { if let tensor = given[entry.name] { entry.tensor.copy(from: tensor) } }
+      for entry in own { if let tensor = state[entry.name] { entry.tensor.copy(from: tensor) } }
     }
   }
 

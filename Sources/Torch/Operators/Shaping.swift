@@ -66,6 +66,8 @@ extension Tensor {
   public func contiguous(_ format: MemoryFormat = .contiguous) -> Tensor { Self.contiguousOperator(self, format) }
   /// Itself if it already has that type, else a converted copy.
   public func to(_ dtype: DType) -> Tensor { Self.toDTypeOperator(self, dtype) }
+  /// Itself, or a float32 copy of a tensor of 16-bit numbers: losses are computed with at least 32.
+  public func inFullPrecision() -> Tensor { dtype.byteCount < 4 ? to(.float32) : self }
   /// Itself if it is already there, else a copy on `device`.
   public func to(_ device: Device, dtype: DType? = nil) -> Tensor {
     Self.toDeviceOperator(self, device, dtype ?? self.dtype)

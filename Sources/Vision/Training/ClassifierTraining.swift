@@ -1,0 +1,86 @@
+import Support
+import Torch
+
+/// Trains a classifier by stochastic gradient descent on the cross-entropy of augmented batches.
+public final class ClassifierTraining: Learner {
+  public let network: Network
+  public let recipe: TrainingRecipe
+  public let loader: BatchLoader
+  private let precision: Precision
+  private let optimizer: SGD
+  /// Called after every update, for instance to hold masked weights at zero.
+  private let constraint: () -> Void
+
+  public init(
+    _ network: Network, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
+    precision: Precision = .automatic, constraint: @escaping () -> Void = {}
+  ) {
+    self.network = network
+    self.recipe = recipe
+    self.precision = precision
+    self.constraint = constraint
+    loader = .training(
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
+      seed: Generator.derive(seed, "data-order"))
+    optimizer = SGD(
+      parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
+      momentum: recipe.momentum, weightDecay: recipe.weightDecay, nesterov: recipe.nesterov)
+  }
+
+  public var epochs: Int { recipe.epochs }
+  public var stepsPerEpoch: Int { loader.batchesPerEpoch }
+  public var imagesPerStep: Int { min(recipe.batchSize, loader.dataset.count) }
+  public var learningRate: Double { optimizer.learningRate }
+
+  public func step(at position: LoaderPosition) -> StepResult {
+    let batch = loader.batch(at: position)
+    optimizer.learningRate = recipe.learningRate * factor(recipe.schedule, at: position)
+    network.isTraining = true
+    let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(batch.images) }
+    let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
+    optimizer.zeroGradients()
+    loss.backward()
+    if let clipNorm = recipe.clipNorm { optimizer.clipGradients(maxNorm: clipNorm) }
+    optimizer.step()
+    constraint()
+    return StepResult(loss: loss, logits: logits, labels: batch.labels)
+  }
+
+  public var state: StateDictionary {
+    var state = network.state
+    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
+    return state
+  }
+
+  public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
+    let (own, rest) = state.partitioned(byPrefix: "optimizer.")
+    try optimizer.restore(own, from: location)
+    try network.load(rest, from: location)
+  }
+}
+
+/// The element type that layers compute in while training.
+public enum Precision: String, CaseIterable, Codable, Sendable {
+  /// bfloat16 autocast where the device multiplies it natively, else float32.
+  case automatic = "auto"
+  case float32
+  case bfloat16
+
+  /// What `withAutocast` takes; nil is float32 throughout.
+  public func autocast(on device: Device) -> DType? {
+    switch self {
+    case .automatic: InferencePlan.fastest(on: device) == .bfloat16 ? .bfloat16 : nil
+    case .float32: nil
+    case .bfloat16: .bfloat16
+    }
+  }
+
+  /// What an ``InferencePlan`` takes.
+  public var inference: DType? {
+    switch self {
+    case .automatic: nil
+    case .float32: .float32
+    case .bfloat16: .bfloat16
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import Support
+import Torch
+
+/// A method that learns step by step from batches; a ``TrainingSession`` drives it.
+///
+/// A step follows from the learner's state and the position alone, so a run that continues from a stored state ends as
+/// one that was never interrupted.
+public protocol Learner: AnyObject {
+  var epochs: Int { get }
+  var stepsPerEpoch: Int { get }
+  /// Images that one step learns from, for rates.
+  var imagesPerStep: Int { get }
+  /// The learning rate of the last step.
+  var learningRate: Double { get }
+  /// Learns from the batch at `position`.
+  func step(at position: LoaderPosition) -> StepResult
+  /// Everything that the next step depends on: weights, statistics, optimiser buffers.
+  var state: StateDictionary { get }
+  /// Continues from a stored ``state``.
+  /// - Parameter location: The file that it comes from, for errors.
+  func restore(_ state: StateDictionary, from location: String) throws(InputError)
+}
+
+extension Learner {
+  /// A schedule's factor at a position of the whole run.
+  public func factor(_ schedule: Schedule, at position: LoaderPosition) -> Double {
+    schedule.factor(
+      at: Double(position.epoch) + Double(position.batch) / Double(stepsPerEpoch), of: Double(epochs))
+  }
+}
+
+/// What one step reports: scalars without the graph that they came from.
+public struct StepResult {
+  /// The mean loss over the batch.
+  public let loss: Tensor
+  /// How many images got their class right.
+  public let correct: Tensor
+
+  public init(loss: Tensor, logits: Tensor, labels: Tensor) {
+    self.loss = loss.detached()
+    correct = withoutGradient { (logits.argmax(1) .== labels).sum() }
+  }
+}
+
+extension StateDictionary {
+  /// The entries whose names begin with `prefix`, without it, and the others.
+  public func partitioned(byPrefix prefix: String) -> (matching: StateDictionary, rest: StateDictionary) {
+    var result = (matching: StateDictionary(), rest: StateDictionary())
+    for (name, tensor) in self {
+      if name.hasPrefix(prefix) {
+        result.matching[String(name.dropFirst(prefix.count))] = tensor
+      } else {
+        result.rest[name] = tensor
+      }
+    }
+    return result
+  }
+}

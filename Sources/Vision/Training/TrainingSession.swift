@@ -1,0 +1,145 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+
+/// Runs a ``Learner`` to its end: metrics, checkpoints, resuming, progress, early leave.
+public struct TrainingSession {
+  /// Where metrics and checkpoints go; nil: nowhere.
+  public var folder: RunFolder?
+  /// Continue from the folder's last checkpoint, if there is one.
+  public var resumes = false
+  /// Seconds between checkpoints inside an epoch; one is written at the end of every epoch in any case.
+  public var checkpointInterval = 60.0
+  public var progress = ProgressLine.Style.quiet
+  public var writesTensorBoard = false
+  /// What the progress line calls the work.
+  public var task = "Training"
+  /// Called at the end of every epoch, for instance for the accuracy on held-out images; its figures go into the
+  /// epoch's row.
+  public var validate: () -> Record = { [:] }
+
+  public init(folder: RunFolder? = nil) { self.folder = folder }
+
+  /// What a finished session cost.
+  public struct Outcome: Hashable, Sendable {
+    /// Seconds of training over all of the run's processes, validation and checkpoints included.
+    public var seconds: Double
+    public var imagesPerSecond: Double
+  }
+
+  /// Trains to the end.
+  /// - Throws: ``InputError`` if the loss is no number, a file cannot be written or a checkpoint does not fit;
+  ///   ``Interrupted`` when the user asked to leave and a checkpoint was written.
+  public func run(_ learner: some Learner) throws -> Outcome {
+    var point = Checkpoint.Point()
+    if resumes, let checkpoint { point = try checkpoint.restore(learner) }
+    let total = learner.epochs * learner.stepsPerEpoch
+    let metrics = try folder.map { try MetricStream(at: $0.metrics, after: point.step) }
+    let events = try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
+    var line = ProgressLine(
+      task, total: total * learner.imagesPerStep, unit: "images", startingAt: point.step * learner.imagesPerStep,
+      style: progress)
+    let window = max(1, learner.stepsPerEpoch / 20)
+    var clock = ContinuousClock.now
+    var lastCheckpoint = clock
+
+    while point.step < total {
+      let position = LoaderPosition(
+        epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
+      let result = learner.step(at: position)
+      point.add(result, images: learner.imagesPerStep)
+      let endsEpoch = point.step % learner.stepsPerEpoch == 0
+      if point.step % window == 0 || endsEpoch {
+        guard point.loss.isFinite else { throw TrainingSession.diverged(at: position) }
+        var row = point.row(learner)
+        point.startWindow()
+        if endsEpoch { row.merge(validate()) }
+        try metrics?.append(row)
+        for (key, value) in row where key != "step" {
+          if let number = value.number { try events?.scalar(key, number, step: point.step) }
+        }
+        line.update(
+          point.step * learner.imagesPerStep,
+          note: "loss \(NumberText.fixed(row["loss"]?.number ?? 0, decimals: 3))")
+      }
+      let now = ContinuousClock.now
+      point.seconds += (now - clock) / .seconds(1)
+      clock = now
+      let isInterrupted = Interruption.isRequested
+      if endsEpoch || isInterrupted || (now - lastCheckpoint) / .seconds(1) > checkpointInterval {
+        try checkpoint?.write(learner, at: point)
+        lastCheckpoint = .now
+      }
+      if isInterrupted && point.step < total { throw Interrupted(folder: folder?.url) }
+    }
+    line.finish()
+    return Outcome(
+      seconds: point.seconds, imagesPerSecond: Double(total * learner.imagesPerStep) / max(point.seconds, 1e-9))
+  }
+
+  private var checkpoint: Checkpoint? {
+    folder.map { Checkpoint(url: $0.checkpoints.appending(path: "last.safetensors")) }
+  }
+
+  private static func diverged(at position: LoaderPosition) -> InputError {
+    InputError(
+      "the loss is not a number any more", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
+      remedy: "lower --learning-rate, or bound the gradients with --clip-norm 1")
+  }
+}
+
+/// A learner's state and the point of the run that it belongs to, in one file.
+struct Checkpoint {
+  /// How far a run is.
+  struct Point: Codable {
+    /// Steps done.
+    var step = 0
+    /// Sums over the steps since the last row of metrics.
+    var loss = 0.0
+    var correct = 0.0
+    var images = 0
+    var steps = 0
+    var seconds = 0.0
+
+    mutating func add(_ result: StepResult, images count: Int) {
+      step += 1
+      steps += 1
+      images += count
+      loss += result.loss.item()
+      correct += result.correct.item()
+    }
+
+    mutating func startWindow() { (loss, correct, images, steps) = (0, 0, 0, 0) }
+
+    func row(_ learner: some Learner) -> Record {
+      [
+        "step": .int(step), "epoch": .double(Double(step) / Double(learner.stepsPerEpoch)),
+        "loss": .double(loss / Double(max(steps, 1))), "accuracy": .double(correct / Double(max(images, 1))),
+        "learning_rate": .double(learner.learningRate),
+      ]
+    }
+  }
+
+  private static let key = "quench.point"
+
+  let url: URL
+
+  func write(_ learner: some Learner, at point: Point) throws {
+    let json = String(decoding: try JSONEncoder().encode(point), as: UTF8.self)
+    try Safetensors.write(learner.state, metadata: [Checkpoint.key: json], to: url)
+  }
+
+  /// The point to continue from; the start where no checkpoint was written yet.
+  func restore(_ learner: some Learner) throws -> Point {
+    guard FileManager.default.fileExists(atPath: url.path) else { return Point() }
+    let file = try Safetensors(contentsOf: url)
+    guard let json = file.metadata[Checkpoint.key],
+      let point = try? JSONDecoder().decode(Point.self, from: Data(json.utf8))
+    else {
+      throw InputError("this is not a checkpoint", at: url.path, remedy: "start the run anew in another folder")
+    }
+    try learner.restore(try file.stateDictionary(), from: url.path)
+    return point
+  }
+}
