@@ -1,0 +1,160 @@
+import Foundation
+import Support
+
+/// What a run was asked to do and with what: the content of `config.yaml`.
+public struct RunRecord: Hashable, Sendable {
+  public enum Outcome: String, Hashable, Sendable, CaseIterable {
+    case completed, interrupted, failed
+  }
+
+  /// The command line, as typed.
+  public var command: [String]
+  /// Every setting after defaults were filled in, the seed among them.
+  public var settings: Record
+  /// Versions of what computes: this program, libraries, device, threads.
+  public var versions: Record
+  /// Input files and their SHA-256 fingerprints.
+  public var inputs: Record
+  /// How the run ended; `nil` while it works, and so for ever if it is killed.
+  public var outcome: Outcome?
+
+  public init(
+    command: [String], settings: Record, versions: Record = [:], inputs: Record = [:], outcome: Outcome? = nil
+  ) {
+    self.command = command
+    self.settings = settings
+    self.versions = versions
+    self.inputs = inputs
+    self.outcome = outcome
+  }
+
+  var value: Value {
+    [
+      "command": .array(command.map { .string($0) }),
+      "outcome": outcome.map { .string($0.rawValue) } ?? .null,
+      "settings": .object(settings),
+      "versions": .object(versions),
+      "inputs": .object(inputs)
+    ]
+  }
+
+  init(_ value: Value, name: String) throws(InputError) {
+    guard let record = value.record, let settings = record["settings"]?.record else {
+      throw InputError(
+        "this is not the configuration of a run", at: name, expected: "a mapping with the key settings")
+    }
+    self.init(
+      command: record["command"]?.array?.map(\.description) ?? [], settings: settings,
+      versions: record["versions"]?.record ?? [:], inputs: record["inputs"]?.record ?? [:],
+      outcome: record["outcome"]?.string.flatMap(Outcome.init(rawValue:)))
+  }
+}
+
+/// The folder that holds all files of one run, and the only place that knows their names.
+public struct RunFolder: Hashable, Sendable {
+  public let url: URL
+
+  public var config: URL { url.appending(path: "config.yaml") }
+  public var metrics: URL { url.appending(path: "metrics.jsonl") }
+  public var summary: URL { url.appending(path: "summary.json") }
+  public var checkpoints: URL { url.appending(path: "checkpoints", directoryHint: .isDirectory) }
+  public var events: URL { url.appending(path: "tensorboard", directoryHint: .isDirectory) }
+  public var report: URL { url.appending(path: "report.html") }
+
+  /// The file or folder of an artefact, such as `model.safetensors`.
+  public func artefact(_ name: String) -> URL { url.appending(path: name) }
+
+  /// Where a run called `name` lives if the user names no folder: `runs/<name>/`.
+  public static func location(named name: String) -> URL {
+    URL(filePath: "runs", directoryHint: .isDirectory).appending(path: name, directoryHint: .isDirectory)
+  }
+
+  /// Opens the folder of an earlier run, to read it.
+  /// - Throws: `InputError` if there is no run.
+  public init(existing url: URL) throws(InputError) {
+    self.url = url
+    guard FileManager.default.fileExists(atPath: config.path) else {
+      throw InputError("there is no run here", at: url.path, expected: "a folder with \(config.lastPathComponent)")
+    }
+  }
+
+  /// Makes the folder of a new run, or opens the one to continue, and writes `record` as its configuration.
+  ///
+  /// A run is continued only with the same settings and inputs; the command line and the versions may differ.
+  /// - Throws: `InputError` if a new run's folder is not empty or cannot be written, or if the run to continue is
+  ///   missing or has another configuration (the error lists the keys that differ).
+  public init(at url: URL, for record: RunRecord, resume: Bool = false) throws(InputError) {
+    self.url = url
+    if resume {
+      let earlier = try RunFolder(existing: url).record()
+      let differences =
+        earlier.settings.differences(from: record.settings)
+        + earlier.inputs.differences(from: record.inputs).map { "input \($0)" }
+      guard differences.isEmpty else {
+        throw InputError(
+          "the run to resume has another configuration: \(differences.joined(separator: ", ")) differ",
+          at: url.path,
+          remedy: "resume with the settings in \(config.lastPathComponent), or start a new run in another folder")
+      }
+    } else {
+      try RunFolder.requireEmpty(url)
+    }
+    do { try FileManager.default.createDirectory(at: checkpoints, withIntermediateDirectories: true) } catch {
+      throw InputError(
+        "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with --out")
+    }
+    try write(record)
+  }
+
+  private static func requireEmpty(_ url: URL) throws(InputError) {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else { return }
+    guard isFolder.boolValue else {
+      throw InputError("this is a file", at: url.path, expected: "a folder for the run")
+    }
+    let files: [String]
+    do { files = try FileManager.default.contentsOfDirectory(atPath: url.path) } catch {
+      throw InputError("the run folder cannot be read", at: url.path, remedy: "choose another folder with --out")
+    }
+    guard files.isEmpty else {
+      let isRun = files.contains("config.yaml")
+      throw InputError(
+        isRun ? "the folder already holds a run" : "the run folder is not empty", at: url.path,
+        remedy: (isRun ? "continue that run with --resume, or " : "") + "choose another folder with --out")
+    }
+  }
+
+  /// The run's configuration.
+  /// - Throws: `InputError` if the file is missing or is no configuration.
+  public func record() throws(InputError) -> RunRecord {
+    try RunRecord(Value(yaml: try read(config), name: config.path), name: config.path)
+  }
+
+  /// Notes how the run ended. A run without this note shows as unfinished.
+  public func finish(_ outcome: RunRecord.Outcome) throws(InputError) {
+    var record = try record()
+    record.outcome = outcome
+    try write(record)
+  }
+
+  /// Writes `summary.json`: flat keys (nested records are joined with dots), in order, whole or not at all.
+  public func writeSummary(_ summary: Record) throws(InputError) {
+    try AtomicFile.write(Data((Value.object(summary.flattened).json(pretty: true) + "\n").utf8), to: self.summary)
+  }
+
+  /// The content of `summary.json`.
+  /// - Throws: `InputError` if the file is missing or is no JSON object.
+  public func readSummary() throws(InputError) -> Record {
+    let value = try Value(json: try read(summary), name: summary.path)
+    guard let record = value.record else { throw InputError("a JSON object is expected", at: summary.path) }
+    return record
+  }
+
+  private func write(_ record: RunRecord) throws(InputError) {
+    try AtomicFile.write(Data(try record.value.yaml().utf8), to: config)
+  }
+
+  private func read(_ file: URL) throws(InputError) -> Data {
+    do { return try Data(contentsOf: file) } catch { throw InputError.reading(file, error) }
+  }
+}

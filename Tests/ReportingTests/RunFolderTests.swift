@@ -1,0 +1,146 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+
+/// A folder that is gone after `body`.
+func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
+  let url = FileManager.default.temporaryDirectory.appending(path: "reporting-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: url) }
+  try body(url)
+}
+
+@Suite("A run folder") struct RunFolderTests {
+  let record = RunRecord(
+    command: ["quench", "train", "--seed", "7"], settings: ["seed": 7, "optimiser": ["rate": 0.1, "momentum": 0.9]],
+    versions: ["quench": "0.1.0"], inputs: ["train-images": "ab12"])
+
+  @Test func holdsItsConfigurationAndShowsAsUnfinishedUntilItIsFinished() throws {
+    try withTemporaryFolder { base in
+      let url = base.appending(path: "deep/run")
+      let folder = try RunFolder(at: url, for: record)
+      #expect(try RunFolder(existing: url).record() == record)
+      #expect(try folder.record().outcome == nil)
+      let first = try Data(contentsOf: folder.config)
+      for outcome in RunRecord.Outcome.allCases {
+        try folder.finish(outcome)
+        #expect(try folder.record().outcome == outcome)
+      }
+      _ = try RunFolder(at: url, for: record, resume: true)
+      #expect(try Data(contentsOf: folder.config) == first, "the same configuration gives the same bytes")
+      #expect(FileManager.default.fileExists(atPath: folder.checkpoints.path))
+    }
+  }
+
+  @Test func refusesAFolderThatIsNotEmptyAndSaysWhatToDo() throws {
+    try withTemporaryFolder { base in
+      try Data().write(to: base.appending(path: "notes.txt"))
+      let stray = #expect(throws: InputError.self) { try RunFolder(at: base, for: record) }
+      #expect(stray?.remedy == "choose another folder with --out")
+      let run = base.appending(path: "run")
+      _ = try RunFolder(at: run, for: record)
+      let taken = #expect(throws: InputError.self) { try RunFolder(at: run, for: record) }
+      #expect(taken?.remedy?.contains("--resume") == true)
+    }
+  }
+
+  @Test func refusesAPlaceThatCannotHoldAFolder() throws {
+    try withTemporaryFolder { base in
+      let file = base.appending(path: "file")
+      try Data("x".utf8).write(to: file)
+      #expect(throws: InputError.self) { try RunFolder(at: file, for: record) }
+      let below = #expect(throws: InputError.self) { try RunFolder(at: file.appending(path: "run"), for: record) }
+      #expect(below?.description.contains("--out") == true)
+    }
+  }
+
+  @Test func resumesOnlyTheSameConfigurationAndListsWhatDiffers() throws {
+    try withTemporaryFolder { base in
+      #expect(throws: InputError.self) { try RunFolder(at: base, for: record, resume: true) }
+      _ = try RunFolder(at: base, for: record)
+      var other = record
+      other.command.append("--resume")
+      other.versions["quench"] = "0.2.0"
+      _ = try RunFolder(at: base, for: other, resume: true)
+      other.settings["optimiser"] = ["rate": 0.2, "momentum": 0.9]
+      other.inputs["train-images"] = "cd34"
+      let error = #expect(throws: InputError.self) { try RunFolder(at: base, for: other, resume: true) }
+      #expect(error?.problem.contains("optimiser.rate, input train-images differ") == true)
+    }
+  }
+
+  @Test func summaryIsFlatOrderedAndComesBack() throws {
+    try withTemporaryFolder { base in
+      let folder = try RunFolder(at: base, for: record)
+      #expect(throws: InputError.self) { try folder.readSummary() }
+      try folder.writeSummary(["test_accuracy": 0.91, "n": 10_000, "bip": ["kept": 5], "loss": .double(.nan)])
+      let text = try String(contentsOf: folder.summary, encoding: .utf8)
+      #expect(
+        text == "{\n  \"test_accuracy\": 0.91,\n  \"n\": 10000,\n  \"bip.kept\": 5,\n  \"loss\": null\n}\n")
+      #expect(try folder.readSummary()["n"] == 10_000)
+    }
+  }
+
+  @Test func aFolderWithoutARunIsAnError() throws {
+    try withTemporaryFolder { base in
+      #expect(throws: InputError.self) { try RunFolder(existing: base) }
+      try Data("just text".utf8).write(to: base.appending(path: "config.yaml"))
+      #expect(throws: InputError.self) { try RunFolder(existing: base).record() }
+    }
+  }
+}
+
+@Suite("A metric stream") struct MetricStreamTests {
+  @Test func isReadableAfterEveryRow() throws {
+    try withTemporaryFolder { base in
+      let url = base.appending(path: "metrics.jsonl")
+      let stream = try MetricStream(at: url)
+      for step in 1...3 {
+        try stream.append(["step": .int(step), "loss": .double(1 / Double(step))])
+        #expect(try MetricStream.read(url).count == step)
+      }
+      #expect(try MetricStream.read(url)[1] == ["step": 2, "loss": 0.5])
+    }
+  }
+
+  @Test func aResumedRunLeavesTheSameBytesAsAnUninterruptedOne() throws {
+    try withTemporaryFolder { base in
+      func row(_ step: Int) -> Record { ["step": .int(step), "loss": .double(1 / Double(step))] }
+      let (whole, resumed) = (base.appending(path: "whole"), base.appending(path: "resumed"))
+      let stream = try MetricStream(at: whole)
+      for step in 1...9 { try stream.append(row(step)) }
+      let killed = try MetricStream(at: resumed)
+      for step in 1...6 { try killed.append(row(step)) }
+      let handle = try FileHandle(forWritingTo: resumed)
+      try handle.seekToEnd()
+      try handle.write(contentsOf: Data("{\"step\":7,\"lo".utf8))
+      try handle.close()
+      #expect(try MetricStream.read(resumed).count == 6, "a torn line is no row")
+      let next = try MetricStream(at: resumed, after: 4)
+      for step in 5...9 { try next.append(row(step)) }
+      #expect(try Data(contentsOf: resumed) == Data(contentsOf: whole))
+    }
+  }
+
+  @Test func startsAnewWithoutAStep() throws {
+    try withTemporaryFolder { base in
+      let url = base.appending(path: "metrics.jsonl")
+      try MetricStream(at: url).append(["step": 1])
+      _ = try MetricStream(at: url)
+      #expect(try MetricStream.read(url).isEmpty)
+      _ = try MetricStream(at: base.appending(path: "new.jsonl"), after: 5)
+    }
+  }
+
+  @Test func namesTheLineThatIsBroken() throws {
+    try withTemporaryFolder { base in
+      let url = base.appending(path: "metrics.jsonl")
+      try Data("{\"step\":1}\n[]\n{\"step\":3}\n".utf8).write(to: url)
+      let error = #expect(throws: InputError.self) { try MetricStream.read(url) }
+      #expect(error?.location?.hasSuffix("line 2") == true)
+      #expect(throws: InputError.self) { try MetricStream(at: url, after: 3) }
+      #expect(throws: InputError.self) { try MetricStream(at: url.appending(path: "below")) }
+    }
+  }
+}
