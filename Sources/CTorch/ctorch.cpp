@@ -17,7 +17,9 @@
 
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 using c10::IValue;
@@ -123,6 +125,10 @@ Parameter parameter(const c10::Argument &argument) {
 }  // namespace
 
 struct ct_operator_entry {
+  explicit ct_operator_entry(c10::OperatorHandle found) : handle(std::move(found)) {
+    for (const auto &argument : handle.schema().arguments()) parameters.push_back(parameter(argument));
+  }
+
   c10::OperatorHandle handle;
   std::vector<Parameter> parameters;
   std::atomic<uint64_t> calls{0};
@@ -265,16 +271,18 @@ ct_value result_value(const IValue &value) {
 extern "C" {
 
 ct_operator ct_operator_find(const char *name) {
+  // Never destroyed: other threads may call operators while the process exits.
+  static auto &mutex = *new std::mutex;
+  static auto &entries = *new std::unordered_map<std::string, ct_operator_entry>;
   try {
     const std::string full(name);
+    const std::lock_guard lock(mutex);
+    if (const auto known = entries.find(full); known != entries.end()) return &known->second;
     const size_t dot = full.find('.');
     const std::string base = full.substr(0, dot);
     const std::string overload = dot == std::string::npos ? "" : full.substr(dot + 1);
     auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
-    if (!handle) return nullptr;
-    std::vector<Parameter> parameters;
-    for (const auto &argument : handle->schema().arguments()) parameters.push_back(parameter(argument));
-    return new ct_operator_entry{*handle, std::move(parameters)};
+    return handle ? &entries.try_emplace(full, *handle).first->second : nullptr;
   } catch (...) {
     return nullptr;
   }
@@ -339,6 +347,15 @@ bool ct_is_contiguous(ct_tensor tensor, bool channels_last) {
 }
 
 bool ct_same_storage(ct_tensor a, ct_tensor b) { return impl(a)->storage().is_alias_of(impl(b)->storage()); }
+
+bool ct_same_layout(ct_tensor a, ct_tensor b) {
+  const auto sizes = impl(a)->sizes();
+  if (sizes != impl(b)->sizes()) return false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] > 1 && impl(a)->strides()[i] != impl(b)->strides()[i]) return false;
+  }
+  return true;
+}
 
 int32_t ct_item(ct_tensor tensor, double *out, ct_error *error) {
   return guarded(error, [&] { *out = borrow(tensor).item().toDouble(); });

@@ -62,7 +62,7 @@ typedef struct {
 
 // Operators ----------------------------------------------------------------------------------------------------------
 
-// The operator of that schema name ("aten::add.Tensor"), or null if LibTorch has none.
+// The operator of that schema name ("aten::add.Tensor"), or null if LibTorch has none. A name has one handle.
 ct_operator ct_operator_find(const char *name);
 // How many arguments the schema has, and how often the operator was called through this door.
 int32_t ct_operator_arity(ct_operator op);
@@ -87,6 +87,8 @@ int32_t ct_device_type(ct_tensor tensor);
 int32_t ct_device_index(ct_tensor tensor);
 bool ct_is_contiguous(ct_tensor tensor, bool channels_last);
 bool ct_same_storage(ct_tensor a, ct_tensor b);
+// Whether shapes are equal and the elements of both lie in memory in the same order with the same strides.
+bool ct_same_layout(ct_tensor a, ct_tensor b);
 int32_t ct_item(ct_tensor tensor, double *out, ct_error *error);
 int32_t ct_item_integer(ct_tensor tensor, int64_t *out, ct_error *error);
 

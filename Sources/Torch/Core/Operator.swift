@@ -26,7 +26,7 @@ public struct Operator: Sendable {
   public var isAvailable: Bool { address != nil }
   /// How many arguments the schema has, or nil where the operator is missing.
   public var arity: Int? { handle.map { Int(ct_operator_arity($0)) } }
-  /// How often this handle was called in this process.
+  /// How often the operator was called through this package in this process, whoever holds it.
   public var calls: UInt64 { handle.map { ct_operator_calls($0) } ?? 0 }
 
   private var handle: OpaquePointer? { address.flatMap { OpaquePointer(bitPattern: $0) } }

@@ -56,6 +56,9 @@ extension Tensor {
   /// Whether both tensors are views of the same memory.
   public func sharesStorage(with other: Tensor) -> Bool { ct_same_storage(raw, other.raw) }
 
+  /// Whether both have the same shape and their elements lie in memory in the same order with the same gaps.
+  public func hasLayout(of other: Tensor) -> Bool { ct_same_layout(raw, other.raw) }
+
   /// Shape and element type: `[2, 3] float32`.
   public var summary: String { "\(shape) \(dtype)" }
 }
