@@ -19,7 +19,7 @@ public struct Axis: Hashable, Sendable {
   public var unit: String?
   public var scale: Scale
   public var style: Style
-  /// The values to show; `nil` for those of the data.
+  /// The values to show, and no others; `nil`, or a range that the scale cannot show, for those of the data.
   public var range: ClosedRange<Double>?
 
   public init(
@@ -73,15 +73,15 @@ struct AxisMap {
     self.start = start
     self.end = end
     let isLogarithmic = axis.scale == .logarithmic
-    low = axis.range?.lowerBound ?? values.min() ?? (isLogarithmic ? 0.1 : 0)
-    high = axis.range?.upperBound ?? values.max() ?? 1
-    if isLogarithmic, low <= 0 { low = values.min() ?? high / 10 }
+    let range = axis.range.flatMap { axis.admits($0.lowerBound) && axis.admits($0.upperBound) ? $0 : nil }
+    low = range?.lowerBound ?? values.min() ?? (isLogarithmic ? 0.1 : 0)
+    high = range?.upperBound ?? values.max() ?? 1
     if !(high - low > 1e-9 * max(low.magnitude, high.magnitude)) {
       let padding = low.magnitude * 0.1
       (low, high) = isLogarithmic ? (low / 2, low * 2) : low == 0 ? (0, 1) : (low - padding, low + padding)
     }
     if isLogarithmic { logarithmicTicks(count) }
-    if ticks.count < 2 { linearTicks(count, grows: grows && axis.range == nil && !isLogarithmic) }
+    if ticks.count < 2 { linearTicks(count, grows: grows && range == nil && !isLogarithmic) }
   }
 
   /// Where `value` lies, in pixels.
@@ -102,7 +102,7 @@ struct AxisMap {
     var (first, last) = (low * factor / step, high * factor / step)
     if grows {
       (first, last) = ((first + 1e-9).rounded(.down), (last - 1e-9).rounded(.up))
-      (low, high) = (first * step / factor, last * step / factor)
+      (low, high) = (min(low, first * step / factor), max(high, last * step / factor))
     }
     let digits = step / pow(10, log10(step * 1.0001).rounded(.down))
     let decimals = max(0, -Int(log10(step * 1.0001).rounded(.down)) + (digits > 2.4 && digits < 2.6 ? 1 : 0))

@@ -27,6 +27,23 @@ import Testing
     #expect(map.ticks.map(\.label) == ["0.2", "0.4", "0.6", "0.8"])
   }
 
+  @Test func containsAllDataHoweverTheTicksAreRounded() {
+    var random = SplitMix(state: 5)
+    for round in 1...500 {
+      let values = (0..<3).map { _ in Double(random.next() % 1000) / Double(round % 7 == 0 ? 300 : 1000) }
+      let map = Axis("x", unit: nil, style: round % 2 == 0 ? .percent : .number)
+        .mapped(values, from: 0, to: 300, ticks: 5)
+      #expect(values.allSatisfy(map.contains), "\(values)")
+    }
+  }
+
+  @Test func ignoresARangeThatItsScaleCannotShow() {
+    for range in [-5.0...(-1), 0...1, 1...Double.infinity] {
+      let map = Axis("x", unit: nil, scale: .logarithmic, range: range).mapped([1, 10], from: 0, to: 300, ticks: 5)
+      #expect(map.low == 1 && map.high == 10)
+    }
+  }
+
   @Test func hasPowersOfTenOnALogarithmicScale() {
     let axis = Axis("Rate", unit: nil, scale: .logarithmic)
     #expect(labels(axis, [1e-6, 1e-1]) == ["10⁻⁶", "10⁻⁵", "0.0001", "0.001", "0.01", "0.1"])
