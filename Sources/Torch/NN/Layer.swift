@@ -51,6 +51,8 @@ public struct BatchNorm: Hashable, Codable, Sendable {
   public var channels: Int
   public var epsilon = 1e-5
   public var momentum = 0.1
+
+  public init(channels: Int) { self.channels = channels }
 }
 
 /// A fully connected layer.
@@ -58,6 +60,12 @@ public struct Linear: Hashable, Codable, Sendable {
   public var inputs: Int
   public var outputs: Int
   public var bias = true
+
+  public init(inputs: Int, outputs: Int, bias: Bool = true) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.bias = bias
+  }
 }
 
 extension Layer {
