@@ -54,7 +54,8 @@ static void convert(uint8_t *pixels, size_t count, int from, int to) {
     for (size_t i = count; i-- > 0;) pixels[3 * i] = pixels[3 * i + 1] = pixels[3 * i + 2] = pixels[i];
 }
 
-int ci_decode(const uint8_t *data, size_t size, ci_request request, uint8_t **pixels, ci_info *info, char *message) {
+int ci_decode(const uint8_t *data, size_t size, ci_request request, uint8_t **pixels, ci_info *info,
+              char *message) {
   *pixels = NULL;
   if (request.channels != 1 && request.channels != 3)
     return ci_fail(message, "pictures decode to 1 or 3 channels, not %d", request.channels);

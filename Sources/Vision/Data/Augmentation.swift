@@ -43,9 +43,9 @@ public struct Augmentation: Hashable, Codable, Sendable {
   static func crop(_ images: Tensor, padding: Int, _ draws: [Draw]) -> Tensor {
     let (batch, height, width) = (images.size(0), images.size(2), images.size(3))
     func column(_ values: [Int]) -> Tensor {
-      Tensor(values.map { Int64($0) }, shape: [batch, 1, 1]).to(images.device)
+      Tensor(values, shape: [batch, 1, 1]).to(images.device)
     }
-    func line(_ count: Int) -> Tensor { Tensor.arange(count, device: images.device) }
+    func line(_ count: Int) -> Tensor { Tensor.arange(to: Double(count), device: images.device) }
     // A mirrored image is read from its crop's right edge leftwards.
     let direction = column(draws.map { $0.mirrored ? -1 : 1 })
     let start = column(draws.map { $0.left + ($0.mirrored ? width - 1 : 0) })

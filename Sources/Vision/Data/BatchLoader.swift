@@ -29,8 +29,8 @@ public struct LoaderPosition: Hashable, Codable, Sendable, Comparable {
 
 /// Cuts a data set into batches of normalised, possibly augmented images.
 ///
-/// Order and augmentation follow from the seed, the epoch and the image alone. So a loader has no state: any batch can
-/// be made at any time, in any order, and training resumes exactly at a stored position.
+/// Order and augmentation follow from the seed, the epoch and the image alone. So a loader has no state: any batch
+/// can be made at any time, in any order, and training resumes exactly at a stored position.
 public struct BatchLoader {
   public var dataset: ImageDataset
   public var batchSize: Int
@@ -79,7 +79,7 @@ public struct BatchLoader {
   }
 
   private func batch(of indices: [Int], at position: LoaderPosition) -> Batch {
-    let selection = Tensor(indices.map { Int64($0) }).to(dataset.images.device)
+    let selection = Tensor(indices).to(dataset.images.device)
     let images = dataset.images.selecting(selection)
     let labels = dataset.labels.selecting(selection)
     guard let augmentation else { return Batch(images: normalised(images), labels: labels, position: position) }

@@ -1,8 +1,8 @@
 import Foundation
 import Support
 
-/// The binary version of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of one label byte (CIFAR-100: a coarse and
-/// a fine one) and 3 x 32 x 32 pixels, red, green and blue plane.
+/// The binary version of CIFAR-10 and CIFAR-100 (Krizhevsky 2009): records of one label byte (CIFAR-100: a coarse
+/// and a fine one) and 3 x 32 x 32 pixels, red, green and blue plane.
 public enum CIFAR: Sendable {
   case ten
   case hundred

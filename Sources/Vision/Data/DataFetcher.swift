@@ -18,8 +18,7 @@ public struct DataFetcher: Sendable {
   /// Gives the bytes behind a URL and the HTTP status.
   public typealias Transport = @Sendable (URL) async throws -> (Data, Int)
 
-  /// What can be fetched. The checksums are those of TensorFlow Datasets' registry, which agree with the MD5 sums that
-  /// the authors publish for Fashion-MNIST and CIFAR.
+  /// What can be fetched. The checksums are those that TensorFlow Datasets keeps for the same files.
   public static let sources: [DataName: [Source]] = [
     .fashionMNIST: idx(
       "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -54,8 +53,8 @@ public struct DataFetcher: Sendable {
   /// Fetches what is missing of a data set into `directory`, which is made if need be. Files appear whole.
   ///
   /// - Parameter progress: Told each file's name before it is fetched.
-  /// - Throws: ``InputError`` if the data set cannot be fetched, a URL cannot be reached or gives other bytes than it
-  ///   should, or a file cannot be written.
+  /// - Throws: ``InputError`` if the data set cannot be fetched, a URL cannot be reached or gives other bytes than
+  ///   it should, or a file cannot be written.
   public func fetch(
     _ name: DataName, to directory: URL, progress: @Sendable (String) -> Void = { _ in }
   ) async throws(InputError) {

@@ -105,7 +105,7 @@ public struct DataOptions: Sendable {
   /// Where decoded pictures are kept.
   public var cacheDirectory: URL
   public var useCache = true
-  /// Use only this many validation pictures of each class of Tiny-ImageNet (25 gives the half that some papers use).
+  /// Use only the first so many validation pictures of each class of Tiny-ImageNet; some papers use 25, the half.
   public var tinyImageNetPerClass: Int?
   public var synthetic = Synthetic()
   /// Pictures decoded and their number: called now and then, one call at a time, from any thread.

@@ -21,8 +21,8 @@ public enum Datasets {
     }
   }
 
-  /// The folder that holds the files of a split: `directory` or one of its usual subfolders, or without it the first
-  /// of the usual places. `nil` if none does.
+  /// The folder that holds the files of a split: `directory` or one of its usual subfolders, or without it the
+  /// first of the usual places. `nil` if none does.
   public static func find(
     _ name: DataName, directory: URL? = nil, split: DataSplit = .train, locations: DataLocations = DataLocations()
   ) -> URL? {
@@ -141,7 +141,7 @@ public enum Datasets {
     let published = name.statistics.flatMap { $0.mean.count == options.channels ? $0 : nil }
     var dataset = ImageDataset(
       name: name.rawValue, block: content.block, classNames: list.classNames,
-      statistics: published ?? content.header.statistics, fingerprint: content.header.checksum)
+      statistics: published ?? content.header.statistics, fingerprint: content.header.fingerprint)
     dataset.skipped = content.header.skipped
     dataset.notes = notes
     return dataset

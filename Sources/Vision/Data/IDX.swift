@@ -46,8 +46,8 @@ public enum IDX {
   /// Reads a file of images `[N, H, W]` and its file of labels `[N]`, as one-channel images.
   ///
   /// - Parameter classes: Labels must be smaller.
-  /// - Throws: ``InputError`` as ``parse(_:name:dimensions:)`` does, if there are no images, if the files do not have
-  ///   the same number of records, or if a label is out of range.
+  /// - Throws: ``InputError`` as ``parse(_:name:dimensions:)`` does, if there are no images, if the files do not
+  ///   have the same number of records, or if a label is out of range.
   public static func parse(
     images: Data, imagesName: String, labels: Data, labelsName: String, classes: Int
   ) throws(InputError) -> PixelBlock {

@@ -45,7 +45,7 @@ public struct ImageDataset {
 
   /// The images at `indices`, in that order.
   public func subset(_ indices: [Int]) -> ImageDataset {
-    let indices = Tensor(indices.map { Int64($0) }).to(images.device)
+    let indices = Tensor(indices).to(images.device)
     return replacing(images: images.selecting(indices), labels: labels.selecting(indices))
   }
 

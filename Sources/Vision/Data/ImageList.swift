@@ -20,8 +20,8 @@ public struct ImageList: Sendable {
   /// Lists `train/<class>/*` or, for the test split, `test/<class>/*` or else `val/<class>/*`.
   ///
   /// Labels number the class folders of `train` in sorted order, also for the test split.
-  /// - Throws: ``InputError`` if the folders are missing, a class has no pictures, or the test split has a class that
-  ///   `train` lacks.
+  /// - Throws: ``InputError`` if the folders are missing, a class has no pictures, or the test split has a class
+  ///   that `train` lacks.
   public static func classFolder(_ directory: URL, split: DataSplit) throws(InputError) -> ImageList {
     let train = directory.appendingPathComponent("train")
     let names = split == .train ? ["train"] : ["test", "val"]

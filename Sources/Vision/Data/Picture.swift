@@ -62,20 +62,16 @@ public struct Picture: ~Copyable {
   /// The interleaved pixels, `height * width * channels` bytes.
   public func data() -> Data { Data(bytes: pixels, count: width * height * channels) }
 
-  /// Writes the picture as `size` wants it into `planes`, channel after channel.
-  ///
-  /// - Parameter planes: `channels * height * width` bytes of the result, as ``PictureSize/result(width:height:)``
-  ///   gives them.
+  /// The picture resized and cropped, channel after channel.
   /// - Throws: ``InputError`` if the picture is too narrow for its length to be resized, or memory is short.
-  func write(_ size: PictureSize, into planes: UnsafeMutableRawBufferPointer) throws(InputError) {
+  public func planes(_ size: PictureSize) throws(InputError) -> [UInt8] {
     guard let window = size.window(width: width, height: height) else {
       throw InputError("a picture of \(width) x \(height) pixels cannot be resized", at: name)
     }
-    precondition(planes.count >= channels * Int(window.out_width) * Int(window.out_height))
+    var planes = [UInt8](repeating: 0, count: channels * Int(window.out_width) * Int(window.out_height))
     let info = ci_info(width: Int32(width), height: Int32(height), channels: Int32(channels))
-    try checked(name) { message in
-      ci_resample(pixels, info, window, planes.bindMemory(to: UInt8.self).baseAddress, message)
-    }
+    try checked(name) { message in ci_resample(pixels, info, window, &planes, message) }
+    return planes
   }
 }
 

@@ -3,7 +3,7 @@ import Support
 import Synchronization
 
 /// Decodes the pictures of a list on all cores into one block of pixels.
-struct PictureReader {
+struct PictureReader: Sendable {
   /// 1 or 3.
   var channels: Int
   var size: PictureSize
@@ -17,44 +17,52 @@ struct PictureReader {
     var skipped: [String]
   }
 
+  /// The size that all pictures must have, and the file that set it.
+  private struct Model {
+    var path: String
+    var width: Int
+    var height: Int
+  }
+
+  /// What the cores share. A decoded picture is copied in under the lock, which takes next to no time.
   private struct State {
+    var pixels: Data
     var done = 0
-    var failures: [Int: InputError] = [:]
-    /// A failure ends the whole reading.
-    var stopped = false
+    var corrupt: [Int: InputError] = [:]
+    /// What ends the whole reading.
+    var failure: InputError?
   }
 
   /// - Throws: ``InputError`` that names the file if a picture is corrupt and they are not to be skipped, if sizes
   ///   differ and none is asked for, if a class is left without pictures, or if memory would not do.
   func read(_ list: ImageList) throws(InputError) -> Result {
     try size.validate()
-    let first = try firstSize(of: list)
-    let (width, height) = size.result(width: first.width, height: first.height)
+    let model = try model(of: list)
+    let (width, height) = size.result(width: model.width, height: model.height)
     let shape = [list.entries.count, channels, height, width]
     try checkMemory(for: shape, at: list.directory.path)
-    guard let memory = malloc(shape.reduce(1, *)) else {
-      throw InputError("the images do not fit into memory", at: list.directory.path)
+    let state = Mutex(State(pixels: Data(count: shape.reduce(1, *))))
+    DispatchQueue.concurrentPerform(iterations: list.entries.count) { index in
+      guard state.withLock({ $0.failure == nil }) else { return }
+      decode(index, of: list, like: model, into: state)
     }
-    let planes = UnsafeMutableRawBufferPointer(start: memory, count: shape.reduce(1, *))
-    let failures: [Int: InputError]
-    do {
-      failures = try decode(list, into: planes, width: width, height: height, sizedLike: first.path)
-    } catch {
-      free(memory)
-      throw error
+    let (pixels, corrupt) = try state.withLock { (state) throws(InputError) in
+      if let failure = state.failure { throw failure }
+      defer { state.pixels = Data() }
+      return (state.pixels, state.corrupt)
     }
-    return try Self.result(of: list, pixels: planes, shape: shape, without: failures)
+    return try Self.result(of: list, pixels: pixels, shape: shape, without: corrupt)
   }
 
   /// The stored size of the first picture that has a header.
-  private func firstSize(of list: ImageList) throws(InputError) -> (path: String, width: Int, height: Int) {
+  private func model(of list: ImageList) throws(InputError) -> Model {
     for entry in list.entries {
       let url = list.directory.appendingPathComponent(entry.path)
       do {
         let size = try Data.read(url).withBytes { (bytes) throws(InputError) in
           try Picture.size(of: bytes, name: url.path)
         }
-        return (url.path, size.width, size.height)
+        return Model(path: url.path, width: size.width, height: size.height)
       } catch {
         guard skipCorrupt else { throw error }
       }
@@ -62,71 +70,62 @@ struct PictureReader {
     throw InputError("all \(list.entries.count) pictures are corrupt", at: list.directory.path)
   }
 
-  /// Fills `planes`; gives the errors of the pictures that are to be skipped.
-  private func decode(
-    _ list: ImageList, into planes: UnsafeMutableRawBufferPointer, width: Int, height: Int, sizedLike model: String
-  ) throws(InputError) -> [Int: InputError] {
-    let state = Mutex(State())
-    let total = list.entries.count
-    let bytes = channels * height * width
-    DispatchQueue.concurrentPerform(iterations: total) { index in
-      guard !state.withLock({ $0.stopped }) else { return }
-      let slot = UnsafeMutableRawBufferPointer(rebasing: planes[index * bytes..<(index + 1) * bytes])
-      let url = list.directory.appendingPathComponent(list.entries[index].path)
-      var failure: InputError?
-      var skippable = skipCorrupt
-      do throws(InputError) {
-        try Data.read(url).withBytes { (file) throws(InputError) in
-          let picture = try Picture(decoding: file, name: url.path, channels: channels, minSide: size.minSide)
-          guard size.result(width: picture.width, height: picture.height) == (width, height) else {
-            skippable = false
-            throw InputError(
-              "the pictures differ in size", at: url.path, expected: "\(width) x \(height) as \(model)",
-              found: "\(picture.width) x \(picture.height)", remedy: "give a size to resize and crop them to")
-          }
-          try picture.write(size, into: slot)
+  private func decode(_ index: Int, of list: ImageList, like model: Model, into state: borrowing Mutex<State>) {
+    let url = list.directory.appendingPathComponent(list.entries[index].path)
+    var planes: [UInt8] = []
+    var corruption: InputError?
+    var mismatch: InputError?
+    do throws(InputError) {
+      try Data.read(url).withBytes { (bytes) throws(InputError) in
+        let picture = try Picture(decoding: bytes, name: url.path, channels: channels, minSide: size.minSide)
+        if size == .uniform, (picture.width, picture.height) != (model.width, model.height) {
+          mismatch = InputError(
+            "the pictures differ in size", at: url.path,
+            expected: "\(model.width) x \(model.height) as \(model.path)",
+            found: "\(picture.width) x \(picture.height)", remedy: "give a size to resize and crop them to")
+        } else {
+          planes = try picture.planes(size)
         }
-      } catch {
-        failure = error
       }
-      state.withLock { state in
-        if let failure {
-          state.failures[index] = failure
-          state.stopped = state.stopped || !skippable
-        }
-        state.done += 1
-        if state.done == total || state.done.isMultiple(of: max(1, total / 100)) { progress?(state.done, total) }
-      }
+    } catch {
+      corruption = error
     }
-    return try state.withLock { (state) throws(InputError) in
-      if state.stopped, let first = state.failures.min(by: { $0.key < $1.key }) { throw first.value }
-      return state.failures
+    state.withLock { state in
+      if let mismatch { state.failure = mismatch }
+      if let corruption {
+        state.corrupt[index] = corruption
+        if !skipCorrupt { state.failure = corruption }
+      }
+      state.pixels.replaceSubrange(index * planes.count..<(index + 1) * planes.count, with: planes)
+      state.done += 1
+      let total = list.entries.count
+      if state.done == total || state.done.isMultiple(of: max(1, total / 100)) { progress?(state.done, total) }
     }
   }
 
-  /// Closes the gaps that skipped pictures leave. Takes over `pixels`.
+  /// Closes the gaps that corrupt pictures leave.
   private static func result(
-    of list: ImageList, pixels: UnsafeMutableRawBufferPointer, shape: [Int], without failures: [Int: InputError]
+    of list: ImageList, pixels: consuming Data, shape: [Int], without corrupt: [Int: InputError]
   ) throws(InputError) -> Result {
-    var data = Data(bytesNoCopy: pixels.baseAddress!, count: pixels.count, deallocator: .free)
-    let kept = list.entries.indices.filter { failures[$0] == nil }
+    let kept = list.entries.indices.filter { corrupt[$0] == nil }
     let labels = kept.map { list.entries[$0].label }
-    let remaining = Set(labels)
-    if let empty = Set(list.entries.map(\.label)).subtracting(remaining).min() {
+    if let empty = Set(list.entries.map(\.label)).subtracting(labels).min() {
       throw InputError(
         "all pictures of the class \"\(list.classNames[empty])\" are corrupt", at: list.directory.path)
     }
-    let bytes = shape[1] * shape[2] * shape[3]
-    if !failures.isEmpty {
-      for (target, source) in kept.enumerated() where target != source {
-        let from = UnsafeRawBufferPointer(rebasing: pixels[source * bytes..<(source + 1) * bytes])
-        UnsafeMutableRawBufferPointer(rebasing: pixels[target * bytes..<(target + 1) * bytes]).copyMemory(
-          from: from)
+    if !corrupt.isEmpty {
+      let bytes = shape[1] * shape[2] * shape[3]
+      pixels.withUnsafeMutableBytes { pixels in
+        for (target, source) in kept.enumerated() where target != source {
+          let picture = UnsafeRawBufferPointer(rebasing: pixels[source * bytes..<(source + 1) * bytes])
+          UnsafeMutableRawBufferPointer(rebasing: pixels[target * bytes..<(target + 1) * bytes])
+            .copyMemory(from: picture)
+        }
       }
-      data = data.prefix(kept.count * bytes)
+      pixels = pixels.prefix(kept.count * bytes)
     }
     let block = PixelBlock(
-      shape: [kept.count, shape[1], shape[2], shape[3]], pixels: data, labels: labels.map { Int64($0) })
-    return Result(block: block, skipped: failures.keys.sorted().map { list.entries[$0].path })
+      shape: [kept.count, shape[1], shape[2], shape[3]], pixels: pixels, labels: labels.map { Int64($0) })
+    return Result(block: block, skipped: corrupt.keys.sorted().map { list.entries[$0].path })
   }
 }

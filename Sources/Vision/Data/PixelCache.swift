@@ -3,8 +3,9 @@ import Support
 
 /// Decoded pictures kept in one file, so that a folder is decoded once.
 ///
-/// Layout: 8 bytes of magic, the header's length as a little-endian 64-bit integer, the header as JSON, the labels as
-/// little-endian 64-bit integers, the pixels. A file that does not hold what its header says is as good as none.
+/// Layout: 8 bytes of magic, the SHA-256 of all that follows as 64 hexadecimal digits, the header's length as a
+/// little-endian 64-bit integer, the header as JSON, the labels as little-endian 64-bit integers, the pixels. A
+/// damaged file is as good as none.
 public struct PixelCache: Sendable {
   /// Everything about the pictures but the pictures.
   public struct Header: Codable, Equatable, Sendable {
@@ -15,7 +16,7 @@ public struct PixelCache: Sendable {
     public var statistics: ChannelStatistics
     public var skipped: [String]
     /// SHA-256 of labels and pixels.
-    public var checksum: String
+    public var fingerprint: String
   }
 
   public struct Content: Sendable {
@@ -32,7 +33,7 @@ public struct PixelCache: Sendable {
       block = result.block
       header = Header(
         key: key, shape: block.shape, classNames: list.classNames, statistics: block.statistics(),
-        skipped: result.skipped, checksum: Fingerprint.sha256(PixelCache.bytes(of: block.labels) + block.pixels))
+        skipped: result.skipped, fingerprint: Fingerprint.sha256(PixelCache.bytes(of: block.labels) + block.pixels))
     }
   }
 
@@ -55,11 +56,12 @@ public struct PixelCache: Sendable {
     do {
       try FileManager.default.createDirectory(
         at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-      let json = try JSONEncoder().encode(content.header)
+      let header = try JSONEncoder().encode(content.header)
+      let body =
+        Self.bytes(of: [Int64(header.count)]) + header + Self.bytes(of: content.block.labels) + content.block.pixels
       try AtomicFile.write(to: url) { file in
-        try file.write(contentsOf: Self.magic + Self.bytes(of: [Int64(json.count)]) + json)
-        try file.write(contentsOf: Self.bytes(of: content.block.labels))
-        try file.write(contentsOf: content.block.pixels)
+        try file.write(contentsOf: Self.magic + Data(Fingerprint.sha256(body).utf8))
+        try file.write(contentsOf: body)
       }
     } catch {
       throw InputError.writing(url, error)
@@ -72,6 +74,10 @@ public struct PixelCache: Sendable {
     let (header, start) = try data.withBytes { (bytes) throws(InputError) in
       var reader = ByteReader(bytes, name: name)
       guard try reader.take(magic.count).elementsEqual(magic) else { throw damaged(name) }
+      let sum = try reader.take(64)
+      guard sum.elementsEqual(Fingerprint.sha256(data[(data.startIndex + reader.offset)...]).utf8) else {
+        throw damaged(name)
+      }
       let json = try reader.take(Int(clamping: try reader.little(UInt64.self)))
       guard let header = try? JSONDecoder().decode(Header.self, from: Data(json)) else { throw damaged(name) }
       return (header, data.startIndex + reader.offset)
@@ -80,8 +86,7 @@ public struct PixelCache: Sendable {
     guard header.shape.count == 4, header.shape.allSatisfy({ $0 > 0 }), let pixels = product(header.shape),
       let labelBytes = product([header.shape[0], 8]), body.count - labelBytes == pixels,
       header.statistics.mean.count == header.shape[1],
-      header.statistics.standardDeviation.count == header.shape[1],
-      Fingerprint.sha256(body) == header.checksum
+      header.statistics.standardDeviation.count == header.shape[1]
     else { throw damaged(name) }
     let labels = body.prefix(labelBytes).withUnsafeBytes { bytes in
       stride(from: 0, to: labelBytes, by: 8).map {
