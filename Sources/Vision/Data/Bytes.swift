@@ -1,0 +1,55 @@
+import CImageIO
+import Foundation
+import Support
+
+extension Data {
+  /// The bytes, given to a closure whose error type is kept.
+  func withBytes<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(InputError) -> Result
+  ) throws(InputError) -> Result {
+    let result = withUnsafeBytes { bytes in
+      Swift.Result<Result, InputError> { () throws(InputError) in try body(bytes) }
+    }
+    return try result.get()
+  }
+
+  /// The content of the file at `url`.
+  /// - Throws: ``InputError`` that names the file if it cannot be read.
+  static func read(_ url: URL) throws(InputError) -> Data {
+    do { return try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+  }
+}
+
+/// Runs a function of CImageIO, which leaves a message where it fails.
+func checked(
+  _ name: String, remedy: String? = nil, _ call: (UnsafeMutablePointer<CChar>?) -> Int32
+) throws(InputError) {
+  let failure = withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(CI_MESSAGE)) { message in
+    call(message.baseAddress) == 0 ? nil : message.baseAddress.map { String(cString: $0) }
+  }
+  if let failure { throw InputError(failure, at: name, remedy: remedy) }
+}
+
+/// gzip streams in memory.
+public enum Gzip {
+  /// Whether the bytes begin as a gzip stream does.
+  public static func isCompressed(_ data: Data) -> Bool { data.starts(with: [0x1F, 0x8B]) }
+
+  /// Unpacks all members of a gzip stream; checksums and lengths are checked.
+  ///
+  /// - Parameters:
+  ///   - name: What the bytes are, for errors: usually the file's path.
+  ///   - limit: The most bytes the result may have. Memory is taken as data appear, so a small bomb costs little.
+  /// - Throws: ``InputError`` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
+  public static func unpack(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
+    try data.withBytes { (bytes) throws(InputError) in
+      var out: UnsafeMutablePointer<UInt8>?
+      var count = 0
+      try checked(name, remedy: "fetch the file again") { message in
+        ci_gunzip(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, limit, &out, &count, message)
+      }
+      guard let out else { return Data() }
+      return Data(bytesNoCopy: out, count: count, deallocator: .free)
+    }
+  }
+}

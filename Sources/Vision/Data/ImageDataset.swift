@@ -1,0 +1,77 @@
+import Foundation
+import Support
+import Torch
+
+/// Labelled images of one size in memory.
+public struct ImageDataset {
+  public var name: String
+  /// uint8, `[N, C, H, W]`, on any device.
+  public var images: Tensor
+  /// int64, `[N]`, each in `0..<classNames.count`.
+  public var labels: Tensor
+  /// In label order.
+  public var classNames: [String]
+  /// What normalises the images: those of the training pixels, in units where 255 is 1.
+  public var statistics: ChannelStatistics
+  /// SHA-256 of the files that were read, or of the decoded pictures.
+  public var fingerprint: String
+  /// Paths of the corrupt pictures that were left out.
+  public var skipped: [String] = []
+  /// What else a user should know about how the data were read.
+  public var notes: [String] = []
+
+  /// Copies the block's images into a tensor.
+  public init(
+    name: String, block: PixelBlock, classNames: [String], statistics: ChannelStatistics, fingerprint: String
+  ) {
+    self.name = name
+    self.images = block.pixels.withUnsafeBytes { Tensor(bytes: $0, shape: block.shape, dtype: .uint8) }
+    self.labels = Tensor(block.labels)
+    self.classNames = classNames
+    self.statistics = statistics
+    self.fingerprint = fingerprint
+  }
+
+  public var count: Int { images.size(0) }
+  public var channels: Int { images.size(1) }
+  public var height: Int { images.size(2) }
+  public var width: Int { images.size(3) }
+
+  /// The first `count` images, or all if there are fewer.
+  public func prefix(_ count: Int) -> ImageDataset {
+    precondition(count > 0, "a data set needs an image")
+    return replacing(images: images[0..<min(count, self.count)], labels: labels[0..<min(count, self.count)])
+  }
+
+  /// The images at `indices`, in that order.
+  public func subset(_ indices: [Int]) -> ImageDataset {
+    let indices = Tensor(indices).to(images.device)
+    return replacing(images: images.selecting(indices), labels: labels.selecting(indices))
+  }
+
+  /// Splits off `heldOut` images drawn without replacement; both parts keep the order of the whole.
+  ///
+  /// - Parameter seed: The same seed gives the same split.
+  /// - Throws: ``InputError`` unless both parts get an image.
+  public func split(heldOut: Int, seed: UInt64) throws(InputError) -> (train: ImageDataset, heldOut: ImageDataset) {
+    guard (1..<count).contains(heldOut) else {
+      throw InputError(
+        "so many images cannot be held out of \(name)", expected: "1 to \(count - 1)", found: "\(heldOut)")
+    }
+    var random = SplitMix64(seed)
+    let order = (0..<count).shuffled(using: &random)
+    return (subset(order[heldOut...].sorted()), subset(order[..<heldOut].sorted()))
+  }
+
+  /// The same data on another device.
+  public func to(_ device: Device) -> ImageDataset {
+    replacing(images: images.to(device), labels: labels.to(device))
+  }
+
+  private func replacing(images: Tensor, labels: Tensor) -> ImageDataset {
+    var copy = self
+    copy.images = images
+    copy.labels = labels
+    return copy
+  }
+}
