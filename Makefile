@@ -1,0 +1,48 @@
+# Quench: `make demo` and `make test` do all they need by themselves; `make` lists the rest.
+
+release := .build/release
+
+ifeq ($(shell uname),Darwin)  # where Homebrew keeps headers and libraries, for clang and the linker
+  brew := $(shell brew --prefix 2>/dev/null)
+  export CPATH := $(brew)/include$(if $(CPATH),:$(CPATH))
+  export LIBRARY_PATH := $(brew)/lib$(if $(LIBRARY_PATH),:$(LIBRARY_PATH))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint format docs bench fuzz clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## fetch what the machine lacks: system libraries, LibTorch, Fashion-MNIST
+	@scripts/setup
+
+build: setup  ## the command-line tool, optimised: .build/release/quench
+	swift build -c release --product quench
+
+demo: build  ## train, prune and report on real images; ends with the report's path
+	$(release)/quench demo --out runs/demo
+	@echo "The report: $(CURDIR)/runs/demo/report.html"
+
+test: setup  ## build and run all tests
+	@start=$$(date +%s) && swift build --build-tests && built=$$(date +%s) && \
+	  swift test --skip-build && done=$$(date +%s) && \
+	  echo "Built in $$((built - start)) s, tested in $$((done - built)) s."
+
+lint:  ## check the format of the Swift sources
+	swift format lint --strict -r Sources Tests Package.swift
+
+format:  ## format the Swift sources in place
+	swift format -i -r Sources Tests Package.swift
+
+docs: setup  ## the reference and articles as web pages in .build/docs; a warning is an error
+	@scripts/docs
+
+bench: build  ## speed and memory beside Python's PyTorch: runs/bench
+	Benchmarks/run
+
+fuzz: setup  ## 100,000 mutated files through every parser
+	swift run -c release quench-fuzz --iterations 100000
+
+clean:  ## remove what was built (LibTorch, data and runs stay)
+	rm -rf .build .build-*

@@ -1,0 +1,142 @@
+import Foundation
+import Support
+import Testing
+
+@Suite struct AtomicFileTests {
+  /// Gives `body` a fresh folder and removes it afterwards.
+  private func inFolder<T>(_ body: (URL) throws -> T) throws -> T {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-atomic-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try body(folder)
+  }
+
+  private func names(in folder: URL) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+  }
+
+  @Test func writesANewFileAndLeavesNothingElse() throws {
+    try inFolder { folder throws in
+      try AtomicFile.write(Data("weights".utf8), to: folder.appending(path: "model.bin"))
+      #expect(try Data(contentsOf: folder.appending(path: "model.bin")) == Data("weights".utf8))
+      #expect(try names(in: folder) == ["model.bin"])
+    }
+  }
+
+  @Test func replacesAnOldFile() throws {
+    try inFolder { folder throws in
+      let url = folder.appending(path: "model.bin")
+      try AtomicFile.write(Data("a longer first version".utf8), to: url)
+      try AtomicFile.write(Data("second".utf8), to: url)
+      #expect(try Data(contentsOf: url) == Data("second".utf8))
+      #expect(try names(in: folder) == ["model.bin"])
+    }
+  }
+
+  @Test func writesPieceByPiece() throws {
+    try inFolder { folder throws in
+      let url = folder.appending(path: "pieces")
+      try AtomicFile.write(to: url) { handle in
+        for piece in ["a", "b", "c"] { try handle.write(contentsOf: Data(piece.utf8)) }
+        #expect(!FileManager.default.fileExists(atPath: url.path), "the name must not appear before the end")
+      }
+      #expect(try Data(contentsOf: url) == Data("abc".utf8))
+    }
+  }
+
+  @Test func aFullDiskLeavesTheOldFileAndNoTemporaries() throws {
+    try inFolder { folder throws in
+      let url = folder.appending(path: "model.bin")
+      try AtomicFile.write(Data("old".utf8), to: url)
+      let error = #expect(throws: InputError.self) {
+        try AtomicFile.write(to: url) { handle in
+          try handle.write(contentsOf: Data("half of the new".utf8))
+          throw POSIXError(.ENOSPC)
+        }
+      }
+      #expect(error?.problem == "cannot write the file: No space left on device")
+      #expect(error?.location == url.path)
+      #expect(try Data(contentsOf: url) == Data("old".utf8))
+      #expect(try names(in: folder) == ["model.bin"])
+    }
+  }
+
+  @Test func anErrorOfTheBodyIsHandedOnAsItIs() throws {
+    try inFolder { folder throws in
+      let cause = InputError("the mask is empty", at: "layer1")
+      let error = #expect(throws: InputError.self) {
+        try AtomicFile.write(to: folder.appending(path: "mask")) { _ in throw cause }
+      }
+      #expect(error == cause)
+      #expect(try names(in: folder).isEmpty)
+    }
+  }
+
+  @Test func aMissingFolderIsNamed() throws {
+    try inFolder { folder throws in
+      let url = folder.appending(path: "absent/model.bin")
+      let error = #expect(throws: InputError.self) { try AtomicFile.write(Data(), to: url) }
+      #expect(error?.problem == "cannot write the file: No such file or directory")
+      #expect(error?.location == url.path)
+      #expect(error?.remedy != nil)
+    }
+  }
+
+  @Test func aFolderInTheFilesPlaceStays() throws {
+    try inFolder { folder throws in
+      let url = folder.appending(path: "taken")
+      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+      let error = #expect(throws: InputError.self) { try AtomicFile.write(Data(), to: url) }
+      #expect(error?.problem == "cannot write the file: Is a directory")
+      #expect(try names(in: folder) == ["taken"])
+    }
+  }
+
+  @Test(.disabled(if: geteuid() == 0, "root may write everywhere"))
+  func anUnwritableFolderIsAnErrorThatNamesTheFile() throws {
+    try inFolder { folder throws in
+      try FileManager.default.setAttributes([.posixPermissions: 0o555], ofItemAtPath: folder.path)
+      let url = folder.appending(path: "model.bin")
+      let error = #expect(throws: InputError.self) { try AtomicFile.write(Data(), to: url) }
+      #expect(error?.problem == "cannot write the file: Permission denied")
+      #expect(error?.location == url.path)
+    }
+  }
+
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self"), "needs Linux's /proc"))
+  func aFolderThatRefusesFilesIsAnErrorEvenForRoot() {
+    let url = URL(filePath: "/proc/self/model.bin")
+    let error = #expect(throws: InputError.self) { try AtomicFile.write(Data(), to: url) }
+    #expect(error?.location == url.path)
+  }
+
+  #if os(Linux)
+    @Test func aReallyFullDiskLeavesTheOldFileAndNoTemporaries() throws {
+      try inFolder { folder throws in
+        guard run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder.path) else {
+          try Test.cancel("a small disk cannot be mounted here: it takes root, and not every container lets it")
+        }
+        defer { _ = run("umount", folder.path) }
+        let url = folder.appending(path: "model.bin")
+        try AtomicFile.write(Data("old".utf8), to: url)
+        let error = #expect(throws: InputError.self) {
+          try AtomicFile.write(Data(repeating: 7, count: 1 << 20), to: url)
+        }
+        #expect(error?.problem == "cannot write the file: No space left on device")
+        #expect(try Data(contentsOf: url) == Data("old".utf8))
+        #expect(try names(in: folder) == ["model.bin"])
+      }
+    }
+
+    /// Whether the command ran and succeeded.
+    private func run(_ arguments: String...) -> Bool {
+      let process = Process()
+      process.executableURL = URL(filePath: "/usr/bin/env")
+      process.arguments = arguments
+      process.standardError = FileHandle.nullDevice
+      guard (try? process.run()) != nil else { return false }
+      process.waitUntilExit()
+      return process.terminationStatus == 0
+    }
+  #endif
+}
