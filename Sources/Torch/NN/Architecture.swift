@@ -1,3 +1,5 @@
+import Support
+
 /// A network as a declared graph: the one source for its forward pass, its counts, batch-norm folding, fused inference,
 /// physical slimming and export.
 ///
@@ -132,5 +134,33 @@ public struct ArchitectureBuilder {
 
   public func build(_ name: String, initialization: Initialization = .init()) -> Architecture {
     Architecture(name: name, nodes: nodes, initialization: initialization)
+  }
+}
+
+extension Architecture {
+  /// Checks a graph that came from a file: every node reads earlier ones of fitting shapes, names are unique, sizes are
+  /// sane.
+  /// - Throws: ``InputError`` that names the node.
+  public func validate(at location: String) throws(InputError) {
+    func fail(_ node: Node, _ problem: String) -> InputError {
+      InputError("the architecture is damaged: \(problem)", at: "\(location), node '\(node.name)'")
+    }
+    guard case .input(let shape)? = nodes.first?.layer, shape.allSatisfy({ (1...1 << 20).contains($0) }) else {
+      throw InputError("the architecture is damaged: it does not begin with an input", at: location)
+    }
+    guard mean.count == standardDeviation.count, mean.isEmpty || mean.count == shape[0] else {
+      throw InputError("the architecture is damaged: normalisation does not fit the channels", at: location)
+    }
+    var shapes = [shape]
+    var names = Set([nodes[0].name])
+    for (position, node) in nodes.enumerated().dropFirst() {
+      guard names.insert(node.name).inserted else { throw fail(node, "the name occurs twice") }
+      guard node.inputs.allSatisfy({ (0..<position).contains($0) }), node.inputs.count == node.layer.arity else {
+        throw fail(node, "it reads nodes \(node.inputs)")
+      }
+      let inputs = node.inputs.map { shapes[$0] }
+      guard node.layer.accepts(inputs) else { throw fail(node, "it cannot read \(inputs)") }
+      shapes.append(node.layer.outputShape(inputs))
+    }
   }
 }

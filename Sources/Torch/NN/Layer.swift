@@ -90,6 +90,40 @@ extension Layer {
     ]
   }
 
+  /// How many values it reads.
+  var arity: Int {
+    switch self {
+    case .input: 0
+    case .add, .subtract: 2
+    default: 1
+    }
+  }
+
+  /// Whether values of these shapes can be read, and its own sizes make sense.
+  func accepts(_ inputs: [[Int]]) -> Bool {
+    let first = inputs.first ?? []
+    func fits(_ kernel: Int, _ stride: Int, _ padding: Int) -> Bool {
+      first.count == 3 && kernel > 0 && stride > 0 && (0...kernel).contains(padding) && kernel <= 1 << 10
+        && first.dropFirst().allSatisfy { $0 + 2 * padding >= kernel }
+    }
+    switch self {
+    case .input: return false
+    case .conv2d(let conv):
+      return fits(conv.kernel, conv.stride, conv.padding) && first[0] == conv.inputs && conv.groups > 0
+        && (1...1 << 20).contains(conv.outputs) && conv.inputs % conv.groups == 0 && conv.outputs % conv.groups == 0
+    case .linear(let linear): return first == [linear.inputs] && (1...1 << 24).contains(linear.outputs)
+    case .batchNorm(let norm): return first.first == norm.channels
+    case .maxPool(let kernel, let stride, let padding): return fits(kernel, stride, padding) && padding <= kernel / 2
+    case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
+    case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
+    case .flatten, .relu: return true
+    case .add, .subtract: return inputs[0] == inputs[1]
+    case .zeroPadShortcut(let stride, let positions, let channels):
+      return first.count == 3 && stride > 0 && (1...1 << 20).contains(channels) && positions.count == first[0]
+        && positions == Array(Set(positions)).sorted() && positions.allSatisfy((0..<channels).contains)
+    }
+  }
+
   /// The shape of one sample after the layer.
   func outputShape(_ inputs: [[Int]]) -> [Int] {
     let first = inputs.first ?? []

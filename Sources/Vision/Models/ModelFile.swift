@@ -1,0 +1,60 @@
+import Foundation
+import Support
+import Torch
+
+/// A network in one safetensors file: weights under PyTorch's names, and in the metadata the architecture and what its
+/// outputs mean, so that it loads without another word.
+public struct ModelFile {
+  public var network: Network
+  /// In label order; empty where nobody said.
+  public var classNames: [String]
+
+  private static let architectureKey = "quench.architecture"
+  private static let classesKey = "quench.classes"
+
+  public init(_ network: Network, classNames: [String] = []) {
+    self.network = network
+    self.classNames = classNames
+  }
+
+  /// Writes the file, whole or not at all.
+  public func write(to url: URL) throws(InputError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let metadata: [String: String]
+    do {
+      metadata = [
+        Self.architectureKey: String(decoding: try encoder.encode(network.architecture), as: UTF8.self),
+        Self.classesKey: String(decoding: try encoder.encode(classNames), as: UTF8.self),
+      ]
+    } catch { throw InputError.writing(url, error) }
+    try Safetensors.write(network.state, metadata: metadata, to: url)
+  }
+
+  /// Loads a network, frozen in evaluation mode.
+  /// - Parameter architecture: What the weights belong to, where the file does not say: weights from PyTorch, safetensors
+  ///   or `torch.save`. Where both say, they must agree on every tensor.
+  /// - Throws: ``InputError`` if the file is damaged, holds NaN, says no architecture while none is given, or does not
+  ///   fit it.
+  public init(contentsOf url: URL, architecture: Architecture? = nil, device: Device = .cpu) throws(InputError) {
+    let state = try StateDictionary.load(url)
+    try state.validateFinite(at: url.path)
+    let metadata = try Self.metadata(of: url)
+    let decoder = JSONDecoder()
+    let own = metadata[Self.architectureKey].map { Data($0.utf8) }
+    guard let architecture = own.flatMap({ try? decoder.decode(Architecture.self, from: $0) }) ?? architecture else {
+      throw InputError(
+        own == nil ? "the file does not say which architecture its weights belong to" : "unknown architecture",
+        at: url.path, remedy: "name it with --model")
+    }
+    try architecture.validate(at: url.path)
+    network = Network(architecture, seed: 0, device: device)
+    try network.load(state, from: url.path)
+    classNames = metadata[Self.classesKey].flatMap { try? decoder.decode([String].self, from: Data($0.utf8)) } ?? []
+  }
+
+  private static func metadata(of url: URL) throws(InputError) -> [String: String] {
+    guard let file = try? Safetensors(contentsOf: url) else { return [:] }
+    return file.metadata
+  }
+}
