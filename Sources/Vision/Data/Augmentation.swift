@@ -4,9 +4,9 @@ import Torch
 public struct Augmentation: Hashable, Codable, Sendable {
   /// What lies round the image where a crop reaches beyond it.
   public enum Border: String, Hashable, Codable, Sendable {
-    /// Pixel value 0: padded before normalising (CIFAR).
+    /// Pixel value 0 (CIFAR).
     case black
-    /// The mean colour: padded with zeros after normalising (Tiny-ImageNet).
+    /// The training pixels' mean colour, which a network normalises to 0 (Tiny-ImageNet).
     case mean
   }
 
@@ -23,7 +23,7 @@ public struct Augmentation: Hashable, Codable, Sendable {
   }
 
   /// Where the crop of one image begins in the padded image, and whether it is mirrored.
-  struct Draw: Equatable {
+  struct Crop: Equatable {
     var top: Int
     var left: Int
     var mirrored: Bool
@@ -38,22 +38,22 @@ public struct Augmentation: Hashable, Codable, Sendable {
   /// Crops and mirrors a batch.
   /// - Parameters:
   ///   - images: `[B, C, H, W]` of any type; zeros are put round them.
-  ///   - draws: One an image.
+  ///   - crops: One an image.
   /// - Returns: `[B, C, H, W]`.
-  static func crop(_ images: Tensor, padding: Int, _ draws: [Draw]) -> Tensor {
-    let (batch, height, width) = (images.size(0), images.size(2), images.size(3))
-    func column(_ values: [Int]) -> Tensor {
-      Tensor(values, shape: [batch, 1, 1]).to(images.device)
+  static func crop(_ images: Tensor, padding: Int, _ crops: [Crop]) -> Tensor {
+    let (batch, channels, height, width) = (images.size(0), images.size(1), images.size(2), images.size(3))
+    let paddedWidth = width + 2 * padding
+    func perImage(_ values: [Int]) -> Tensor { Tensor(values, shape: [batch, 1, 1]).to(images.device) }
+    func steps(_ count: Int, of stride: Int) -> Tensor {
+      Tensor.arange(to: Double(count * stride), by: Double(stride), device: images.device)
     }
-    func line(_ count: Int) -> Tensor { Tensor.arange(to: Double(count), device: images.device) }
-    // A mirrored image is read from its crop's right edge leftwards.
-    let direction = column(draws.map { $0.mirrored ? -1 : 1 })
-    let start = column(draws.map { $0.left + ($0.mirrored ? width - 1 : 0) })
-    let rows = column(draws.map(\.top)) + line(height).reshaped([1, height, 1])
-    let columns = start + direction * line(width).reshaped([1, 1, width])
-    let which = line(batch).reshaped([batch, 1, 1])
-    // Indexing round the channels puts them last, [B, H, W, C]: channels-last memory, which the networks want.
-    return images.padded([padding, padding, padding, padding]).indexed([which, nil, rows, columns])
-      .permuted([0, 3, 1, 2])
+    // Where each pixel of the result lies in its padded plane. A mirrored row is read from its right end leftwards.
+    let corner = perImage(crops.map { $0.top * paddedWidth + $0.left + ($0.mirrored ? width - 1 : 0) })
+    let direction = perImage(crops.map { $0.mirrored ? -1 : 1 })
+    let row = corner + steps(height, of: paddedWidth).reshaped([1, height, 1])
+    let index = row + direction * steps(width, of: 1).reshaped([1, 1, width])
+    return images.padded([padding, padding, padding, padding]).reshaped([batch, channels, -1])
+      .gathered(2, index.reshaped([batch, 1, height * width]).expanded([batch, channels, height * width]))
+      .reshaped([batch, channels, height, width])
   }
 }

@@ -2,7 +2,7 @@ import Torch
 
 /// A batch as a network takes it.
 public struct Batch {
-  /// float32, normalised, `[B, C, H, W]` in channels-last memory.
+  /// float32 pixels in [0, 1], `[B, C, H, W]` in channels-last memory. Networks normalise them.
   public var images: Tensor
   /// int64, `[B]`.
   public var labels: Tensor
@@ -27,10 +27,10 @@ public struct LoaderPosition: Hashable, Codable, Sendable, Comparable {
   }
 }
 
-/// Cuts a data set into batches of normalised, possibly augmented images.
+/// Cuts a data set into batches of images, augmented or as they are.
 ///
-/// Order and augmentation follow from the seed, the epoch and the image alone. So a loader has no state: any batch
-/// can be made at any time, in any order, and training resumes exactly at a stored position.
+/// Order and augmentation follow from the seed, the position and the image alone. So a loader has no state: any
+/// batch can be made at any time, in any order, and training resumes exactly at a stored position.
 public struct BatchLoader {
   public var dataset: ImageDataset
   public var batchSize: Int
@@ -64,48 +64,46 @@ public struct BatchLoader {
 
   /// The batches of an epoch from `position` to its end, made one by one as they are asked for.
   public func batches(from position: LoaderPosition = LoaderPosition()) -> some Sequence<Batch> {
-    let order = order(ofEpoch: position.epoch)
-    return (position.batch..<max(position.batch, batchesPerEpoch)).lazy.map { index in
-      let images = order[index * batchSize..<min(order.count, (index + 1) * batchSize)]
-      return batch(of: Array(images), at: LoaderPosition(epoch: position.epoch, batch: index))
+    (position.batch..<max(position.batch, batchesPerEpoch)).lazy.map { index in
+      batch(at: LoaderPosition(epoch: position.epoch, batch: index))
     }
   }
 
-  /// The indices of the images in the order of an epoch.
-  func order(ofEpoch epoch: Int) -> [Int] {
-    guard shuffles else { return Array(0..<dataset.count) }
-    var random = SplitMix64(seed, 0, UInt64(epoch))
-    return (0..<dataset.count).shuffled(using: &random)
-  }
-
-  private func batch(of indices: [Int], at position: LoaderPosition) -> Batch {
+  /// The batch at `position`, whose batch is one of ``batchesPerEpoch``.
+  ///
+  /// - Parameter draw: A method that takes several batches at one position numbers them: each draw has its own order
+  ///   and augmentation.
+  public func batch(at position: LoaderPosition, draw: Int = 0) -> Batch {
+    let positions = position.batch * batchSize..<min(dataset.count, (position.batch + 1) * batchSize)
+    let key = SplitMix64(seed, 0, UInt64(position.epoch), UInt64(draw))
+    let order = Permutation(count: dataset.count, using: key)
+    let indices = positions.map { shuffles ? order[$0] : $0 }
     let selection = Tensor(indices).to(dataset.images.device)
-    let images = dataset.images.selecting(selection)
-    let labels = dataset.labels.selecting(selection)
-    guard let augmentation else { return Batch(images: normalised(images), labels: labels, position: position) }
-    let draws = indices.map { index in
-      var random = SplitMix64(seed, 1, UInt64(position.epoch), UInt64(index))
-      return Augmentation.Draw(augmentation, using: &random)
-    }
-    let augmented =
-      switch augmentation.border {
-      case .black: normalised(Augmentation.crop(images, padding: augmentation.padding, draws))
-      case .mean: Augmentation.crop(normalised(images), padding: augmentation.padding, draws)
+    var images = dataset.images.selecting(selection)
+    if let augmentation {
+      let crops = indices.map { index in
+        var random = SplitMix64(seed, 1, UInt64(position.epoch), UInt64(draw), UInt64(index))
+        return Augmentation.Crop(augmentation, using: &random)
       }
-    return Batch(images: augmented, labels: labels, position: position)
+      images = augmented(images, augmentation, crops)
+    }
+    return Batch(images: pixels(images), labels: dataset.labels.selecting(selection), position: position)
   }
 
-  /// (pixel / 255 - mean) / standard deviation, channel by channel.
-  private func normalised(_ images: Tensor) -> Tensor {
-    let statistics = dataset.statistics
-    let scale = statistics.standardDeviation.map { 1 / (255 * max($0, 1e-6)) }
-    let shift = zip(statistics.mean, statistics.standardDeviation).map { -$0 / max($1, 1e-6) }
-    func perChannel(_ values: [Float]) -> Tensor {
-      Tensor(values, shape: [1, values.count, 1, 1]).to(images.device)
+  private func augmented(_ images: Tensor, _ augmentation: Augmentation, _ crops: [Augmentation.Crop]) -> Tensor {
+    switch augmentation.border {
+    case .black: return Augmentation.crop(images, padding: augmentation.padding, crops)
+    case .mean:
+      let mean = Tensor(dataset.statistics.mean, shape: [1, dataset.channels, 1, 1]).to(images.device)
+      return Augmentation.crop(pixels(images) - mean, padding: augmentation.padding, crops) + mean
     }
-    let normalised = images.to(.float32).contiguous(.channelsLast)
-    normalised *= perChannel(scale)
-    normalised += perChannel(shift)
-    return normalised
+  }
+
+  /// Pixels in [0, 1], channels last.
+  private func pixels(_ images: Tensor) -> Tensor {
+    guard images.dtype == .uint8 else { return images.contiguous(.channelsLast) }
+    let pixels = images.to(.float32).contiguous(.channelsLast)
+    pixels *= 1.0 / 255
+    return pixels
   }
 }
