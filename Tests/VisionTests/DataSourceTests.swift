@@ -187,7 +187,7 @@ import Torch
       options: DataOptions(cacheDirectory: folder.url.appendingPathComponent("cache")))
     #expect(data.images.shape == [5000, 3, 32, 32] && data.classNames == DataName.cifar10.classNames)
     for (mean, known) in zip(data.statistics.mean, [0.4913, 0.4821, 0.4465]) {
-      #expect(abs(Double(mean) - known) < 0.005)
+      #expect(abs(mean - known) < 0.005)
     }
   }
 }

@@ -71,8 +71,8 @@ public struct BatchLoader {
 
   /// The batch at `position`, whose batch is one of ``batchesPerEpoch``.
   ///
-  /// - Parameter draw: A method that takes several batches at one position numbers them: each draw has its own order
-  ///   and augmentation.
+  /// - Parameter draw: A method that takes several batches at one position numbers them: each draw has its own
+  ///   order and augmentation.
   public func batch(at position: LoaderPosition, draw: Int = 0) -> Batch {
     let positions = position.batch * batchSize..<min(dataset.count, (position.batch + 1) * batchSize)
     let key = SplitMix64(seed, 0, UInt64(position.epoch), UInt64(draw))
@@ -94,7 +94,8 @@ public struct BatchLoader {
     switch augmentation.border {
     case .black: return Augmentation.crop(images, padding: augmentation.padding, crops)
     case .mean:
-      let mean = Tensor(dataset.statistics.mean, shape: [1, dataset.channels, 1, 1]).to(images.device)
+      let mean = Tensor(dataset.statistics.mean.map { Float($0) }, shape: [1, dataset.channels, 1, 1])
+        .to(images.device)
       return Augmentation.crop(pixels(images) - mean, padding: augmentation.padding, crops) + mean
     }
   }

@@ -36,8 +36,8 @@ public struct PixelBlock: Sendable, Equatable {
         zip(0..., counts).reduce(0.0) {
           $0 + (Double($1.0) - mean) * (Double($1.0) - mean) * Double($1.1)
         } / total
-      statistics.mean.append(Float(mean / 255))
-      statistics.standardDeviation.append(Float(variance.squareRoot() / 255))
+      statistics.mean.append(mean / 255)
+      statistics.standardDeviation.append(variance.squareRoot() / 255)
     }
     return statistics
   }
@@ -45,10 +45,10 @@ public struct PixelBlock: Sendable, Equatable {
 
 /// Mean and standard deviation of each colour channel, in units where pixel value 255 is 1.
 public struct ChannelStatistics: Hashable, Codable, Sendable {
-  public var mean: [Float]
-  public var standardDeviation: [Float]
+  public var mean: [Double]
+  public var standardDeviation: [Double]
 
-  public init(mean: [Float], standardDeviation: [Float]) {
+  public init(mean: [Double], standardDeviation: [Double]) {
     self.mean = mean
     self.standardDeviation = standardDeviation
   }
