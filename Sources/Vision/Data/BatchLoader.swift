@@ -9,6 +9,12 @@ public struct Batch {
   /// Where it stands in the training.
   public var position: LoaderPosition
 
+  public init(images: Tensor, labels: Tensor, position: LoaderPosition) {
+    self.images = images
+    self.labels = labels
+    self.position = position
+  }
+
   public var count: Int { labels.size(0) }
 }
 
@@ -41,6 +47,19 @@ public struct BatchLoader {
   /// Leave out an epoch's last batch if it is smaller than the others.
   public var dropsLast: Bool
   public var seed: UInt64
+
+  public init(
+    dataset: ImageDataset, batchSize: Int, augmentation: Augmentation?, shuffles: Bool, dropsLast: Bool,
+    seed: UInt64
+  ) {
+    precondition(batchSize > 0, "a batch needs an image")
+    self.dataset = dataset
+    self.batchSize = batchSize
+    self.augmentation = augmentation
+    self.shuffles = shuffles
+    self.dropsLast = dropsLast
+    self.seed = seed
+  }
 
   /// Batches for training: shuffled, all of one size.
   public static func training(
