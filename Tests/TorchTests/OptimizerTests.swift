@@ -186,9 +186,9 @@ struct OptimizerTests {
   @Test("a state that does not fit is refused and changes nothing")
   func refused() throws {
     let optimizer = SGD(parameters: [("a", .ones([2])), ("b", .ones([3]))], learningRate: 0.1, momentum: 0.9)
-    func restore(_ state: [(String, Tensor)]) -> String {
+    func restore(_ state: [NamedTensor]) -> String {
       do throws(InputError) {
-        try optimizer.restore(StateDictionary(state), from: "step.safetensors")
+        try optimizer.restore(state, from: "step.safetensors")
         return "restored"
       } catch { return error.description }
     }
