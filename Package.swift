@@ -51,7 +51,7 @@ let package = Package(
       ]),
     .executableTarget(name: "quench-fuzz", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .testTarget(name: "SupportTests", dependencies: ["Support"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "Support"]),
+    .testTarget(name: "TorchTests", dependencies: ["Torch", "Support"], exclude: ["Reference"]),
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),

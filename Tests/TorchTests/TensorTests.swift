@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Testing
 import Torch
 
@@ -39,6 +40,19 @@ struct TensorTests {
     generator.state = state
     #expect(Tensor.normal([100], using: generator).isEqual(to: first))
     #expect(!Tensor.normal([100], using: Generator(seed: 7, for: "init")).isEqual(to: first))
+  }
+
+  @Test("what is no generator state is refused, and the generator goes on as before")
+  func badGeneratorState() throws {
+    let (generator, twin) = (Generator(seed: 7), Generator(seed: 7))
+    let state = generator.state
+    for wrong in [Tensor.zeros([3]), state[..<16], state.zerosLike(), state.to(.int64)] {
+      let error = #expect(throws: InputError.self) { try generator.restore(wrong, from: "state.safetensors") }
+      #expect(error?.description.hasPrefix("state.safetensors: not a generator state") == true)
+    }
+    #expect(Tensor.uniform([4], using: generator).isEqual(to: .uniform([4], using: twin)))
+    try generator.restore(state, from: "state.safetensors")
+    #expect(Tensor.uniform([4], using: generator).isEqual(to: .uniform([4], using: Generator(seed: 7))))
   }
 
   @Test("every tensor is given back when its last copy goes")

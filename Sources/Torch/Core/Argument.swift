@@ -64,7 +64,7 @@ public struct ArgumentList {
       reals.withUnsafeBufferPointer { reals in
         tensors.withUnsafeBufferPointer { tensors in
           let texts = strings.map { text in text.withUnsafeBufferPointer { strdup($0.baseAddress!) } }
-          defer { texts.forEach { free($0) } }
+          defer { for text in texts { free(text) } }
           for index in values.indices {
             let offset = Int(values[index].as.integer)
             switch Int(values[index].tag) {

@@ -102,8 +102,7 @@ public struct Operator: Sendable {
       }
     }
     let failure = TorchFailure(taking: error)
-    let advice = failure.isOutOfMemory ? "; lower the batch size, the image size or the number of threads" : ""
-    ProgrammingError.stop("\(name): \(operands.joined(separator: " × ")): \(failure.message)\(advice)")
+    ProgrammingError.stop("\(name): \(operands.joined(separator: " × ")): \(failure.advised)")
   }
 }
 
@@ -112,23 +111,14 @@ struct TorchFailure: Error {
   let message: String
   let isOutOfMemory: Bool
 
+  /// The message, and where memory ran out what can be done.
+  var advised: String {
+    isOutOfMemory ? "\(message); lower the batch size, the image size or the number of threads" : message
+  }
+
   init(taking error: ct_error) {
     message = error.message.map { String(cString: $0) } ?? "out of memory"
     isOutOfMemory = error.status == CT_OUT_OF_MEMORY
     free(error.message)
-  }
-}
-
-/// A mistake in the program itself, not in its input: one line on standard error and exit code 70.
-enum ProgrammingError {
-  static func stop(_ message: String) -> Never {
-    FileHandle.standardError.write(Data("quench: internal error: \(message)\n".utf8))
-    exit(70)
-  }
-
-  /// Calls a function of the door that reports errors, and stops if it fails.
-  static func check(_ name: String, _ call: (inout ct_error) -> Int32) {
-    var error = ct_error()
-    guard call(&error) == CT_OK else { stop("\(name): \(TorchFailure(taking: error).message)") }
   }
 }

@@ -17,6 +17,7 @@ extension Tensor {
   private static let mulInPlaceOperator = Operator("aten::mul_.Tensor")
   private static let mulScalarInPlaceOperator = Operator("aten::mul_.Scalar")
   private static let divInPlaceOperator = Operator("aten::div_.Tensor")
+  private static let divScalarInPlaceOperator = Operator("aten::div_.Scalar")
   private static let fillOperator = Operator("aten::fill_.Scalar")
   private static let copyOperator = Operator("aten::copy_")
   private static let addcmulOperator = Operator("aten::addcmul")
@@ -40,9 +41,11 @@ extension Tensor {
   public static func += (a: Tensor, b: Tensor) { addInPlaceOperator.run(a, b) }
   public static func += (a: Tensor, b: Double) { addScalarInPlaceOperator.run(a, b) }
   public static func -= (a: Tensor, b: Tensor) { subInPlaceOperator.run(a, b) }
+  public static func -= (a: Tensor, b: Double) { addScalarInPlaceOperator.run(a, -b) }
   public static func *= (a: Tensor, b: Tensor) { mulInPlaceOperator.run(a, b) }
   public static func *= (a: Tensor, b: Double) { mulScalarInPlaceOperator.run(a, b) }
   public static func /= (a: Tensor, b: Tensor) { divInPlaceOperator.run(a, b) }
+  public static func /= (a: Tensor, b: Double) { divScalarInPlaceOperator.run(a, b) }
 
   /// Adds `scale * other` in place.
   public func add(_ other: Tensor, scaledBy scale: Double) { Self.addInPlaceOperator.run(self, other, scale) }
@@ -72,6 +75,7 @@ extension Tensor {
   private static let rsqrtOperator = Operator("aten::rsqrt")
   private static let squareOperator = Operator("aten::square")
   private static let expOperator = Operator("aten::exp")
+  private static let expm1Operator = Operator("aten::expm1")
   private static let logOperator = Operator("aten::log")
   private static let log1pOperator = Operator("aten::log1p")
   private static let powOperator = Operator("aten::pow.Tensor_Scalar")
@@ -81,6 +85,7 @@ extension Tensor {
   private static let sigmoidOperator = Operator("aten::sigmoid")
   private static let erfOperator = Operator("aten::erf")
   private static let floorOperator = Operator("aten::floor")
+  private static let ceilOperator = Operator("aten::ceil")
   private static let roundOperator = Operator("aten::round")
   private static let isNaNOperator = Operator("aten::isnan")
   private static let isFiniteOperator = Operator("aten::isfinite")
@@ -98,6 +103,8 @@ extension Tensor {
   public func rsqrt() -> Tensor { Self.rsqrtOperator(self) }
   public func square() -> Tensor { Self.squareOperator(self) }
   public func exp() -> Tensor { Self.expOperator(self) }
+  /// exp(x) - 1.
+  public func expm1() -> Tensor { Self.expm1Operator(self) }
   public func log() -> Tensor { Self.logOperator(self) }
   /// log(1 + x).
   public func log1p() -> Tensor { Self.log1pOperator(self) }
@@ -108,6 +115,7 @@ extension Tensor {
   public func sigmoid() -> Tensor { Self.sigmoidOperator(self) }
   public func erf() -> Tensor { Self.erfOperator(self) }
   public func floor() -> Tensor { Self.floorOperator(self) }
+  public func ceil() -> Tensor { Self.ceilOperator(self) }
   /// To the nearest integer, halves to the even one.
   public func rounded() -> Tensor { Self.roundOperator(self) }
   public func isNaN() -> Tensor { Self.isNaNOperator(self) }

@@ -108,6 +108,14 @@ extension Tensor {
     Self.multinomialOperator(self, samples, replacement, generator)
   }
 
+  /// Zeroes elements with the given probability in [0, 1) and scales the others up to keep the mean.
+  public func dropout(_ probability: Double, using generator: Generator) -> Tensor {
+    let kept = detached().emptyLike()
+    Self.bernoulliOperator.run(kept, 1 - probability, generator)
+    kept /= 1 - probability
+    return self * kept
+  }
+
   /// Overwrites the elements with normal values; no memory is allocated.
   public func fillNormal(mean: Double = 0, standardDeviation: Double = 1, using generator: Generator) {
     Self.normalOperator.run(self, mean, standardDeviation, generator)

@@ -4,17 +4,20 @@ extension Tensor {
   private static let conv2dOperator = Operator("aten::conv2d")
   private static let convTranspose2dOperator = Operator("aten::conv_transpose2d.input")
   private static let batchNormOperator = Operator("aten::batch_norm")
+  private static let layerNormOperator = Operator("aten::layer_norm")
+  private static let groupNormOperator = Operator("aten::group_norm")
   private static let maxPoolOperator = Operator("aten::max_pool2d")
   private static let avgPoolOperator = Operator("aten::avg_pool2d")
   private static let adaptivePoolOperator = Operator("aten::adaptive_avg_pool2d")
   private static let upsampleOperator = Operator("aten::upsample_bilinear2d")
+  private static let upsampleNearestOperator = Operator("aten::upsample_nearest2d")
   private static let resizeOperator = Operator("aten::_upsample_bilinear2d_aa")
   private static let reluOperator = Operator("aten::relu")
   private static let reluInPlaceOperator = Operator("aten::relu_")
   private static let leakyReluOperator = Operator("aten::leaky_relu")
   private static let geluOperator = Operator("aten::gelu")
+  private static let siluOperator = Operator("aten::silu")
   private static let softplusOperator = Operator("aten::softplus")
-  private static let dropoutOperator = Operator("aten::dropout")
   private static let softmaxOperator = Operator("aten::softmax.int")
   private static let logSoftmaxOperator = Operator("aten::log_softmax.int")
 
@@ -48,6 +51,15 @@ extension Tensor {
     Self.batchNormOperator(self, weight, bias, runningMean, runningVariance, training, momentum, epsilon, true)
   }
 
+  /// Normalises over the last dimensions, whose sizes `shape` gives: `weight` and `bias` have that shape.
+  public func layerNorm(_ shape: [Int], weight: Tensor?, bias: Tensor?, epsilon: Double = 1e-5) -> Tensor {
+    Self.layerNormOperator(self, shape, weight, bias, epsilon)
+  }
+  /// Normalises each of `groups` groups of the channels of `[N, C, ...]`; `weight` and `bias` are `[C]`.
+  public func groupNorm(_ groups: Int, weight: Tensor?, bias: Tensor?, epsilon: Double = 1e-5) -> Tensor {
+    Self.groupNormOperator(self, groups, weight, bias, epsilon)
+  }
+
   public func maxPool2d(_ kernel: Int, stride: Int, padding: Int = 0) -> Tensor {
     Self.maxPoolOperator(self, [kernel, kernel], [stride, stride], [padding, padding])
   }
@@ -59,6 +71,10 @@ extension Tensor {
   /// Bilinear interpolation to `height` × `width`, pixel centres at halves.
   public func upsampledBilinear(height: Int, width: Int) -> Tensor {
     Self.upsampleOperator(self, [height, width], false)
+  }
+  /// The nearest pixel, `height` × `width` of them.
+  public func upsampledNearest(height: Int, width: Int) -> Tensor {
+    Self.upsampleNearestOperator(self, [height, width])
   }
   /// Bilinear interpolation with anti-aliasing, as image libraries shrink pictures.
   public func resizedBilinear(height: Int, width: Int) -> Tensor {
@@ -72,12 +88,10 @@ extension Tensor {
   public func reluInPlace() -> Tensor { Self.reluInPlaceOperator(self) }
   public func leakyRelu(slope: Double = 0.01) -> Tensor { Self.leakyReluOperator(self, slope) }
   public func gelu() -> Tensor { Self.geluOperator(self) }
+  /// x · sigmoid(x).
+  public func silu() -> Tensor { Self.siluOperator(self) }
   /// log(1 + exp x).
   public func softplus() -> Tensor { Self.softplusOperator(self) }
-  /// Zeroes elements with the given probability and scales the others up, by LibTorch's default generator.
-  public func dropout(_ probability: Double, training: Bool) -> Tensor {
-    Self.dropoutOperator(self, probability, training)
-  }
   public func softmax(_ dimension: Int = -1) -> Tensor { Self.softmaxOperator(self, dimension) }
   public func logSoftmax(_ dimension: Int = -1) -> Tensor { Self.logSoftmaxOperator(self, dimension) }
 }

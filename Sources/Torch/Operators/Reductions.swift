@@ -4,6 +4,7 @@ extension Tensor {
   private static let meanOperator = Operator("aten::mean")
   private static let meanDimensionsOperator = Operator("aten::mean.dim")
   private static let varOperator = Operator("aten::var.correction")
+  private static let stdOperator = Operator("aten::std.correction")
   private static let prodOperator = Operator("aten::prod")
   private static let amaxOperator = Operator("aten::amax")
   private static let aminOperator = Operator("aten::amin")
@@ -31,6 +32,10 @@ extension Tensor {
   /// The variance over `dimensions`, divided by n - `correction`.
   public func variance(_ dimensions: [Int], correction: Int = 1, keepDimensions: Bool = false) -> Tensor {
     Self.varOperator(self, dimensions, correction, keepDimensions)
+  }
+  /// The root of ``variance(_:correction:keepDimensions:)``.
+  public func standardDeviation(_ dimensions: [Int], correction: Int = 1, keepDimensions: Bool = false) -> Tensor {
+    Self.stdOperator(self, dimensions, correction, keepDimensions)
   }
   public func product() -> Tensor { Self.prodOperator(self) }
   /// The largest element over `dimensions` (none: over all).
@@ -81,6 +86,7 @@ extension Tensor {
   private static let topkOperator = Operator("aten::topk")
   private static let kthvalueOperator = Operator("aten::kthvalue")
   private static let maxDimensionOperator = Operator("aten::max.dim")
+  private static let minDimensionOperator = Operator("aten::min.dim")
 
   /// Sorted along `dimension`, with the indices; equal elements keep their order.
   public func sorted(_ dimension: Int = -1, descending: Bool = false) -> (values: Tensor, indices: Tensor) {
@@ -104,6 +110,11 @@ extension Tensor {
   /// The largest element along `dimension` with its index.
   public func maxWithIndex(_ dimension: Int) -> (values: Tensor, indices: Tensor) {
     let result = Self.maxDimensionOperator.tuple(self, dimension)
+    return (result[0], result[1])
+  }
+  /// The smallest element along `dimension` with its index.
+  public func minWithIndex(_ dimension: Int) -> (values: Tensor, indices: Tensor) {
+    let result = Self.minDimensionOperator.tuple(self, dimension)
     return (result[0], result[1])
   }
 }

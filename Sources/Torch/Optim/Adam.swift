@@ -32,13 +32,14 @@ public final class Adam: Optimizer {
     steps = parameters.map { Tensor.zeros([], device: $0.tensor.device) }
   }
 
-  public var state: [NamedTensor] {
-    parameters.indices.flatMap { index -> [NamedTensor] in
-      let name = parameters[index].name
-      return [
-        ("\(name).exp_avg", means[index]), ("\(name).exp_avg_sq", squares[index]), ("\(name).step", steps[index]),
-      ]
+  public var state: StateDictionary {
+    var state = StateDictionary()
+    for (index, (name, _)) in parameters.enumerated() {
+      state["\(name).exp_avg"] = means[index]
+      state["\(name).exp_avg_sq"] = squares[index]
+      state["\(name).step"] = steps[index]
     }
+    return state
   }
 
   public func step(gradients: [Tensor?]) {

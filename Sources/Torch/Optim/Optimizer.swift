@@ -14,7 +14,7 @@ public protocol Optimizer: AnyObject {
   var parameters: [NamedTensor] { get }
   /// What the rule remembers between steps, under names like `layer1.0.conv1.weight.momentum_buffer`: tensors that live
   /// on, so copy them to keep them.
-  var state: [NamedTensor] { get }
+  var state: StateDictionary { get }
 
   /// Updates every parameter in one pass; one whose gradient is nil keeps its value and its state.
   /// - Parameter gradients: One a parameter, in the order of ``parameters``, of the parameter's shape.
@@ -47,15 +47,12 @@ extension Optimizer {
   /// Continues from a ``state`` that was saved: the next step is the one that would have followed, bit for bit.
   /// - Parameter location: The file that the state comes from, for errors.
   /// - Throws: ``InputError``, with nothing changed, if a tensor is missing, unknown, or of another shape or type.
-  public func restore(
-    _ saved: some Sequence<NamedTensor>, from location: String
-  ) throws(InputError) {
-    var found: [String: Tensor] = [:]
-    for (name, tensor) in saved { found[name] = tensor }
+  public func restore(_ saved: some Sequence<NamedTensor>, from location: String) throws(InputError) {
+    let saved = StateDictionary(saved.map { ($0.name, $0.tensor) })
     let state = state
     for (name, tensor) in state {
       let remedy = "resume with the model and the optimiser that the state was saved with"
-      guard let other = found[name] else {
+      guard let other = saved[name] else {
         throw InputError("the optimiser state lacks '\(name)'", at: location, remedy: remedy)
       }
       guard other.shape == tensor.shape, other.dtype == tensor.dtype else {
@@ -64,12 +61,11 @@ extension Optimizer {
           found: other.summary, remedy: remedy)
       }
     }
-    let names = Set(state.map(\.name))
-    if let unknown = found.keys.filter({ !names.contains($0) }).min() {
+    if let unknown = saved.keys.first(where: { state[$0] == nil }) {
       throw InputError("the optimiser knows no state '\(unknown)'", at: location)
     }
     withoutGradient {
-      for (name, tensor) in state { found[name].map(tensor.copy(from:)) }
+      for (name, tensor) in state { saved[name].map { tensor.copy(from: $0) } }
     }
   }
 }

@@ -28,8 +28,8 @@ public final class SGD: Optimizer {
     momentumBuffers = momentum == 0 ? [] : buffers(for: parameters)
   }
 
-  public var state: [NamedTensor] {
-    zip(parameters, momentumBuffers).map { ("\($0.name).momentum_buffer", $1) }
+  public var state: StateDictionary {
+    StateDictionary(zip(parameters, momentumBuffers).map { ("\($0.name).momentum_buffer", $1) })
   }
 
   public func step(gradients: [Tensor?]) {
