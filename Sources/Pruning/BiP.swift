@@ -149,7 +149,8 @@ public final class BiPTraining: Learner {
     let masked = layout.split(withoutGradient { mask.values * weights }).map { $0.detached().requiringGrad() }
     network.isTraining = true
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) {
-      network(batch.images, weights: network.weights(replacing: layout.parameters, with: masked),
+      network(
+        batch.images, weights: network.weights(replacing: layout.parameters, with: masked),
         updatingStatistics: !others.isEmpty)
     }
     let loss = logits.inFullPrecision().crossEntropy(batch.labels)

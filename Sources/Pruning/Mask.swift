@@ -81,7 +81,8 @@ extension Mask {
       layers.append(mask.to(.float32))
     }
     if let stranger = state.keys.first(where: { !layout.names.contains($0) }) {
-      throw InputError("the mask is of another architecture", at: url.path, found: "an unknown tensor '\(stranger)'")
+      throw InputError(
+        "the mask is of another architecture", at: url.path, found: "an unknown tensor '\(stranger)'")
     }
     self.init(layout: layout, values: layout.joined(layers))
   }

@@ -21,16 +21,20 @@ enum ReferenceNetwork {
     try network.load(
       StateDictionary([
         ("fc1.weight", Tensor(Array(weights[..<4]), shape: [2, 2])),
-        ("fc2.weight", Tensor(Array(weights[4...]), shape: [2, 2])),
+        ("fc2.weight", Tensor(Array(weights[4...]), shape: [2, 2]))
       ]), from: "specs")
     return network
   }
 
-  static var a: Batch { Batch(
-    images: Tensor([1.0, 0, 0.5, -1], shape: [2, 2]), labels: Tensor([0, 1]), position: LoaderPosition()) }
+  static var a: Batch {
+    Batch(
+      images: Tensor([1.0, 0, 0.5, -1], shape: [2, 2]), labels: Tensor([0, 1]), position: LoaderPosition())
+  }
   /// The specification prints y = 1 for x = (1, 1); its losses and gradients are those of y = 0.
-  static var b: Batch { Batch(
-    images: Tensor([0.0, 1, 1, 1], shape: [2, 2]), labels: Tensor([1, 0]), position: LoaderPosition()) }
+  static var b: Batch {
+    Batch(
+      images: Tensor([0.0, 1, 1, 1], shape: [2, 2]), labels: Tensor([1, 0]), position: LoaderPosition())
+  }
 
   /// BiP as in C6 and C7: no momentum, no decay.
   static func training(_ configure: (inout BiP) -> Void = { _ in }) throws -> BiPTraining {

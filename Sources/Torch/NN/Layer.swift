@@ -113,7 +113,8 @@ extension Layer {
         && (1...1 << 20).contains(conv.outputs) && conv.inputs % conv.groups == 0 && conv.outputs % conv.groups == 0
     case .linear(let linear): return first == [linear.inputs] && (1...1 << 24).contains(linear.outputs)
     case .batchNorm(let norm): return first.first == norm.channels
-    case .maxPool(let kernel, let stride, let padding): return fits(kernel, stride, padding) && padding <= kernel / 2
+    case .maxPool(let kernel, let stride, let padding):
+      return fits(kernel, stride, padding) && padding <= kernel / 2
     case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
     case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
     case .flatten, .relu: return true

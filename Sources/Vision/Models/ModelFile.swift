@@ -25,7 +25,7 @@ public struct ModelFile {
     do {
       metadata = [
         Self.architectureKey: String(decoding: try encoder.encode(network.architecture), as: UTF8.self),
-        Self.classesKey: String(decoding: try encoder.encode(classNames), as: UTF8.self),
+        Self.classesKey: String(decoding: try encoder.encode(classNames), as: UTF8.self)
       ]
     } catch { throw InputError.writing(url, error) }
     try Safetensors.write(network.state, metadata: metadata, to: url)
@@ -42,7 +42,8 @@ public struct ModelFile {
     let metadata = try Self.metadata(of: url)
     let decoder = JSONDecoder()
     let own = metadata[Self.architectureKey].map { Data($0.utf8) }
-    guard let architecture = own.flatMap({ try? decoder.decode(Architecture.self, from: $0) }) ?? architecture else {
+    guard let architecture = own.flatMap({ try? decoder.decode(Architecture.self, from: $0) }) ?? architecture
+    else {
       throw InputError(
         own == nil ? "the file does not say which architecture its weights belong to" : "unknown architecture",
         at: url.path, remedy: "name it with --model")

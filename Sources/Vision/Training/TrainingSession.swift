@@ -36,7 +36,8 @@ public struct TrainingSession {
     if resumes, let checkpoint { point = try checkpoint.restore(learner) }
     let total = learner.epochs * learner.stepsPerEpoch
     let metrics = try folder.map { try MetricStream(at: $0.metrics, after: point.step) }
-    let events = try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
+    let events =
+      try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
     var line = ProgressLine(
       task, total: total * learner.imagesPerStep, unit: "images", startingAt: point.step * learner.imagesPerStep,
       style: progress)
@@ -116,7 +117,7 @@ struct Checkpoint {
       [
         "step": .int(step), "epoch": .double(Double(step) / Double(learner.stepsPerEpoch)),
         "loss": .double(loss / Double(max(steps, 1))), "accuracy": .double(correct / Double(max(images, 1))),
-        "learning_rate": .double(learner.learningRate),
+        "learning_rate": .double(learner.learningRate)
       ]
     }
   }
