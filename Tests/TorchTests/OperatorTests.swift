@@ -47,8 +47,10 @@ struct OperatorTests {
           cases.insert(name)
         }
       }
-      #expect(names.subtracting(called).sorted() == [])
-      #expect(Set(figures.cases.keys).subtracting(cases).sorted() == [])
+      let uncalled = names.subtracting(called).sorted()
+      #expect(uncalled.isEmpty, "operators without a case: \(uncalled)")
+      let unused = Set(figures.cases.keys).subtracting(cases).sorted()
+      #expect(unused.isEmpty, "figures without a case: \(unused)")
     }
   }
 
