@@ -1,7 +1,8 @@
 import Foundation
 import Torch
 
-/// The wrapped operators by kind; each case does what the case of the same name in `scripts/reference_operators.py` does.
+/// The wrapped operators by kind; each case does what the case of the same name in `scripts/reference_operators.py`
+/// does.
 enum OperatorCases: String, CaseIterable {
   case arithmetic, functions, comparisons, reductions, order, shaping, indexing, networks, losses, creation, random,
     normal

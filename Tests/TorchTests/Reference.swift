@@ -2,7 +2,8 @@ import Foundation
 import Testing
 import Torch
 
-/// The figures that PyTorch computed; `scripts/reference_operators.py` writes them and says with which version and seed.
+/// The figures that PyTorch computed; `scripts/reference_operators.py` writes them and says with which version and
+/// seed.
 enum Reference {
   static func load<Figures: Decodable>(_ type: Figures.Type, _ name: String) throws -> Figures {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Reference")

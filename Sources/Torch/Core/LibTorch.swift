@@ -15,14 +15,15 @@ public enum LibTorch {
 
   private static let bfloat16Operator = Operator("mkldnn::_is_mkldnn_bf16_supported")
 
-  /// Whether the processor multiplies bfloat16 matrices natively; where it does not, bfloat16 is slower than float32.
+  /// Whether the processor multiplies bfloat16 matrices natively; where it does not, bfloat16 is slower than
+  /// float32.
   public static var hasFastBFloat16: Bool { bfloat16Operator.isAvailable && bfloat16Operator.boolean() }
 
   /// Asks for operators that give the same result every time, on devices where the fastest ones do not.
   public static func preferDeterministic(_ enabled: Bool = true) { ct_set_deterministic(enabled) }
 
-  /// Keeps freed memory in the process. Training allocates and frees the same large blocks at every step; taking fresh
-  /// pages from the kernel each time costs more than most elementwise operators. For a program's start, before any
-  /// tensor.
+  /// Keeps freed memory in the process. Training allocates and frees the same large blocks at every step; taking
+  /// fresh pages from the kernel each time costs more than most elementwise operators. For a program's start,
+  /// before any tensor.
   public static func keepFreedMemory() { ct_keep_freed_memory() }
 }

@@ -3,8 +3,8 @@ import Foundation
 
 /// A LibTorch operator, found by its schema name once and called boxed.
 ///
-/// Keep it in a `static let` and call it with the schema's arguments in order; what is left out at the end takes the
-/// schema's default. A mistake (a shape, a type) is a programming error: it ends the process with one line and
+/// Keep it in a `static let` and call it with the schema's arguments in order; what is left out at the end takes
+/// the schema's default. A mistake (a shape, a type) is a programming error: it ends the process with one line and
 /// exit code 70.
 ///
 /// ```swift

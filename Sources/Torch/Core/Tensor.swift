@@ -3,8 +3,8 @@ import Foundation
 
 /// A LibTorch tensor.
 ///
-/// Copying a `Tensor` copies the reference, not the elements, as in PyTorch. It is not `Sendable`: operators that work
-/// in place would race. Swift moves it between tasks; an actor shares it.
+/// Copying a `Tensor` copies the reference, not the elements, as in PyTorch. It is not `Sendable`: operators that
+/// work in place would race. Swift moves it between tasks; an actor shares it.
 public struct Tensor {
   /// Owns one reference on the `TensorImpl`; the last copy of the tensor gives it back.
   private final class Handle {

@@ -42,8 +42,8 @@ extension Tensor {
       self, weight, bias, [stride, stride], [padding, padding], [outputPadding, outputPadding])
   }
 
-  /// Normalises each channel of `[N, C, ...]`: by the batch's own statistics when `training` (the running ones are then
-  /// updated in place where given), else by the running ones.
+  /// Normalises each channel of `[N, C, ...]`: by the batch's own statistics when `training` (the running ones are
+  /// then updated in place where given), else by the running ones.
   public func batchNorm(
     weight: Tensor?, bias: Tensor?, runningMean: Tensor?, runningVariance: Tensor?, training: Bool,
     momentum: Double = 0.1, epsilon: Double = 1e-5

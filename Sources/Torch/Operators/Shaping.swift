@@ -124,8 +124,8 @@ extension Tensor {
   private static let maskedSelectOperator = Operator("aten::masked_select")
   private static let nonzeroOperator = Operator("aten::nonzero")
 
-  /// A view: `x[0, 1..<3, TensorIndex.all, TensorIndex.every(2)]`. Dimensions that are not named are kept whole. Assigning copies elements
-  /// into the view.
+  /// A view: `x[0, 1..<3, TensorIndex.all, TensorIndex.every(2)]`. Dimensions that are not named are kept whole.
+  /// Assigning copies elements into the view.
   public subscript(_ indices: any TensorIndexable...) -> Tensor {
     get { view(indices) }
     nonmutating set { view(indices).copy(from: newValue) }
@@ -150,7 +150,8 @@ extension Tensor {
     return result
   }
 
-  /// Advanced indexing: integer or bool tensors, one a dimension, nil for a whole one; they broadcast with each other.
+  /// Advanced indexing: integer or bool tensors, one a dimension, nil for a whole one; they broadcast with each
+  /// other.
   public func indexed(_ indices: [Tensor?]) -> Tensor { Self.indexOperator(self, indices) }
   /// Writes `values` where ``indexed(_:)`` would read; with `accumulate`, adds them.
   public func put(_ values: Tensor, at indices: [Tensor?], accumulate: Bool = false) {

@@ -1,4 +1,5 @@
-/// Adam (Kingma and Ba 2015), and with `decoupledWeightDecay` AdamW (Loshchilov and Hutter 2019), by PyTorch's rules.
+/// Adam (Kingma and Ba 2015), and with `decoupledWeightDecay` AdamW (Loshchilov and Hutter 2019), by PyTorch's
+/// rules.
 public final class Adam: Optimizer {
   private static let adamOperator = Operator("aten::_fused_adam_")
   private static let adamWOperator = Operator("aten::_fused_adamw_")

@@ -5,15 +5,16 @@ public typealias NamedTensor = (name: String, tensor: Tensor)
 
 /// A rule that moves parameters along their gradients.
 ///
-/// One optimiser is one group of parameters with the same settings; parameters with other settings (a model's weights
-/// and its pruning scores) get an optimiser of their own. All of its parameters lie on one device in one element type.
+/// One optimiser is one group of parameters with the same settings; parameters with other settings (a model's
+/// weights and its pruning scores) get an optimiser of their own. All of its parameters lie on one device in one
+/// element type.
 public protocol Optimizer: AnyObject {
   /// Multiplies the update; a ``Schedule`` sets it between steps.
   var learningRate: Double { get set }
   /// What is updated, in place.
   var parameters: [NamedTensor] { get }
-  /// What the rule remembers between steps, under names like `layer1.0.conv1.weight.momentum_buffer`: tensors that live
-  /// on, so copy them to keep them.
+  /// What the rule remembers between steps, under names like `layer1.0.conv1.weight.momentum_buffer`: tensors that
+  /// live on, so copy them to keep them.
   var state: StateDictionary { get }
 
   /// Updates every parameter in one pass; one whose gradient is nil keeps its value and its state.
