@@ -40,6 +40,8 @@ extension Tensor {
   /// In place: every holder of this tensor sees the change.
   public static func += (a: Tensor, b: Tensor) { addInPlaceOperator.run(a, b) }
   public static func += (a: Tensor, b: Double) { addScalarInPlaceOperator.run(a, b) }
+  /// For integer tensors, which take no floating-point number.
+  public static func += (a: Tensor, b: Int) { addScalarInPlaceOperator.run(a, b) }
   public static func -= (a: Tensor, b: Tensor) { subInPlaceOperator.run(a, b) }
   public static func -= (a: Tensor, b: Double) { addScalarInPlaceOperator.run(a, -b) }
   public static func *= (a: Tensor, b: Tensor) { mulInPlaceOperator.run(a, b) }
