@@ -55,7 +55,7 @@ let package = Package(
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
-    .testTarget(name: "QuenchTests", dependencies: ["quench", "Support", "Torch", "Vision"])
+    .testTarget(name: "QuenchTests", dependencies: ["quench", "Pruning", "Reporting", "Support", "Torch", "Vision"])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
@@ -16,24 +17,35 @@ struct Quench: ParsableCommand {
         quench train --data fashion-mnist --model resnet20   train a network
         quench prune bip --data fashion-mnist --weights runs/train/model.safetensors --keep 0.1
         quench doctor                                        what this machine offers
+
+      Completion of commands and flags in the shell (bash, zsh or fish):
+        quench --generate-completion-script zsh > ~/.zsh/completion/_quench
       """,
     version: Version.quench,
-    subcommands: [TrainCommand.self])
+    subcommands: [TrainCommand.self, EvaluateCommand.self, PruneCommand.self, ReportCommand.self])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.
   static func main() {
     LibTorch.keepFreedMemory()
     Interruption.watch()
     do {
-      var command = try parseAsRoot(ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst())))
+      var command = try parse()
       try command.run()
     } catch let error as InputError {
-      fail("error: \(error)", code: 1)
-    } catch let error as Interrupted {
-      fail("\(error)", code: 130)
+      fail("error: \(error)", code: ExitCode.failure.rawValue)
+    } catch is Interrupted {
+      fail("interrupted; go on with the same command and --resume", code: 130)
     } catch {
       exit(withError: error)
     }
+  }
+
+  private static func parse() throws -> any ParsableCommand {
+    let arguments: [String]
+    do { arguments = try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst())) } catch {
+      fail("error: \(error)", code: ExitCode.validationFailure.rawValue)
+    }
+    return try parseAsRoot(arguments)
   }
 
   private static func fail(_ message: String, code: Int32) -> Never {
@@ -44,4 +56,12 @@ struct Quench: ParsableCommand {
 
 enum Version {
   static let quench = "0.1.0"
+
+  /// What computes, for a run's record.
+  static func record(device: Device) -> Record {
+    [
+      "quench": .string(quench), "libtorch": .string(LibTorch.version), "cpu": .string(LibTorch.cpuCapability),
+      "device": .string("\(device)"), "threads": .int(LibTorch.threads)
+    ]
+  }
 }

@@ -1,4 +1,112 @@
+import Foundation
+import Reporting
+import Support
+
 /// `--config file.yaml`: the file's keys as flags before those of the command line, so that the latter win.
 enum ConfigurationFile {
-  static func expand(_ arguments: [String]) throws -> [String] { arguments }
+  /// The flags of one command.
+  private struct Flags {
+    /// Names of options, which take a value.
+    var options = Set<String>()
+    /// Names of flags, which take none.
+    var flags = Set<String>()
+
+    /// What a file may say. `--config` itself and those that print something else are not settings.
+    var keys: Set<String> {
+      options.union(flags.filter { !($0.hasPrefix("no-") && flags.contains(String($0.dropFirst(3)))) })
+        .subtracting(["config", "help", "version"])
+    }
+  }
+
+  /// The arguments with the keys of the file that `--config` names put in as flags.
+  /// - Throws: `InputError` if the file cannot be read, is not a mapping of keys to plain values, or holds a key that
+  ///   the command does not know; the error names the nearest one.
+  static func expand(_ arguments: [String]) throws(InputError) -> [String] {
+    guard let path = path(in: arguments) else { return arguments }
+    let (depth, flags) = try command(of: arguments)
+    guard flags.options.contains("config") else { return arguments }
+    let url = URL(filePath: path)
+    let data: Data
+    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    return try Array(arguments[..<depth]) + self.arguments(of: data, flags, name: path) + arguments[depth...]
+  }
+
+  private static func path(in arguments: [String]) -> String? {
+    let arguments = arguments.prefix { $0 != "--" }
+    if let index = arguments.firstIndex(of: "--config") {
+      return index + 1 < arguments.endIndex ? arguments[index + 1] : nil
+    }
+    return arguments.first { $0.hasPrefix("--config=") }.map { String($0.dropFirst("--config=".count)) }
+  }
+
+  /// How many words name the command, and its flags.
+  private static func command(of arguments: [String]) throws(InputError) -> (depth: Int, Flags) {
+    var command = try Value(json: Data(Quench._dumpHelp().utf8), name: "help").record?["command"]?.record
+    var depth = 0
+    while depth < arguments.count,
+      let next = command?["subcommands"]?.array?.lazy.compactMap(\.record)
+        .first(where: { $0["commandName"]?.string == arguments[depth] })
+    {
+      command = next
+      depth += 1
+    }
+    var flags = Flags()
+    for argument in command?["arguments"]?.array?.compactMap(\.record) ?? [] {
+      let names = (argument["names"]?.array ?? []).compactMap { name -> String? in
+        name.record?["kind"]?.string == "long" ? name.record?["name"]?.string : nil
+      }
+      if argument["kind"]?.string == "flag" { flags.flags.formUnion(names) } else { flags.options.formUnion(names) }
+    }
+    return (depth, flags)
+  }
+
+  private static func arguments(of data: Data, _ flags: Flags, name: String) throws(InputError) -> [String] {
+    let content = try Value(yaml: data, name: name)
+    guard let record = content == .null ? Record() : content.record else {
+      throw InputError("the configuration is not a mapping", at: name, expected: "lines such as 'epochs: 10'")
+    }
+    var arguments: [String] = []
+    for (key, value) in record {
+      let location = "\(name), key '\(key)'"
+      guard flags.keys.contains(key) else {
+        let nearest = flags.keys.sorted().min { $0.distance(to: key) < $1.distance(to: key) }
+        throw InputError("unknown key", at: location, remedy: nearest.map { "did you mean '\($0)'?" })
+      }
+      switch value {
+      case .array, .object:
+        throw InputError("a key takes one plain value", at: location, found: "a nested one")
+      case .null:
+        throw InputError("the key has no value", at: location, remedy: "give one or remove the key")
+      case .bool(let isOn) where flags.flags.contains(key):
+        if isOn {
+          arguments.append("--\(key)")
+        } else if flags.flags.contains("no-\(key)") {
+          arguments.append("--no-\(key)")
+        }
+      case _ where flags.flags.contains(key):
+        throw InputError("not a truth value", at: location, expected: "true or false", found: "'\(value)'")
+      default:
+        arguments.append("--\(key)=\(value)")
+      }
+    }
+    return arguments
+  }
+}
+
+extension String {
+  /// How many characters must be changed, put in or left out to come from one to the other (Levenshtein).
+  func distance(to other: String) -> Int {
+    let other = Array(other)
+    var row = Array(0...other.count)
+    for (i, mine) in enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, theirs) in other.enumerated() {
+        let substitution = diagonal + (mine == theirs ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = Swift.min(substitution, row[j] + 1, diagonal + 1)
+      }
+    }
+    return row[other.count]
+  }
 }

@@ -7,7 +7,8 @@ import Vision
 
 /// What every command that computes takes.
 struct RunOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Folder for everything that the run writes.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Folder for everything that the run writes.", valueName: "dir"), completion: .directory)
   var out: String?
 
   @Flag(help: "Continue the run in the --out folder from its last checkpoint.")
@@ -18,6 +19,14 @@ struct RunOptions: ParsableArguments {
 
   @OptionGroup var machine: MachineOptions
   @OptionGroup var output: OutputOptions
+
+  /// The seed as generators take it.
+  var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
+
+  /// The folder of the run, `runs/<name>` unless the user names one.
+  func folder(named name: String) -> URL {
+    out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name)
+  }
 }
 
 /// Where and how tensors are computed.
@@ -28,10 +37,12 @@ struct MachineOptions: ParsableArguments {
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
 
-  @Option(help: "auto (bfloat16 where the processor multiplies it natively), float32 or bfloat16.")
+  @Option(help: "auto is bfloat16 where the processor multiplies it natively.")
   var precision = Precision.automatic
 
-  @Option(help: ArgumentHelp("YAML file with the same keys as the flags; flags win.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("YAML file with the same keys as the flags; flags win.", valueName: "file"),
+    completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
   /// Applies the thread count and returns the device.
@@ -42,6 +53,7 @@ struct MachineOptions: ParsableArguments {
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
+    try requireUsage { _ = try Device(parsing: device) }
   }
 }
 
@@ -53,14 +65,12 @@ struct OutputOptions: ParsableArguments {
   var quiet = false
 }
 
-extension Precision: ExpressibleByArgument {}
-
 /// Which images.
 struct DataOptions: ParsableArguments {
-  @Option(help: "fashion-mnist, mnist, cifar10, cifar100, tiny-imagenet, folder or synthetic.")
-  var data = "fashion-mnist"
+  @Option(help: "The data set; 'quench data list' says what each is.")
+  var data = DataName.fashionMNIST
 
-  @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"), completion: .directory)
   var dataDir: String?
 
   @Option(help: ArgumentHelp("Use the first n images of the test file.", valueName: "n"))
@@ -76,4 +86,143 @@ struct DataOptions: ParsableArguments {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
     if let trainLimit, trainLimit < 1 { throw ValidationError("--train-limit must be at least 1.") }
   }
+
+  /// The settings under the names of their flags.
+  var settings: Record {
+    var settings: Record = ["data": .string(data.rawValue)]
+    settings["data-dir"] = dataDir.map { .string($0) }
+    settings["limit"] = limit.map { .int($0) }
+    settings["train-limit"] = trainLimit.map { .int($0) }
+    settings["skip-corrupt"] = .bool(skipCorrupt)
+    return settings
+  }
+}
+
+/// What happens while a network learns, beside the learning.
+struct LearningOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Validate on n images taken out of the training file, after every epoch.", valueName: "n"))
+  var holdOut: Int?
+
+  @Option(help: ArgumentHelp("Seconds between checkpoints inside an epoch.", valueName: "seconds"))
+  var checkpointInterval = 60.0
+
+  @Flag(help: "Also write the metrics as TensorBoard event files.")
+  var tensorboard = false
+
+  func validate() throws {
+    if let holdOut, holdOut < 1 { throw ValidationError("--hold-out must be at least 1.") }
+    guard checkpointInterval >= 0 else { throw ValidationError("--checkpoint-interval must be 0 or more.") }
+  }
+
+  /// The settings that the result depends on.
+  var settings: Record {
+    var settings = Record()
+    settings["hold-out"] = holdOut.map { .int($0) }
+    return settings
+  }
+
+  /// A session of `task` in `folder`.
+  func session(_ task: String, in folder: RunFolder, resumes: Bool, _ output: OutputOptions) -> TrainingSession {
+    var session = TrainingSession(folder: folder)
+    session.task = task
+    session.resumes = resumes
+    session.checkpointInterval = checkpointInterval
+    session.writesTensorBoard = tensorboard
+    session.progress = output.progress
+    return session
+  }
+}
+
+/// How a classifier is trained.
+struct RecipeOptions: ParsableArguments {
+  enum ScheduleName: String, CaseIterable, ExpressibleByArgument {
+    case cosine, step, constant
+  }
+
+  private static let standard = TrainingRecipe()
+
+  @Option(help: "Times that every training image is seen.")
+  var epochs = standard.epochs
+
+  @Option(help: "Images a step.")
+  var batchSize = standard.batchSize
+
+  @Option(help: "The highest learning rate.")
+  var learningRate = standard.learningRate
+
+  @Option(help: "Nesterov momentum.")
+  var momentum = standard.momentum
+
+  @Option(help: "L2 penalty on every parameter.")
+  var weightDecay = standard.weightDecay
+
+  @Option(help: "Probability that the loss takes off the right class and spreads over all.")
+  var labelSmoothing = standard.labelSmoothing
+
+  @Option(help: "Scale the gradients down to this norm where theirs is larger.")
+  var clipNorm: Double?
+
+  @Option(help: "The learning rate's course; step divides it by 10 after a half and three quarters of the epochs.")
+  var schedule = ScheduleName.cosine
+
+  @Option(
+    help: ArgumentHelp(
+      "Epochs over which the learning rate rises from a tenth (default: 1, or a fifth of a shorter run).",
+      valueName: "epochs"))
+  var warmUp: Double?
+
+  @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
+  var augmentation = true
+
+  func validate() throws {
+    if let warmUp, !(0...Double(max(epochs, 0))).contains(warmUp) {
+      throw ValidationError("--warm-up must be from 0 to the number of epochs.")
+    }
+    try requireUsage { try recipe.validate() }
+  }
+
+  private var warmUpEpochs: Double { warmUp ?? min(1, Double(epochs) / 5) }
+
+  var recipe: TrainingRecipe {
+    var recipe = TrainingRecipe()
+    recipe.epochs = epochs
+    recipe.batchSize = batchSize
+    recipe.learningRate = learningRate
+    recipe.momentum = momentum
+    recipe.nesterov = momentum > 0
+    recipe.weightDecay = weightDecay
+    recipe.labelSmoothing = labelSmoothing
+    recipe.clipNorm = clipNorm
+    recipe.augmentation = augmentation ? Augmentation() : nil
+    let base: Schedule =
+      switch schedule {
+      case .cosine: .cosine
+      case .step: .step(milestones: [0.5, 0.75], factor: 0.1)
+      case .constant: .constant
+      }
+    recipe.schedule = warmUpEpochs > 0 ? .warmUp(epochs: warmUpEpochs, from: 0.1, then: base) : base
+    return recipe
+  }
+
+  /// The settings under the names of their flags.
+  var settings: Record {
+    var settings: Record = [
+      "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
+      "momentum": .double(momentum), "weight-decay": .double(weightDecay),
+      "label-smoothing": .double(labelSmoothing), "schedule": .string(schedule.rawValue),
+      "warm-up": .double(warmUpEpochs), "augmentation": .bool(augmentation)
+    ]
+    settings["clip-norm"] = clipNorm.map { .double($0) }
+    return settings
+  }
+}
+
+extension Precision: ExpressibleByArgument {}
+extension DataName: ExpressibleByArgument {}
+extension ModelName: ExpressibleByArgument {}
+
+/// Checks values of flags: what `check` finds wrong is wrong usage.
+func requireUsage(_ check: () throws -> Void) throws {
+  do { try check() } catch let error as InputError { throw ValidationError("\(error)") }
 }

@@ -1,0 +1,25 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Support
+
+struct ReportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "report",
+    abstract: "Write a run's report.html anew from the other files of its folder.",
+    discussion: """
+      Examples:
+        quench report runs/train       also while the run works, or after it was stopped
+      """)
+
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "dir"), completion: .directory)
+  var folder: String
+
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let folder = try RunFolder(existing: URL(filePath: folder, directoryHint: .isDirectory))
+    try RunFiles(folder).report().write(to: folder.report)
+    output.printResult(["report": .string(folder.report.relativePath)], folder.report.relativePath)
+  }
+}

@@ -1,0 +1,104 @@
+import Reporting
+
+/// The page about `quench prune`.
+enum PruneReport {
+  /// What a reader of a sparsity must know.
+  static let speedStatement =
+    "A masked model has the same layers as the dense one: it computes no faster, and takes less room only when packed."
+
+  static func make(_ run: RunFiles) -> Report {
+    let method = (run.record.command.dropFirst(2).first ?? "pruning").uppercased(as: ["omp": "OMP", "bip": "BiP"])
+    let ratio = run.record.settings["keep"]?.number ?? 1
+    let kept = NumberText.percent(ratio, decimals: ratio < 0.01 ? 3 : 1)
+    let model = run.summary["model"]?.string ?? run.setting("model")
+    var lead = "\(method) keeps \(kept) of the weights of `\(model)` on `\(run.setting("data"))`"
+    if let dense = run.number("dense_accuracy"), let pruned = run.number("accuracy") {
+      lead += ": test accuracy goes from \(Wording.accuracy(dense)) to \(Wording.accuracy(pruned))"
+    }
+    var sections: [Report.Section] = []
+    if !run.summary.isEmpty { sections.append(comparison(run, method)) }
+    if !run.layers.isEmpty { sections.append(layers(run.layers)) }
+    sections.append(LearningSection.make(run))
+    return Report(
+      title: "\(model) pruned by \(method)", summary: lead + ".",
+      keyFigures: run.summary.isEmpty ? [] : keyFigures(run, method, kept),
+      sections: sections + TestSections.make(run.evaluation), record: run.record)
+  }
+
+  private static func keyFigures(_ run: RunFiles, _ method: String, _ kept: String) -> [Report.KeyFigure] {
+    let n = "n = \(Wording.count(run.number("n")))"
+    return [
+      .init(
+        "Pruned accuracy", Wording.accuracy(run.number("accuracy")),
+        detail: "95 %: \(Wording.interval(run.number("interval_low"), run.number("interval_high"))), \(n)"),
+      .init(
+        "Dense accuracy", Wording.accuracy(run.number("dense_accuracy")),
+        detail:
+          "95 %: \(Wording.interval(run.number("dense_interval_low"), run.number("dense_interval_high"))), \(n)"),
+      .init(
+        "Weights kept", Wording.count(run.number("kept")),
+        detail: "\(kept) of \(Wording.count(run.number("prunable")))"),
+      .init(
+        "Mask like magnitude's", NumberText.percent(run.number("mask_iou_with_magnitude") ?? .nan, decimals: 1),
+        detail: "kept by both over kept by either"),
+      .init(
+        "Time", Wording.duration(run.number("seconds")),
+        detail: "\(Wording.count(run.number("images_per_second"))) images a second")
+    ]
+  }
+
+  private static func comparison(_ run: RunFiles, _ method: String) -> Report.Section {
+    func bar(_ key: String, _ low: String, _ high: String) -> BarChart.Bar? {
+      guard let value = run.number(key), let low = run.number(low), let high = run.number(high), low <= high else {
+        return nil
+      }
+      return .init(value, interval: low...high)
+    }
+    return Report.Section(
+      "Dense and pruned",
+      [
+        .figure(
+          BarChart(
+            "Test accuracy", axis: Axis("Accuracy", unit: nil, style: .percent, range: 0...1),
+            groups: ["dense", method],
+            series: [
+              .init(
+                "test accuracy",
+                [
+                  bar("dense_accuracy", "dense_interval_low", "dense_interval_high"),
+                  bar("accuracy", "interval_low", "interval_high")
+                ])
+            ],
+            caption: "The lines across the ends are 95 % intervals (Wilson).")),
+        .callout(.note, speedStatement)
+      ])
+  }
+
+  private static func layers(_ layers: [RunFiles.LayerCount]) -> Report.Section {
+    func fraction(_ layer: RunFiles.LayerCount) -> Double { Double(layer.kept) / Double(max(layer.total, 1)) }
+    return Report.Section(
+      "Where the kept weights are",
+      [
+        .figure(
+          BarChart(
+            "Kept weights by layer", axis: Axis("Kept", unit: nil, style: .percent, range: 0...1),
+            groups: layers.map(\.name), series: [.init("kept", layers.map { .init(fraction($0)) })],
+            caption: "All layers share one ranking, so each keeps what it needs.")),
+        .table(
+          Table(
+            "Kept weights by layer",
+            columns: [.text("Layer"), .number("Kept"), .number("Weights"), .number("Fraction")],
+            rows: layers.map { layer in
+              [
+                "\(layer.name)", "\(Wording.count(Double(layer.kept)))", "\(Wording.count(Double(layer.total)))",
+                "\(NumberText.percent(fraction(layer), decimals: 2))"
+              ]
+            }))
+      ])
+  }
+}
+
+extension String {
+  /// The name as its paper writes it.
+  fileprivate func uppercased(as names: [String: String]) -> String { names[self] ?? self }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Pruning
+import Reporting
+import Support
+import Torch
+
+/// What a run's folder tells: all that its report is made from.
+struct RunFiles {
+  /// Kept and total weights of one layer.
+  struct LayerCount: Equatable {
+    var name: String
+    var kept: Int
+    var total: Int
+  }
+
+  var record: RunRecord
+  /// In the order of the steps; empty for a run that learns nothing.
+  var metrics: [Record]
+  /// Empty until the run is completed.
+  var summary: Record
+  var evaluation: Evaluation?
+  /// Of a pruned network, in the order of its layers.
+  var layers: [LayerCount]
+
+  init(
+    record: RunRecord, metrics: [Record] = [], summary: Record = [:], evaluation: Evaluation? = nil,
+    layers: [LayerCount] = []
+  ) {
+    self.record = record
+    self.metrics = metrics
+    self.summary = summary
+    self.evaluation = evaluation
+    self.layers = layers
+  }
+
+  /// Reads the folder. Files that the run has not written yet are taken as empty.
+  /// - Throws: `InputError` for a file that is damaged.
+  init(_ folder: RunFolder) throws(InputError) {
+    func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
+    let evaluation = folder.artefact(Evaluation.fileName)
+    let mask = folder.artefact(PruneRun.maskFileName)
+    self.init(
+      record: try folder.record(),
+      metrics: exists(folder.metrics) ? try MetricStream.read(folder.metrics) : [],
+      summary: exists(folder.summary) ? try folder.readSummary() : [:],
+      evaluation: exists(evaluation) ? try Evaluation(contentsOf: evaluation) : nil,
+      layers: exists(mask)
+        ? try StateDictionary.load(mask).map { name, tensor in
+          LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
+        } : [])
+  }
+
+  /// The report of the run's kind.
+  /// - Throws: `InputError` if no command of this version writes such runs.
+  func report() throws(InputError) -> Report {
+    switch record.command.dropFirst().first {
+    case "train": return TrainReport.make(self)
+    case "evaluate": return EvaluateReport.make(self)
+    case "prune": return PruneReport.make(self)
+    case let other:
+      throw InputError(
+        "there is no report for this kind of run", at: "config.yaml, key 'command'",
+        expected: "a run of train, evaluate or prune", found: other.map { "'\($0)'" })
+    }
+  }
+
+  /// A setting as text; a dash where the run has none.
+  func setting(_ key: String) -> String { record.settings[key]?.description ?? "–" }
+
+  func number(_ key: String) -> Double? { summary[key]?.number }
+}

@@ -1,0 +1,150 @@
+import Reporting
+import Vision
+
+/// The page about `quench train`.
+enum TrainReport {
+  static func make(_ run: RunFiles) -> Report {
+    let model = run.setting("model")
+    let data = run.setting("data")
+    var lead = "The network `\(model)` was trained on `\(data)` for \(run.setting("epochs")) epochs"
+    if let accuracy = run.number("test_accuracy") {
+      lead += " and classifies \(Wording.accuracy(accuracy)) of the test images right"
+    }
+    var figures: [Report.KeyFigure] = []
+    if let accuracy = run.number("test_accuracy") {
+      let interval = Wording.interval(run.number("test_interval_low"), run.number("test_interval_high"))
+      figures = [
+        .init(
+          "Test accuracy", Wording.accuracy(accuracy),
+          detail: "95 %: \(interval), n = \(Wording.count(run.number("n")))"),
+        .init("Training time", Wording.duration(run.number("seconds"))),
+        .init(
+          "Training speed", Wording.count(run.number("images_per_second")), detail: "images a second"),
+        .init("Peak memory", "\(Wording.count(run.number("peak_memory_mb"))) MB"),
+        .init(
+          "Parameters", Wording.count(run.number("parameters")),
+          detail: "\(Wording.count(run.number("multiply_adds"))) multiply-adds an image")
+      ]
+    }
+    return Report(
+      title: "\(model) on \(data)", summary: lead + ".", keyFigures: figures,
+      sections: [LearningSection.make(run)] + TestSections.make(run.evaluation), record: run.record)
+  }
+}
+
+/// The page about `quench evaluate`.
+enum EvaluateReport {
+  static func make(_ run: RunFiles) -> Report {
+    let interval = run.summary["interval"]?.array?.map(\.number) ?? []
+    return Report(
+      title: "\(run.summary["model"]?.string ?? "A network") on \(run.setting("data"))",
+      summary: "The weights in `\(run.setting("weights"))` were tested on the images of `\(run.setting("data"))`.",
+      keyFigures: [
+        .init(
+          "Test accuracy", Wording.accuracy(run.number("accuracy")),
+          detail: "95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)), "
+            + "n = \(Wording.count(run.number("n")))"),
+        .init("Speed", Wording.count(run.number("images_per_second")), detail: "images a second")
+      ],
+      sections: TestSections.make(run.evaluation), record: run.record)
+  }
+}
+
+/// How the learning went.
+enum LearningSection {
+  static func make(_ run: RunFiles) -> Report.Section {
+    guard !run.metrics.isEmpty else {
+      return Report.Section("Learning", [.prose("No metrics were written yet.")])
+    }
+    func points(_ key: String) -> [LineChart.Point] {
+      run.metrics.compactMap { row in
+        guard let epoch = row["epoch"]?.number, let value = row[key]?.number else { return nil }
+        return LineChart.Point(epoch, value)
+      }
+    }
+    let epoch = Axis("Epoch", unit: nil)
+    var accuracies = [LineChart.Series("training batches", points("accuracy"))]
+    let validation = points("validation_accuracy")
+    if !validation.isEmpty { accuracies.append(.init("held-out images", validation)) }
+    return Report.Section(
+      "Learning",
+      [
+        .figure(
+          LineChart(
+            "Loss", x: epoch, y: Axis("Cross-entropy", unit: "nat"),
+            series: [.init("training batches", points("loss"))],
+            caption: "Mean over the batches since the last point.")),
+        .figure(
+          LineChart(
+            "Accuracy", x: epoch, y: Axis("Accuracy", unit: nil, style: .percent), series: accuracies,
+            caption: "On training batches as they were learned from, augmented; "
+              + (validation.isEmpty
+                ? "the test images come in at the end alone." : "on held-out images as they are."))),
+        .figure(
+          LineChart(
+            "Learning rate", x: epoch, y: Axis("Learning rate", unit: nil),
+            series: [.init("learning rate", points("learning_rate"))]))
+      ])
+  }
+}
+
+/// What the network makes of the test images: by class, and to look at.
+enum TestSections {
+  /// Classes that the table shows at most: the worst of more.
+  private static let rows = 30
+
+  static func make(_ evaluation: Evaluation?) -> [Report.Section] {
+    guard let evaluation else { return [] }
+    var pictures: [Report.Block] = [
+      .figure(
+        ImageGrid(
+          "The first test images", evaluation.samples.map { item($0, evaluation.classNames) },
+          caption: "What the image is; where the network takes it for something else, that follows the arrow."))
+    ]
+    if !evaluation.mistakes.isEmpty {
+      pictures.append(
+        .figure(
+          ImageGrid(
+            "The surest mistakes", evaluation.mistakes.map { item($0, evaluation.classNames) },
+            caption: "The wrong answers that the network gives the highest probability.")))
+    }
+    return [
+      Report.Section("Accuracy by class", [.table(table(evaluation))]),
+      Report.Section("Images and answers", pictures)
+    ]
+  }
+
+  private static func item(_ example: Evaluation.Example, _ names: [String]) -> ImageGrid.Item {
+    let label = names[example.label]
+    let answer = example.predicted == example.label ? label : "\(label) → \(names[example.predicted])"
+    return ImageGrid.Item(
+      png: example.png, caption: "\(answer), \(NumberText.percent(example.confidence, decimals: 0))")
+  }
+
+  private static func table(_ evaluation: Evaluation) -> Table {
+    let classes = evaluation.confusion.indices.map { label in
+      let row = evaluation.confusion[label]
+      let accuracy = Accuracy(correct: row[label], count: row.reduce(0, +))
+      let others = row.indices.filter { $0 != label && row[$0] > 0 }
+      return (label, accuracy, confusedWith: others.max { row[$0] < row[$1] })
+    }
+    let present = classes.filter { $0.1.count > 0 }
+    let shown =
+      present.count <= rows ? present : Array(present.sorted { $0.1.fraction < $1.1.fraction }.prefix(rows))
+    return Table(
+      shown.count == present.count
+        ? "Test images of each class" : "The \(rows) worst of \(present.count) classes",
+      columns: [
+        .text("Class"), .number("Images"), .number("Right"), .number("Accuracy"), .number("95 % interval"),
+        .text("Most often taken for")
+      ],
+      rows: shown.map { label, accuracy, other in
+        [
+          "\(evaluation.classNames[label])", "\(Wording.count(Double(accuracy.count)))",
+          "\(Wording.count(Double(accuracy.correct)))", "\(NumberText.percent(accuracy.fraction, decimals: 1))",
+          "\(Wording.interval(accuracy.interval.lowerBound, accuracy.interval.upperBound))",
+          .init(other.map { "\(evaluation.classNames[$0]) (\(evaluation.confusion[label][$0]))" } ?? "")
+        ]
+      })
+  }
+}

@@ -1,0 +1,105 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+/// What a classifier makes of labelled images, image by image: `evaluation.json` of a run folder.
+struct Evaluation: Codable, Equatable {
+  /// An image with what it is and what it was taken for.
+  struct Example: Codable, Equatable {
+    var png: Data
+    var label: Int
+    var predicted: Int
+    /// The probability that the classifier gives its answer.
+    var confidence: Double
+  }
+
+  /// In label order.
+  var classNames: [String]
+  /// Images of each class (rows) by the class that they were taken for (columns).
+  var confusion: [[Int]]
+  /// The first images.
+  var samples: [Example]
+  /// The wrong answers that the classifier was surest of, surest first.
+  var mistakes: [Example]
+  var seconds: Double
+
+  static let fileName = "evaluation.json"
+
+  var accuracy: Accuracy {
+    Accuracy(
+      correct: confusion.indices.reduce(0) { $0 + confusion[$1][$1] },
+      count: confusion.reduce(0) { $0 + $1.reduce(0, +) })
+  }
+
+  var imagesPerSecond: Double { Double(accuracy.count) / max(seconds, 1e-9) }
+
+  /// Classifies every image of `dataset` with `plan`.
+  /// - Parameter examples: How many images are kept to look at, of either kind.
+  init(
+    of plan: InferencePlan, on dataset: ImageDataset, batchSize: Int = 500, examples: Int = 16,
+    progress: ProgressLine.Style = .quiet
+  ) throws(InputError) {
+    var line = ProgressLine("Testing", total: dataset.count, unit: "images", style: progress)
+    let start = ContinuousClock.now
+    var answers: [(predicted: Int, confidence: Double)] = []
+    for batch in BatchLoader.evaluation(dataset, batchSize: batchSize).batches() {
+      let (confidence, predicted) = plan(batch.images).softmax(1).maxWithIndex(1)
+      answers += zip(predicted.array(Int64.self), confidence.array(Float.self)).map { answer, confidence in
+        (Int(answer), confidence.isFinite ? Double(confidence) : 0)
+      }
+      line.update(answers.count)
+    }
+    seconds = (ContinuousClock.now - start) / .seconds(1)
+    line.finish()
+
+    let labels = dataset.labels.array(Int64.self).map { Int($0) }
+    classNames = dataset.classNames
+    let none = [Int](repeating: 0, count: dataset.classNames.count)
+    confusion = Array(repeating: none, count: none.count)
+    for (label, answer) in zip(labels, answers) { confusion[label][answer.predicted] += 1 }
+
+    func example(_ index: Int) throws(InputError) -> Example {
+      let pixels = dataset.subset([index]).images.permuted([0, 2, 3, 1]).data()
+      let png = try PNG.encode(
+        pixels: Array(pixels), width: dataset.width, height: dataset.height, channels: dataset.channels)
+      return Example(
+        png: png, label: labels[index], predicted: answers[index].predicted, confidence: answers[index].confidence)
+    }
+    func all(_ indices: some Sequence<Int>) throws(InputError) -> [Example] {
+      var found: [Example] = []
+      for index in indices { found.append(try example(index)) }
+      return found
+    }
+    let wrong = labels.indices.filter { answers[$0].predicted != labels[$0] }
+    samples = try all(labels.indices.prefix(examples))
+    mistakes = try all(
+      wrong.sorted { (-answers[$0].confidence, $0) < (-answers[$1].confidence, $1) }.prefix(examples))
+  }
+
+  /// - Throws: `InputError` if the file cannot be written.
+  func write(to url: URL) throws(InputError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let data: Data
+    do { data = try encoder.encode(self) } catch { throw InputError.writing(url, error) }
+    try AtomicFile.write(data, to: url)
+  }
+
+  /// - Throws: `InputError` if the file cannot be read or is no evaluation.
+  init(contentsOf url: URL) throws(InputError) {
+    let data: Data
+    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    guard let evaluation = try? JSONDecoder().decode(Evaluation.self, from: data),
+      evaluation.isConsistent
+    else { throw InputError("this is not an evaluation", at: url.path) }
+    self = evaluation
+  }
+
+  private var isConsistent: Bool {
+    let classes = classNames.indices
+    return confusion.count == classes.count && confusion.allSatisfy { $0.count == classes.count }
+      && (samples + mistakes).allSatisfy { classes.contains($0.label) && classes.contains($0.predicted) }
+  }
+}

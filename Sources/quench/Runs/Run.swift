@@ -1,0 +1,48 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+/// What every command that writes a run folder does round its own work.
+struct Run {
+  let url: URL
+  let record: RunRecord
+  let resumes: Bool
+  let output: OutputOptions
+
+  init(at url: URL, _ record: RunRecord, resumes: Bool, _ output: OutputOptions) {
+    self.url = url
+    self.record = record
+    self.resumes = resumes
+    self.output = output
+  }
+
+  /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run ended.
+  /// A run that is resumed after its end is not done again.
+  func perform(_ work: (RunFolder) throws -> Record) throws -> Record {
+    let isCompleted = try resumes && RunFolder(existing: url).record().outcome == .completed
+    let folder = try RunFolder(at: url, for: record, resume: resumes)
+    if isCompleted {
+      output.note("this run is completed; nothing is left to do in \(url.relativePath)")
+    } else {
+      do { try folder.writeSummary(work(folder)) } catch {
+        // The error that ended the run is the one to tell of, not that the folder cannot take a note of it.
+        try? folder.finish(error is Interrupted ? .interrupted : .failed)
+        throw error
+      }
+    }
+    try folder.finish(.completed)
+    try RunFiles(folder).report().write(to: folder.report)
+    return try folder.readSummary()
+  }
+}
+
+extension RunRecord {
+  /// The record of the command that this process was started with.
+  static func current(_ settings: Record, inputs: Record, device: Device) -> RunRecord {
+    RunRecord(
+      command: ["quench"] + CommandLine.arguments.dropFirst(), settings: settings,
+      versions: Version.record(device: device), inputs: inputs)
+  }
+}

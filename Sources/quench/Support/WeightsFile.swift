@@ -1,0 +1,31 @@
+import Foundation
+import Support
+import Torch
+import Vision
+
+/// A file of weights that the user names, checked against the images that it shall classify.
+enum WeightsFile {
+  /// - Parameter model: The architecture, for files that do not say theirs.
+  /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
+  static func load(
+    _ path: String, model: ModelName?, for dataset: ImageDataset, on device: Device
+  ) throws(InputError) -> ModelFile {
+    let architecture: Architecture? =
+      if let model { try dataset.architecture(of: model) } else { nil }
+    let file = try ModelFile(contentsOf: URL(filePath: path), architecture: architecture, device: device)
+    let found = file.network.architecture
+    guard found.inputShape == dataset.imageShape else {
+      throw InputError(
+        "the network takes other images than those of \(dataset.name)", at: path,
+        expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
+        remedy: "name the data set that it was trained on with --data")
+    }
+    guard found.outputShape == [dataset.classNames.count] else {
+      throw InputError(
+        "the network knows another number of classes than \(dataset.name)", at: path,
+        expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
+        remedy: "name the data set that it was trained on with --data")
+    }
+    return file
+  }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+import Torch
+import Vision
+
+@testable import quench
+
+/// What goes wrong is told in a line that helps, and by the exit code.
+@Suite("Errors of quench") struct ErrorTests {
+  private static let train = ["train", "--model", "small-cnn", "--epochs", "1"] + Tool.tiny
+
+  @Test(
+    "wrong usage exits with 64 and names the value",
+    arguments: [
+      (["train", "--model", "resnet21"], "resnet21"), (["train", "--data", "cifar11"], "cifar11"),
+      (["train", "--device", "abacus"], "abacus"), (["train", "--epochs", "0"], "--epochs"),
+      (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "no classifier"),
+      (["train", "--lerning-rate", "1"], "--learning-rate"), (["train", "--limit", "0"], "--limit"),
+      (["train", "--threads", "0"], "--threads"), (["train", "--warm-up", "11"], "--warm-up"),
+      (["evaluate"], "--weights"), (["prune", "omp", "--keep", "0"], "found 0.0"),
+      (["prune", "omp", "--keep", "1.2"], "found 1.2"), (["prune", "bip", "--sparsity", "1"], "--sparsity"),
+      (["prune", "bip", "--keep", "0.1", "--sparsity", "0.9"], "not both"), (["prune", "bip"], "--keep"),
+      (["prune", "bip", "--keep", "0.1", "--gamma", "0"], "--gamma")
+    ])
+  func usage(arguments: [String], word: String) async throws {
+    let outcome = try await Tool.run(arguments)
+    #expect(outcome.code == 64)
+    #expect(outcome.errors.contains(word), "\(outcome.errors)")
+    #expect(outcome.output == "")
+  }
+
+  @Test("a key of the configuration file that no flag has is named with the nearest one") func unknownKey()
+    async throws
+  {
+    let folder = try TemporaryFolder()
+    let file = folder / "recipe.yaml"
+    try Data("learning_rate: 0.1\n".utf8).write(to: file)
+    try await expectError(
+      ["train", "--config", file.path], code: 64,
+      ["recipe.yaml", "'learning_rate'", "did you mean 'learning-rate'?"])
+  }
+
+  @Test("a folder that holds something is left alone") func nonEmpty() async throws {
+    let folder = try TemporaryFolder()
+    try Data("mine".utf8).write(to: folder / "notes.txt")
+    try await expectError(Self.train + ["--out", folder.url.path], code: 1, ["not empty", "--out"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["notes.txt"])
+  }
+
+  @Test("a file where the folder should be is told of") func fileInTheWay() async throws {
+    let folder = try TemporaryFolder()
+    try Data().write(to: folder / "run")
+    try await expectError(Self.train + ["--out", (folder / "run").path], code: 1, ["this is a file"])
+    try await expectError(Self.train + ["--out", (folder / "run/deeper").path], code: 1, ["cannot be made"])
+  }
+
+  @Test("resuming where no run is says so") func nothingToResume() async throws {
+    let folder = try TemporaryFolder()
+    try await expectError(Self.train + ["--resume", "--out", folder.url.path], code: 1, ["there is no run here"])
+  }
+
+  @Test("a full disk ends the run with the file's name", .enabled(if: SmallDisk.isPossible, "mounting needs root"))
+  func fullDisk() async throws {
+    let disk = try SmallDisk(kilobytes: 64)
+    try await expectError(
+      Self.train + ["--out", disk.folder.url.appending(path: "run").path], code: 1, ["safetensors", "space"])
+  }
+
+  @Test("weights that do not fit are refused with what was expected and found") func wrongWeights() async throws {
+    let folder = try TemporaryFolder()
+    let file = folder / "weights.safetensors"
+    let evaluate = ["evaluate", "--weights", file.path] + Tool.tiny
+
+    try ModelFixture.smallCNN(classes: 7).write(to: file)
+    try await expectError(evaluate, code: 1, ["classes", "expected 10, found 7"])
+    try ModelFixture.smallCNN(side: 28).write(to: file)
+    try await expectError(evaluate, code: 1, ["expected [3, 32, 32], found [3, 28, 28]"])
+
+    let bare = try ModelFixture.smallCNN(classes: 7).network.state
+    try Safetensors.write(bare, to: file)
+    try await expectError(evaluate, code: 1, ["does not say which architecture", "--model"])
+    try await expectError(evaluate + ["--model", "small-cnn"], code: 1, ["wrong shape", "[10,", "[7,"])
+    try await expectError(evaluate + ["--model", "resnet20"], code: 1, ["not those of resnet20"])
+  }
+
+  @Test("weights that hold NaN are refused") func notANumber() async throws {
+    let folder = try TemporaryFolder()
+    let file = folder / "weights.safetensors"
+    let model = try ModelFixture.smallCNN()
+    withoutGradient { model.network.parameters[0].tensor.copy(from: Tensor(.nan)) }
+    try model.write(to: file)
+    try await expectError(
+      ["evaluate", "--weights", file.path] + Tool.tiny, code: 1, [model.network.parameters[0].name, "NaN"])
+    try await expectError(
+      ["prune", "omp", "--keep", "0.5", "--weights", file.path] + Tool.tiny, code: 1, ["NaN"])
+  }
+
+  @Test(
+    "files that are no weights are refused",
+    arguments: [Data("PK\u{5}\u{6}".utf8) + Data(count: 18), Data(), Data(count: 100)])
+  func noWeights(content: Data) async throws {
+    let folder = try TemporaryFolder()
+    let file = folder / "weights.pt"
+    try content.write(to: file)
+    try await expectError(["evaluate", "--weights", file.path] + Tool.tiny, code: 1, [file.path])
+    try await expectError(
+      ["evaluate", "--weights", (folder / "absent.pt").path] + Tool.tiny, code: 1, ["absent.pt"])
+  }
+
+  /// One line on the standard error stream, with every one of `words`.
+  private func expectError(_ arguments: [String], code: Int32, _ words: [String]) async throws {
+    let outcome = try await Tool.run(arguments + ["--quiet"])
+    #expect(outcome.code == code)
+    #expect(outcome.output == "")
+    #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    for word in words { #expect(outcome.errors.contains(word), "\(outcome.errors)") }
+  }
+}
+
+/// A file system in memory that is soon full.
+final class SmallDisk {
+  let folder: TemporaryFolder
+
+  static let isPossible = (try? SmallDisk(kilobytes: 64)) != nil
+
+  init(kilobytes: Int) throws {
+    folder = try TemporaryFolder()
+    try SmallDisk.command("mount", "-t", "tmpfs", "-o", "size=\(kilobytes)k", "tmpfs", folder.url.path)
+  }
+
+  deinit { try? SmallDisk.command("umount", folder.url.path) }
+
+  private static func command(_ words: String...) throws {
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = words
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw InputError("\(words[0]) failed") }
+  }
+}

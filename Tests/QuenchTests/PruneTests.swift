@@ -1,0 +1,112 @@
+import Foundation
+import Pruning
+import Reporting
+import Support
+import Testing
+import Torch
+import Vision
+
+@testable import quench
+
+@Suite("quench prune") struct PruneTests {
+  private static let dense = ["--model", "small-cnn", "--dense-epochs", "12", "--keep", "0.1"] + Tool.tiny
+  private static let bip =
+    ["prune", "bip"] + dense + ["--epochs", "3", "--batch-size", "16", "--seed", "3"]
+
+  @Test("writes every promised key and a model with exactly so many weights", arguments: ["omp", "bip"])
+  func files(method: String) async throws {
+    let folder = try TemporaryFolder()
+    let weights = (folder / "dense.safetensors").path
+    try ModelFixture.smallCNN().write(to: URL(filePath: weights))
+    let run = RunPlace(folder / "run")
+    let outcome = try await Tool.run(
+      ["prune", method, "--weights", weights, "--sparsity", "0.9", "--epochs", "2", "--batch-size", "16"]
+        + Tool.tiny + ["--out", run.path, "--json"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+
+    let summary = try run.folder.readSummary()
+    #expect(try outcome.json() == summary)
+    for key in [
+      "dense_accuracy", "accuracy", "n", "dense_interval_low", "interval_low", "interval_high", "seconds", "seed",
+      "mask_iou_with_magnitude"
+    ] {
+      #expect(summary[key]?.number != nil, "\(key)")
+    }
+    #expect(summary["method"]?.string == method)
+    #expect(summary["keep_ratio"]?.number == 0.1)
+    #expect(summary["sparsity"]?.number == 0.9)
+    #expect(try #require(summary["mask_iou_with_magnitude"]?.number) > 0.2)
+    if method == "omp" { #expect(summary["mask_iou_with_magnitude"]?.number == 1) }
+
+    let network = try ModelFile(contentsOf: run.file("model.safetensors")).network
+    let layout = WeightLayout(network)
+    let kept = try KeepRatio(0.1).kept(of: layout.count)
+    #expect(summary["kept"]?.integer == kept)
+    #expect(summary["prunable"]?.integer == layout.count)
+    #expect(layout.weights(of: network).nonzeroCount() <= kept)
+    let mask = try Mask(contentsOf: run.file("mask.safetensors"), for: network)
+    #expect(mask.keptCount == kept)
+    #expect((layout.weights(of: network) * (mask.values * -1 + 1)).nonzeroCount() == 0)
+    #expect(try String(contentsOf: run.file("report.html"), encoding: .utf8).contains(PruneReport.speedStatement))
+  }
+
+  @Test("prints dense and pruned side by side, and that this makes nothing faster") func table() async throws {
+    let folder = try TemporaryFolder()
+    let outcome = try await Tool.run(
+      ["prune", "omp"] + Self.dense + ["--epochs", "1", "--out", (folder / "run").path, "--quiet"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.errors == "")
+    #expect(outcome.output.contains("dense"))
+    #expect(outcome.output.contains("0.9"))
+    #expect(outcome.output.contains("computes no faster"))
+    #expect(FileManager.default.fileExists(atPath: (folder / "run/dense/report.html").path))
+  }
+
+  @Test(
+    "killed in either phase and resumed, ends with the same bytes",
+    arguments: [("dense/metrics.jsonl", 2), ("metrics.jsonl", 3)])
+  func kill(file: String, rows: Int) async throws {
+    let folder = try TemporaryFolder()
+    let whole = RunPlace(folder / "whole")
+    #expect(try await Tool.run(Self.bip + ["--out", whole.path]).code == 0)
+
+    let broken = RunPlace(folder / "broken")
+    let arguments = Self.bip + ["--out", broken.path, "--checkpoint-interval", "0"]
+    let killed = try await Tool.run(arguments, sending: SIGKILL, once: broken.file(file), hasLines: rows)
+    #expect(killed.wasKilled)
+    #expect(!FileManager.default.fileExists(atPath: broken.file("summary.json").path))
+
+    let resumed = try await Tool.run(arguments + ["--resume"])
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    for name in ["model.safetensors", "mask.safetensors", "dense/model.safetensors"] {
+      #expect(try sameBytes(whole.file(name), broken.file(name)), "\(name)")
+    }
+  }
+
+  @Test("takes the published method's values where no flag says otherwise") func defaults() throws {
+    let ratio = try KeepRatio(0.1)
+    let command = try PruneBiPCommand.parse(["--keep", "0.1"])
+    #expect(command.method(keeping: ratio) == BiP(keepRatio: ratio))
+    #expect(try command.pruning.keepRatio == ratio)
+    #expect(try PruneOMPCommand.parse(["--sparsity", "0.9"]).pruning.keepRatio == ratio)
+    #expect(try RecipeOptions.parse([]).recipe == TrainingRecipe())
+  }
+
+  @Test("refuses a mask that was not kept") func check() throws {
+    let network = try ModelFixture.smallCNN().network
+    let ratio = try KeepRatio(0.5)
+    let mask = OMP(keepRatio: ratio).mask(for: network)
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeps: ratio) }
+    mask.apply(to: network)
+    #expect(try PruneRun.check(network, mask, keeps: ratio) == mask.layout.count - mask.keptCount)
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeps: try KeepRatio(0.4)) }
+  }
+}
+
+/// Files of weights as users have them.
+enum ModelFixture {
+  /// An untrained network for the synthetic images.
+  static func smallCNN(classes: Int = 10, side: Int = 32) throws -> ModelFile {
+    ModelFile(Network(ModelName.smallCNN.architecture(input: [3, side, side], classes: classes), seed: 1))
+  }
+}

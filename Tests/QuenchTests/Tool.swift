@@ -1,0 +1,114 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+
+@testable import quench
+
+/// The built `quench`, run as a user runs it.
+struct Tool {
+  struct Outcome {
+    var code: Int32
+    /// Whether a signal ended it.
+    var wasKilled: Bool
+    var output: String
+    var errors: String
+
+    /// The one JSON object that `--json` prints.
+    func json() throws -> Record {
+      try #require(try Value(json: Data(output.utf8), name: "standard output").record, "\(output) \(errors)")
+    }
+  }
+
+  /// Tiny images, a small network and one thread: a run of a second or two.
+  static let tiny = [
+    "--data", "synthetic", "--limit", "40", "--train-limit", "64", "--threads", "1", "--precision", "float32"
+  ]
+
+  static let url: URL? = {
+    let name = "quench"
+    let starts =
+      [Bundle.main.executableURL, CommandLine.arguments.first.map { URL(filePath: $0) }].compactMap { $0 }
+      + CommandLine.arguments.filter { $0.contains(".xctest") }.map { URL(filePath: $0) }
+    let beside = starts.flatMap { start in
+      sequence(first: start.standardizedFileURL) { $0.path == "/" ? nil : $0.deletingLastPathComponent() }
+        .prefix(6).dropFirst()
+    }
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return (beside + [root.appending(path: ".build/debug")]).map { $0.appending(path: name) }.first { url in
+      var isFolder: ObjCBool = false
+      return FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) && !isFolder.boolValue
+        && FileManager.default.isExecutableFile(atPath: url.path)
+    }
+  }()
+
+  /// Runs the tool to its end, or until `act` has done something to it.
+  static func run(
+    _ arguments: [String], act: ((Process) async throws -> Void)? = nil
+  ) async throws -> Outcome {
+    let folder = try TemporaryFolder()
+    let (output, errors) = (folder / "output", folder / "errors")
+    for file in [output, errors] { try Data().write(to: file) }
+    let process = Process()
+    process.executableURL = try #require(url, "build the product quench first")
+    process.arguments = arguments
+    process.standardOutput = try FileHandle(forWritingTo: output)
+    process.standardError = try FileHandle(forWritingTo: errors)
+    let (ends, end) = AsyncStream<Void>.makeStream()
+    process.terminationHandler = { _ in end.finish() }
+    try process.run()
+    do { try await act?(process) } catch {
+      kill(process.processIdentifier, SIGKILL)
+      throw error
+    }
+    for await _ in ends {}
+    return Outcome(
+      code: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,
+      output: try String(contentsOf: output, encoding: .utf8),
+      errors: try String(contentsOf: errors, encoding: .utf8))
+  }
+
+  /// Runs the tool, sends it `signal` once `file` has `lines` lines, and waits for its end.
+  static func run(
+    _ arguments: [String], sending signal: Int32, once file: URL, hasLines lines: Int
+  ) async throws -> Outcome {
+    try await run(arguments) { process in
+      let deadline = Date(timeIntervalSinceNow: 60)
+      while (try? Data(contentsOf: file))?.count(where: { $0 == UInt8(ascii: "\n") }) ?? 0 < lines {
+        try #require(process.isRunning && Date() < deadline, "the run ended or hung before \(lines) rows")
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      kill(process.processIdentifier, signal)
+    }
+  }
+}
+
+/// A folder that is gone when nobody holds it any more.
+final class TemporaryFolder {
+  let url: URL
+
+  init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  static func / (folder: TemporaryFolder, name: String) -> URL { folder.url.appending(path: name) }
+}
+
+/// Where a run is or will be.
+struct RunPlace {
+  let url: URL
+
+  init(_ url: URL) { self.url = url }
+
+  var path: String { url.path }
+  var folder: RunFolder { get throws { try RunFolder(existing: url) } }
+
+  func file(_ name: String) -> URL { url.appending(path: name) }
+}
+
+/// Whether two files hold the same bytes.
+func sameBytes(_ a: URL, _ b: URL) throws -> Bool { try Data(contentsOf: a) == Data(contentsOf: b) }

@@ -1,0 +1,120 @@
+import Foundation
+import Reporting
+import Support
+import Testing
+
+@testable import quench
+
+@Suite("quench train") struct TrainTests {
+  private static let arguments =
+    ["train", "--model", "small-cnn", "--epochs", "4", "--batch-size", "16", "--seed", "7"] + Tool.tiny
+
+  @Test("writes every promised file and key") func files() async throws {
+    let folder = try TemporaryFolder()
+    let run = RunPlace(folder / "run")
+    let outcome = try await Tool.run(
+      Self.arguments + ["--out", run.path, "--hold-out", "16", "--tensorboard", "--json", "--quiet"])
+    #expect(outcome.code == 0)
+    #expect(outcome.errors == "")
+
+    let summary = try run.folder.readSummary()
+    #expect(try outcome.json() == summary)
+    for key in [
+      "test_accuracy", "n", "test_interval_low", "test_interval_high", "seconds", "images_per_second",
+      "peak_memory_mb", "seed", "model", "data", "epochs", "parameters"
+    ] {
+      #expect(summary[key] != nil, "\(key)")
+    }
+    #expect(summary["n"]?.integer == 40)
+    #expect(summary["seed"]?.integer == 7)
+    #expect(summary["model"]?.string == "small-cnn")
+    #expect(summary["training_images"]?.integer == 48)
+    let accuracy = try #require(summary["test_accuracy"]?.number)
+    #expect(try #require(summary["test_interval_low"]?.number) <= accuracy)
+    #expect(try #require(summary["peak_memory_mb"]?.number) > 20)
+
+    let record = try run.folder.record()
+    #expect(record.outcome == .completed)
+    #expect(record.settings["batch-size"]?.integer == 16)
+    #expect(record.inputs["training images"]?.string?.count == 64)
+    #expect(try MetricStream.read(run.file("metrics.jsonl")).last?["validation_accuracy"]?.number != nil)
+    #expect(try !FileManager.default.contentsOfDirectory(atPath: run.file("tensorboard").path).isEmpty)
+    let report = try String(contentsOf: run.file("report.html"), encoding: .utf8)
+    #expect(report.contains("small-cnn on synthetic"))
+    #expect(report.contains("grating 3"))
+    #expect(!report.contains("has not finished"))
+  }
+
+  @Test("killed in the middle and resumed, ends with the same bytes") func kill() async throws {
+    let folder = try TemporaryFolder()
+    let whole = RunPlace(folder / "whole")
+    #expect(try await Tool.run(Self.arguments + ["--out", whole.path]).code == 0)
+
+    let broken = RunPlace(folder / "broken")
+    let arguments = Self.arguments + ["--out", broken.path, "--checkpoint-interval", "0"]
+    let killed = try await Tool.run(arguments, sending: SIGKILL, once: broken.file("metrics.jsonl"), hasLines: 3)
+    #expect(killed.wasKilled)
+    #expect(!FileManager.default.fileExists(atPath: broken.file("summary.json").path))
+    #expect(try broken.folder.record().outcome == nil)
+
+    #expect(try await Tool.run(arguments + ["--resume"]).code == 0)
+    #expect(try sameBytes(whole.file("model.safetensors"), broken.file("model.safetensors")))
+    let rows = try MetricStream.read(broken.file("metrics.jsonl"))
+    #expect(rows.map { $0["step"] } == (1...16).map { .int($0) })
+    #expect(try rows.map { $0["loss"] } == MetricStream.read(whole.file("metrics.jsonl")).map { $0["loss"] })
+  }
+
+  @Test("on Ctrl-C saves, says how to go on and exits with 130") func interrupt() async throws {
+    let folder = try TemporaryFolder()
+    let whole = RunPlace(folder / "whole")
+    #expect(try await Tool.run(Self.arguments + ["--out", whole.path]).code == 0)
+
+    let broken = RunPlace(folder / "broken")
+    let arguments = Self.arguments + ["--out", broken.path]
+    let outcome = try await Tool.run(arguments, sending: SIGINT, once: broken.file("metrics.jsonl"), hasLines: 2)
+    #expect(outcome.code == 130)
+    #expect(outcome.errors.hasSuffix("interrupted; go on with the same command and --resume\n"))
+    #expect(try broken.folder.record().outcome == .interrupted)
+
+    #expect(try await Tool.run(["report", broken.path]).code == 0)
+    #expect(try String(contentsOf: broken.file("report.html"), encoding: .utf8).contains("interrupted"))
+    #expect(try await Tool.run(arguments + ["--resume"]).code == 0)
+    #expect(try sameBytes(whole.file("model.safetensors"), broken.file("model.safetensors")))
+  }
+
+  @Test("does nothing to a completed run but say so") func completed() async throws {
+    let folder = try TemporaryFolder()
+    let run = RunPlace(folder / "run")
+    let arguments = Self.arguments + ["--out", run.path, "--json"]
+    let first = try await Tool.run(arguments)
+    let again = try await Tool.run(arguments + ["--resume"])
+    #expect(again.code == 0)
+    #expect(again.output == first.output)
+    #expect(again.errors.contains("completed"))
+    #expect(try run.folder.record().outcome == .completed)
+  }
+
+  @Test("does not resume a run with other settings") func otherSettings() async throws {
+    let folder = try TemporaryFolder()
+    let path = (folder / "run").path
+    #expect(try await Tool.run(Self.arguments + ["--out", path]).code == 0)
+    let outcome = try await Tool.run(Self.arguments + ["--out", path, "--resume", "--learning-rate", "0.2"])
+    #expect(outcome.code == 1)
+    #expect(outcome.errors.contains("learning-rate"))
+  }
+
+  @Test("takes a run's settings as a configuration file and gives the same model") func configuration() async throws
+  {
+    let folder = try TemporaryFolder()
+    let run = RunPlace(folder / "run")
+    #expect(try await Tool.run(Self.arguments + ["--out", run.path, "--no-augmentation"]).code == 0)
+    let file = folder / "again.yaml"
+    try Data(Value.object(try run.folder.record().settings).yaml().utf8).write(to: file)
+    let again = RunPlace(folder / "again")
+    let outcome = try await Tool.run(
+      ["train", "--config", file.path, "--out", again.path, "--threads", "1"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(try sameBytes(run.file("model.safetensors"), again.file("model.safetensors")))
+    #expect(try again.folder.record().settings == run.folder.record().settings)
+  }
+}
