@@ -13,7 +13,7 @@ import Testing
       .map { $0.replacingOccurrences(of: path, with: "FILE") }
   }
 
-  private func error(_ content: String) -> InputError? {
+  private func refusal(_ content: String) -> InputError? {
     #expect(throws: InputError.self) { try expand(["train", "--config", "FILE"], content) }
   }
 
@@ -44,21 +44,21 @@ import Testing
   @Test("with a key that no flag has is refused with the file, the key and the nearest one") func unknownKeys()
     throws
   {
-    let error = try #require(error("epochs: 3\nlerning-rate: 0.1\n"))
+    let error = try #require(refusal("epochs: 3\nlerning-rate: 0.1\n"))
     #expect(error.location?.hasSuffix("file.yaml, key 'lerning-rate'") == true)
     #expect(error.remedy == "did you mean 'learning-rate'?")
-    #expect(self.error("gamma: 1\n") != nil)
-    #expect(self.error("config: other.yaml\n") != nil)
-    #expect(self.error("no-augmentation: true\n")?.remedy == "did you mean 'augmentation'?")
+    #expect(refusal("gamma: 1\n") != nil)
+    #expect(refusal("config: other.yaml\n") != nil)
+    #expect(refusal("no-augmentation: true\n")?.remedy == "did you mean 'augmentation'?")
   }
 
   @Test("with anything but plain values is refused") func nested() throws {
-    #expect(try #require(error("data:\n  name: cifar10\n")).location?.contains("key 'data'") == true)
-    #expect(error("epochs: [1, 2]\n") != nil)
-    #expect(error("epochs:\n") != nil)
-    #expect(error("resume: 3\n") != nil)
-    #expect(error("- epochs\n") != nil)
-    #expect(error("epochs: [\n") != nil)
+    #expect(try #require(refusal("data:\n  name: cifar10\n")).location?.contains("key 'data'") == true)
+    #expect(refusal("epochs: [1, 2]\n") != nil)
+    #expect(refusal("epochs:\n") != nil)
+    #expect(refusal("resume: 3\n") != nil)
+    #expect(refusal("- epochs\n") != nil)
+    #expect(refusal("epochs: [\n") != nil)
   }
 
   @Test("that is not there is named") func absent() {

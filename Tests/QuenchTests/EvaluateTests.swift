@@ -19,7 +19,7 @@ import Vision
     #expect(outcome.code == 0, "\(outcome.errors)")
     let result = try outcome.json()
     let accuracy = try #require(result["accuracy"]?.number)
-    let interval = try #require(result["interval"]?.array?.compactMap(\.number))
+    let interval = try #require(result["interval"]?.array).compactMap(\.number)
     #expect(interval.count == 2 && interval[0] <= accuracy && accuracy <= interval[1])
     #expect(result["n"]?.integer == 40)
     #expect(try #require(result["images_per_second"]?.number) > 0)
