@@ -27,9 +27,9 @@ import Testing
       ])
     let command = try TrainCommand.parse(Array(expanded.dropFirst()))
     #expect(command.recipe.learningRate == 0.2)
-    #expect(command.data.data == .cifar10)
-    #expect(command.options.resume && !command.recipe.augmentation)
-    #expect(command.options.seed == -3)
+    #expect(command.options.data.data == .cifar10)
+    #expect(command.options.run.resume && !command.recipe.augmentation)
+    #expect(command.options.run.seed == -3)
   }
 
   @Test("is found as --config=file and behind two command words") func places() throws {

@@ -35,11 +35,7 @@ import Vision
   @Test("gives the same accuracy as the network's own answers, and keeps its surest mistakes") func evaluation()
     throws
   {
-    var synthetic = Synthetic()
-    synthetic.testCount = 60
-    let dataset = ImageDataset(
-      name: "synthetic", block: try synthetic.make(.test), classNames: (0..<10).map { "\($0)" },
-      statistics: ChannelStatistics(mean: [0.5, 0.5, 0.5], standardDeviation: [0.2, 0.2, 0.2]), fingerprint: "")
+    let dataset = try images(60)
     let plan = InferencePlan(try ModelFixture.smallCNN().network, dtype: .float32)
     let evaluation = try Evaluation(of: plan, on: dataset, batchSize: 25, examples: 5)
     #expect(evaluation.accuracy == dataset.accuracy(of: plan.callAsFunction))
@@ -54,6 +50,22 @@ import Vision
     #expect(try Evaluation(contentsOf: folder / "evaluation.json") == evaluation)
     try Data("{}".utf8).write(to: folder / "evaluation.json")
     #expect(throws: InputError.self) { try Evaluation(contentsOf: folder / "evaluation.json") }
+  }
+
+  @Test("images that are too small for a model are refused") func tooSmall() throws {
+    let error = #expect(throws: InputError.self) { try images(10, side: 8).architecture(of: .vgg16BN) }
+    #expect(error?.location == "vgg16-bn")
+    #expect(error?.found == "[3, 8, 8]")
+    #expect(try images(10, side: 16).architecture(of: .smallCNN).mean == [0.5, 0.5, 0.5])
+  }
+
+  private func images(_ count: Int, side: Int = 32) throws -> ImageDataset {
+    var synthetic = Synthetic()
+    synthetic.testCount = count
+    synthetic.side = side
+    return ImageDataset(
+      name: "synthetic", block: try synthetic.make(.test), classNames: (0..<10).map { "\($0)" },
+      statistics: ChannelStatistics(mean: [0.5, 0.5, 0.5], standardDeviation: [0.2, 0.2, 0.2]), fingerprint: "")
   }
 
   @Test("a run that has only begun has a report, and a folder without a run has none") func unfinished()

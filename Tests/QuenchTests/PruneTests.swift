@@ -11,7 +11,7 @@ import Vision
 @Suite("quench prune") struct PruneTests {
   private static let dense = ["--model", "small-cnn", "--dense-epochs", "12", "--keep", "0.1"] + Tool.tiny
   private static let bip =
-    ["prune", "bip"] + dense + ["--epochs", "3", "--batch-size", "16", "--seed", "3"]
+    ["prune", "bip"] + dense + ["--epochs", "3", "--batch-size", "16", "--seed", "3", "--hold-out", "16"]
 
   @Test("writes every promised key and a model with exactly so many weights", arguments: ["omp", "bip"])
   func files(method: String) async throws {

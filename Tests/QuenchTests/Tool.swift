@@ -51,12 +51,18 @@ struct Tool {
     let (output, errors) = (folder / "output", folder / "errors")
     for file in [output, errors] { try Data().write(to: file) }
     let process = Process()
-    process.executableURL = try #require(url, "build the product quench first")
+    let tool: URL = try #require(url, "build the product quench first")
+    process.executableURL = tool
     process.arguments = arguments
     process.standardOutput = try FileHandle(forWritingTo: output)
     process.standardError = try FileHandle(forWritingTo: errors)
     let (ends, end) = AsyncStream<Void>.makeStream()
     process.terminationHandler = { _ in end.finish() }
+    // A child takes over which signals its parent's thread blocks, and threads that run tests block most.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     try process.run()
     do { try await act?(process) } catch {
       kill(process.processIdentifier, SIGKILL)

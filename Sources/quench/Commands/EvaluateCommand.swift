@@ -12,10 +12,11 @@ struct EvaluateCommand: ParsableCommand {
     discussion: """
       Examples:
         quench evaluate --weights runs/train/model.safetensors
-        quench evaluate --weights resnet20.pt --model resnet20 --data cifar10 --data-dir ~/cifar --json
-        quench evaluate --weights runs/train/model.safetensors --limit 1000 --out runs/evaluate
+        quench evaluate --weights resnet20.pt --model resnet20 --data cifar10 --json
+        quench evaluate --weights runs/train/model.safetensors --out runs/evaluate
 
-      The interval holds the accuracy on all images of this kind with 95 % confidence (Wilson).
+      The interval holds the accuracy on all images of this kind with 95 %
+      confidence (Wilson).
       """)
 
   @Option(

@@ -15,7 +15,8 @@ struct PruneCommand: ParsableCommand {
         quench prune omp --weights runs/train/model.safetensors --keep 0.1
         quench prune bip --weights runs/train/model.safetensors --keep 0.02 --epochs 30
 
-      Both rank all weights of convolutions and linear layers together and keep the fraction asked for, exactly.
+      Both rank all weights of convolutions and linear layers together and keep the
+      fraction asked for, exactly.
       """,
     subcommands: [PruneOMPCommand.self, PruneBiPCommand.self])
 }
@@ -27,8 +28,8 @@ struct PruneOMPCommand: ParsableCommand {
     discussion: """
       Examples:
         quench prune omp --weights runs/train/model.safetensors --keep 0.1
-        quench prune omp --data cifar10 --data-dir ~/cifar --sparsity 0.95 --epochs 20
-        quench prune omp --weights trained.safetensors --rewind early.safetensors --keep 0.1
+        quench prune omp --data cifar10 --data-dir ~/cifar --sparsity 0.95
+        quench prune omp --weights last.safetensors --rewind early.safetensors --keep 0.1
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -40,9 +41,7 @@ struct PruneOMPCommand: ParsableCommand {
   var rewind: String?
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
-  @OptionGroup(title: "Data") var data: DataOptions
-  @OptionGroup(title: "Run") var learning: LearningOptions
-  @OptionGroup(title: "Run") var options: RunOptions
+  @OptionGroup(title: "Run") var options: LearningOptions
 
   func run() throws {
     var settings = recipe.settings
@@ -53,7 +52,7 @@ struct PruneOMPCommand: ParsableCommand {
       try state.validateFinite(at: rewind)
       method.rewind = state
     }
-    try pruning.run(.omp(method, recipe.recipe), settings, data, learning, options)
+    try pruning.run(.omp(method, recipe.recipe), settings, options)
   }
 }
 
@@ -64,8 +63,8 @@ struct PruneBiPCommand: ParsableCommand {
     discussion: """
       Examples:
         quench prune bip --weights runs/train/model.safetensors --keep 0.1
-        quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 --epochs 50 --hold-out 5000
         quench prune bip --weights runs/train/model.safetensors --keep 0.1 --resume
+        quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 --epochs 50
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -101,9 +100,7 @@ struct PruneBiPCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
   var augmentation = true
 
-  @OptionGroup(title: "Data") var data: DataOptions
-  @OptionGroup(title: "Run") var learning: LearningOptions
-  @OptionGroup(title: "Run") var options: RunOptions
+  @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
     func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
@@ -139,7 +136,7 @@ struct PruneBiPCommand: ParsableCommand {
       "mode": .string(mode.rawValue), "momentum": .double(momentum), "weight-decay": .double(weightDecay),
       "augmentation": .bool(augmentation)
     ]
-    try pruning.run(.bip(method(keeping: try pruning.keepRatio)), settings, data, learning, options)
+    try pruning.run(.bip(method(keeping: try pruning.keepRatio)), settings, options)
   }
 }
 

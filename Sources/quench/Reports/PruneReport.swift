@@ -26,7 +26,7 @@ enum PruneReport {
   }
 
   private static func keyFigures(_ run: RunFiles, _ method: String, _ kept: String) -> [Report.KeyFigure] {
-    let n = "n = \(Wording.count(run.number("n")))"
+    let n = "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"
     return [
       .init(
         "Pruned accuracy", Wording.accuracy(run.number("accuracy")),

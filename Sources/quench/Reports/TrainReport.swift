@@ -16,7 +16,7 @@ enum TrainReport {
       figures = [
         .init(
           "Test accuracy", Wording.accuracy(accuracy),
-          detail: "95 %: \(interval), n = \(Wording.count(run.number("n")))"),
+          detail: "95 %: \(interval), n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
         .init("Training time", Wording.duration(run.number("seconds"))),
         .init(
           "Training speed", Wording.count(run.number("images_per_second")), detail: "images a second"),
@@ -43,7 +43,7 @@ enum EvaluateReport {
         .init(
           "Test accuracy", Wording.accuracy(run.number("accuracy")),
           detail: "95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)), "
-            + "n = \(Wording.count(run.number("n")))"),
+            + "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
         .init("Speed", Wording.count(run.number("images_per_second")), detail: "images a second")
       ],
       sections: TestSections.make(run.evaluation), record: run.record)
@@ -118,7 +118,7 @@ enum TestSections {
     let label = names[example.label]
     let answer = example.predicted == example.label ? label : "\(label) → \(names[example.predicted])"
     return ImageGrid.Item(
-      png: example.png, caption: "\(answer), \(NumberText.percent(example.confidence, decimals: 0))")
+      png: example.png, caption: "\(answer), \(NumberText.fixed(example.confidence * 100, decimals: 0))\u{a0}%")
   }
 
   private static func table(_ evaluation: Evaluation) -> Table {

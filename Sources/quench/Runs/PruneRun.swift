@@ -59,11 +59,10 @@ struct PruneRun {
   static let maskFileName = "mask.safetensors"
 
   let method: PruningMethod
-  let options: RunOptions
-  let learning: LearningOptions
+  let options: LearningOptions
   let data: ImageData
 
-  private var precision: Precision { options.machine.precision }
+  private var precision: Precision { options.run.machine.precision }
 
   /// Prunes `network`, tests it before and after, and writes model and mask into `folder`.
   /// - Returns: The run's summary.
@@ -71,9 +70,9 @@ struct PruneRun {
     let dense = try evaluation(of: network).accuracy
     let magnitude = OMP(keepRatio: method.keepRatio).mask(for: network)
     let work = try method.begin(
-      network, on: data.train, seed: Generator.derive(options.seedBits, "prune"), precision)
+      network, on: data.train, seed: Generator.derive(options.run.seedBits, "prune"), precision)
 
-    var session = learning.session("Pruning", in: folder, resumes: resumes, options.output)
+    var session = options.session("Pruning", in: folder, resumes: resumes)
     session.validate = {
       work.finish()
       return data.validation(of: network, precision)
@@ -105,14 +104,14 @@ struct PruneRun {
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6),
       "parameters": .int(network.architecture.parameterCount), "training_images": .int(data.train.count),
-      "skipped_pictures": .int(data.train.skipped.count + data.test.skipped.count), "seed": .int(options.seed)
+      "skipped_pictures": .int(data.train.skipped.count + data.test.skipped.count), "seed": .int(options.run.seed)
     ])
     return summary
   }
 
   private func evaluation(of network: Network) throws(InputError) -> Evaluation {
     try Evaluation(
-      of: InferencePlan(network, dtype: precision.inference), on: data.test, progress: options.output.progress)
+      of: InferencePlan(network, dtype: precision.inference), on: data.test, progress: options.run.output.progress)
   }
 
   /// Counts what was promised: so many weights kept, and all others zero.

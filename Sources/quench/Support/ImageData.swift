@@ -10,6 +10,9 @@ extension DataOptions {
   func load(_ split: DataSplit, on device: Device, _ output: OutputOptions) throws(InputError) -> ImageDataset {
     var options = Vision.DataOptions()
     options.skipCorrupt = skipCorrupt
+    // Synthetic images are made, not read: as many as are asked for.
+    if let trainLimit { options.synthetic.trainCount = trainLimit }
+    if let limit { options.synthetic.testCount = limit }
     let line = Mutex<ProgressLine?>(nil)
     let style = output.progress
     options.progress = { done, total in

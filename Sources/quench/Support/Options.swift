@@ -98,8 +98,10 @@ struct DataOptions: ParsableArguments {
   }
 }
 
-/// What happens while a network learns, beside the learning.
+/// What every command that trains a network takes: which images, how it is watched, and the run.
 struct LearningOptions: ParsableArguments {
+  @OptionGroup(title: "Data") var data: DataOptions
+
   @Option(
     help: ArgumentHelp("Validate on n images taken out of the training file, after every epoch.", valueName: "n"))
   var holdOut: Int?
@@ -110,26 +112,35 @@ struct LearningOptions: ParsableArguments {
   @Flag(help: "Also write the metrics as TensorBoard event files.")
   var tensorboard = false
 
+  @OptionGroup var run: RunOptions
+
   func validate() throws {
     if let holdOut, holdOut < 1 { throw ValidationError("--hold-out must be at least 1.") }
     guard checkpointInterval >= 0 else { throw ValidationError("--checkpoint-interval must be 0 or more.") }
   }
 
-  /// The settings that the result depends on.
+  /// The settings that the result depends on, under the names of their flags.
   var settings: Record {
-    var settings = Record()
+    var settings = data.settings
     settings["hold-out"] = holdOut.map { .int($0) }
+    settings["seed"] = .int(run.seed)
+    settings["precision"] = .string(run.machine.precision.rawValue)
     return settings
   }
 
+  /// Reads training, held-out and test images onto `device`.
+  func load(on device: Device) throws -> ImageData {
+    try ImageData(data, holdOut: holdOut, seed: run.seedBits, on: device, run.output)
+  }
+
   /// A session of `task` in `folder`.
-  func session(_ task: String, in folder: RunFolder, resumes: Bool, _ output: OutputOptions) -> TrainingSession {
+  func session(_ task: String, in folder: RunFolder, resumes: Bool) -> TrainingSession {
     var session = TrainingSession(folder: folder)
     session.task = task
     session.resumes = resumes
     session.checkpointInterval = checkpointInterval
     session.writesTensorBoard = tensorboard
-    session.progress = output.progress
+    session.progress = run.output.progress
     return session
   }
 }

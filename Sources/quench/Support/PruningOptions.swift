@@ -52,13 +52,10 @@ struct PruningOptions: ParsableArguments {
 
   /// Prunes by `method` and prints what came of it.
   /// - Parameter methodSettings: The method's own settings under the names of their flags.
-  func run(
-    _ method: PruningMethod, _ methodSettings: Record, _ dataOptions: DataOptions, _ learning: LearningOptions,
-    _ options: RunOptions
-  ) throws {
-    let device = try options.machine.prepare()
-    let data = try ImageData(
-      dataOptions, holdOut: learning.holdOut, seed: options.seedBits, on: device, options.output)
+  func run(_ method: PruningMethod, _ methodSettings: Record, _ options: LearningOptions) throws {
+    let run = options.run
+    let device = try run.machine.prepare()
+    let data = try options.load(on: device)
     var inputs = data.inputs
     var given: Network?
     if let weights {
@@ -73,26 +70,22 @@ struct PruningOptions: ParsableArguments {
     settings["weights"] = weights.map { .string($0) }
     settings["model"] = model.map { .string($0.rawValue) }
     if weights == nil { settings["dense-epochs"] = .int(denseEpochs) }
-    settings.merge(dataOptions.settings)
     settings.merge(methodSettings)
-    settings.merge(learning.settings)
-    settings["seed"] = .int(options.seed)
-    settings["precision"] = .string(options.machine.precision.rawValue)
+    settings.merge(options.settings)
 
-    let url = options.folder(named: "prune-\(method.name)")
+    let url = run.folder(named: "prune-\(method.name)")
     let record = RunRecord.current(settings, inputs: inputs, device: device)
-    let pruning = PruneRun(method: method, options: options, learning: learning, data: data)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      let network = try given ?? trainDense(in: folder, data, dataOptions, learning, options, device)
-      return try pruning.prune(network, in: folder, resumes: options.resume)
+    let pruning = PruneRun(method: method, options: options, data: data)
+    let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
+      let network = try given ?? trainDense(in: folder, data, options, device)
+      return try pruning.prune(network, in: folder, resumes: run.resume)
     }
-    options.output.printResult(summary, Self.text(summary, url))
+    run.output.printResult(summary, Self.text(summary, url))
   }
 
   /// The dense network of this run: trained now, trained to its end, or loaded if it is done.
   private func trainDense(
-    in folder: RunFolder, _ data: ImageData, _ dataOptions: DataOptions, _ learning: LearningOptions,
-    _ options: RunOptions, _ device: Device
+    in folder: RunFolder, _ data: ImageData, _ options: LearningOptions, _ device: Device
   ) throws -> Network {
     let url = folder.artefact("dense")
     let resumes = (try? RunFolder(existing: url)) != nil
@@ -100,10 +93,10 @@ struct PruningOptions: ParsableArguments {
     if !resumes { try? FileManager.default.removeItem(at: url) }
     let training = TrainRun(
       model: model ?? .resnet20, recipe: try RecipeOptions.parse(["--epochs", "\(denseEpochs)"]), options: options,
-      dataOptions: dataOptions, learning: learning, data: data, device: device)
+      data: data, device: device)
     var record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
     record.command = ["quench", "train"]
-    _ = try Run(at: url, record, resumes: resumes, options.output).perform { folder in
+    _ = try Run(at: url, record, resumes: resumes, options.run.output).perform { folder in
       try training.train(in: folder, resumes: resumes)
     }
     return try WeightsFile.load(
