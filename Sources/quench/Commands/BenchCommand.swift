@@ -55,9 +55,7 @@ struct BenchTableCommand: ParsableCommand {
 
   func run() throws {
     let device = try machine.prepare()
-    let usual = model.usualArchitecture
-    let architecture = model.architecture(input: input?.sizes ?? usual.inputShape, classes: usual.outputShape[0])
-    try architecture.validate(at: "--input")
+    let architecture = try model.architecture(input: input)
     let workload = BenchWorkload(architecture, batchSize: batchSize, device: device)
     let isFast = machine.precision.autocast(on: device) == .bfloat16
     let precisions: [Precision] = isFast ? [.float32, .bfloat16] : [.float32]

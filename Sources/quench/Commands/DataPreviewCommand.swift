@@ -58,7 +58,7 @@ struct DataPreviewCommand: ParsableCommand {
         let png = try PNG.encode(
           pixels: dataset.pixels(at: [position]), width: dataset.width, height: dataset.height,
           channels: dataset.channels)
-        items.append(ImageGrid.Item(png: png, caption: "image \(position)"))
+        items.append(ImageGrid.Item(png: png, caption: "#\(position)"))
       }
       let grid = ImageGrid("The first \(items.count)", items, side: 64)
       sections.append(Report.Section(name, [items.isEmpty ? .prose("No images.") : .figure(grid)]))

@@ -86,13 +86,7 @@ struct ModelsDescribeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let named = try name.map { name in
-      let usual = name.usualArchitecture
-      let architecture = name.architecture(
-        input: input?.sizes ?? usual.inputShape, classes: classes ?? usual.outputShape[0])
-      try architecture.validate(at: name.rawValue)
-      return architecture
-    }
+    let named = try name.map { try $0.architecture(input: input, classes: classes) }
     let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), architecture: named) }
     guard let architecture = file?.network.architecture ?? named else { return }
     let size = NetworkSize(of: architecture)
@@ -217,6 +211,18 @@ extension ModelName {
     case .resnet18ImageNet, .resnet50ImageNet: architecture(input: [3, 224, 224], classes: 1000)
     default: architecture(input: [3, 32, 32], classes: 10)
     }
+  }
+
+  /// The network for images and a number of classes that a user gives; nil: as usual.
+  /// - Throws: `InputError` if the images are too small for it.
+  func architecture(input: ImageShape?, classes: Int? = nil) throws(InputError) -> Architecture {
+    let usual = usualArchitecture
+    let shape = input?.sizes ?? usual.inputShape
+    let architecture = architecture(input: shape, classes: classes ?? usual.outputShape[0])
+    do { try architecture.validate(at: rawValue) } catch {
+      throw InputError("the images do not suit \(rawValue)", at: "--input", found: ImageShape.text(shape))
+    }
+    return architecture
   }
 }
 
