@@ -100,7 +100,7 @@ public struct Fuzzer: Sendable {
 
   /// Reads the inputs of some iterations.
   /// - Parameter mark: Called with each iteration before it is read.
-  public func run(_ iterations: Range<Int>, mark: (Int) throws -> Void = { _ in }) rethrows -> Tally {
+  public func run(_ iterations: Range<Int>, mark: (Int) throws -> Void = { _ in }) throws -> Tally {
     // What is taken once, on the first use of a library, is no input's fault.
     for seed in target.seeds { _ = judge(seed) }
     var tally = Tally()

@@ -82,9 +82,9 @@ extension FuzzTarget {
       throw InputError("not an architecture", at: "architecture")
     }
     try architecture.validate(at: "architecture")
-    _ = architecture.multiplyAdds
-    let largest = architecture.shapes.map { $0.reduce(1, *) }.max() ?? 0
-    guard architecture.parameterCount <= 1 << 20, largest <= 1 << 16 else { return }
+    guard architecture.parameterCount <= 1 << 20, architecture.multiplyAdds <= 10_000_000,
+      architecture.shapes.allSatisfy({ $0.reduce(1, *) <= 1 << 16 })
+    else { return }
     let images = Tensor.zeros([1] + architecture.inputShape)
     let network = Network(architecture, seed: 0)
     withoutGradient {

@@ -3,14 +3,14 @@ import Reporting
 import Testing
 
 @Suite("quench bench") struct BenchCommandTests {
-  @Test("measures training, inference and the plan") func table() throws {
+  @Test("measures training, inference and the plan") func table() async throws {
     let command = [
       "bench", "--model", "small-cnn", "--input", "1x8x8", "--batch-size", "4", "--seconds", "0", "--threads", "1",
       "--precision", "float32", "--quiet"
     ]
-    let result = try Tool.run(command + ["--json"])
-    #expect(result.status == 0, "\(result.errors)")
-    let record = try #require(try Value(json: Data(result.output.utf8), name: "output").record)
+    let result = try await Tool.run(command + ["--json"])
+    #expect(result.code == 0, "\(result.errors)")
+    let record = try result.json()
     let rows = try #require(record["rows"]?.array).compactMap(\.record)
     #expect(rows.compactMap { $0["task"]?.string } == ["train", "infer", "infer, plan"])
     for row in rows {
@@ -18,15 +18,15 @@ import Testing
       let milliseconds = try #require(row["milliseconds"]?.number)
       #expect(abs(speed * milliseconds / 4000 - 1) < 1e-6)
     }
-    let text = try Tool.run(command).output
+    let text = try await Tool.run(command).output
     #expect(text.hasPrefix("small-cnn, 1x8x8, batches of 4, cpu, 1 threads\n\ntask "))
   }
 
-  @Test("serve answers each line with a line of JSON and ends at quit") func serve() throws {
+  @Test("serve answers each line with a line of JSON and ends at quit") func serve() async throws {
     let lines =
       "infer channels-last-float32 1\ninfer plan-float32 1\ninfer plan-float32 0\nsing\nmemory\nquit\nmemory\n"
-    let result = try Tool.run(["bench", "serve", "--threads", "1"], input: lines)
-    #expect(result.status == 0, "\(result.errors)")
+    let result = try await Tool.run(["bench", "serve", "--threads", "1"], input: lines)
+    #expect(result.code == 0, "\(result.errors)")
     let answers = try result.output.split(separator: "\n").map { line in
       try #require(try Value(json: Data(line.utf8), name: "answer").record)
     }
@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test("wrong usage ends with exit code 64", arguments: [["--batch-size", "1"], ["--model", "dncnn"]])
-  func usage(_ arguments: [String]) throws {
-    #expect(try Tool.run(["bench"] + arguments).status == 64)
+  func usage(_ arguments: [String]) async throws {
+    #expect(try await Tool.run(["bench"] + arguments).code == 64)
   }
 }

@@ -63,7 +63,7 @@ struct DataCheckCommand: ParsableCommand {
     var emptyClasses: [String] { classes.filter { $0.count == 0 }.map(\.name) }
 
     var record: Record {
-      func numbers(_ values: [Float]) -> Value { .array(values.map { .double(Double($0)) }) }
+      func numbers(_ values: [Double]) -> Value { .array(values.map { .double($0) }) }
       return [
         "n": .int(dataset.count), "channels": .int(dataset.channels), "height": .int(dataset.height),
         "width": .int(dataset.width), "classes": .int(dataset.classNames.count),
@@ -78,8 +78,8 @@ struct DataCheckCommand: ParsableCommand {
     }
 
     var text: String {
-      func list(_ values: [Float]) -> String {
-        values.map { NumberText.fixed(Double($0), decimals: 4) }.joined(separator: ", ")
+      func list(_ values: [Double]) -> String {
+        values.map { NumberText.fixed($0, decimals: 4) }.joined(separator: ", ")
       }
       var lines = [
         "\(split.rawValue): \(NumberText.fixed(Double(dataset.count), decimals: 0)) images of "
