@@ -49,13 +49,19 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log")
       ]),
-    .executableTarget(name: "quench-fuzz", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .executableTarget(
+      name: "quench-fuzz",
+      dependencies: ["Fuzzing", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .testTarget(name: "SupportTests", dependencies: ["Support"]),
     .testTarget(name: "TorchTests", dependencies: ["Torch", "Support"], exclude: ["Reference"]),
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
-    .testTarget(name: "QuenchTests", dependencies: ["quench", "Pruning", "Reporting", "Support", "Torch", "Vision"])
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
+    .testTarget(
+      name: "QuenchTests",
+      dependencies: ["quench", "quench-fuzz", "Pruning", "Reporting", "Support", "Torch", "Vision"])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -82,10 +82,11 @@ public struct InferencePlan {
       {
         addend = other
         output = reader
+        absorbed.insert(output)
       }
       let relu = onlyReader(output).flatMap { nodes[$0].layer == .relu ? $0 : nil }
       output = relu ?? output
-      absorbed.formUnion(position...output)
+      absorbed.insert(output)
       let weights = network.parameters.filter { $0.node == position }.map(\.tensor)
       let conv = PackedConvolution(
         layer, weight: weights[0], bias: weights.count > 1 ? weights[1] : nil, input: node.inputs[0],

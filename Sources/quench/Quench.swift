@@ -22,7 +22,10 @@ struct Quench: ParsableCommand {
         quench --generate-completion-script zsh > ~/.zsh/completion/_quench
       """,
     version: Version.quench,
-    subcommands: [TrainCommand.self, EvaluateCommand.self, PruneCommand.self, ReportCommand.self])
+    subcommands: [
+      TrainCommand.self, EvaluateCommand.self, PruneCommand.self, ReportCommand.self, DataCommand.self,
+      ModelsCommand.self, BenchCommand.self, DoctorCommand.self
+    ])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.
   static func main() {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import quench
 
-/// The built `quench`, run as a user runs it.
+/// The built `quench`, or another of the package's programs, run as a user runs it.
 struct Tool {
   struct Outcome {
     var code: Int32
@@ -44,16 +44,26 @@ struct Tool {
   }()
 
   /// Runs the tool to its end, or until `act` has done something to it.
+  /// - Parameters:
+  ///   - directory: The working directory; the test process's own unless given.
+  ///   - environment: Variables beside those of the test process.
+  ///   - input: What stands on its standard input, no longer than a pipe holds.
+  ///   - program: The program, where it is not `quench`.
   static func run(
-    _ arguments: [String], act: ((Process) async throws -> Void)? = nil
+    _ arguments: [String], in directory: URL? = nil, environment: [String: String] = [:], input: String = "",
+    program: String = "quench", act: ((Process) async throws -> Void)? = nil
   ) async throws -> Outcome {
     let folder = try TemporaryFolder()
     let (output, errors) = (folder / "output", folder / "errors")
     for file in [output, errors] { try Data().write(to: file) }
     let process = Process()
-    let tool: URL = try #require(url, "build the product quench first")
-    process.executableURL = tool
+    process.executableURL = try #require(url, "build the product quench first")
+      .deletingLastPathComponent().appending(path: program)
     process.arguments = arguments
+    if let directory { process.currentDirectoryURL = directory }
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let standardInput = Pipe()
+    process.standardInput = standardInput
     process.standardOutput = try FileHandle(forWritingTo: output)
     process.standardError = try FileHandle(forWritingTo: errors)
     let (ends, end) = AsyncStream<Void>.makeStream()
@@ -64,6 +74,8 @@ struct Tool {
     sigaddset(&signals, SIGINT)
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     try process.run()
+    try standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    try standardInput.fileHandleForWriting.close()
     do { try await act?(process) } catch {
       kill(process.processIdentifier, SIGKILL)
       throw error

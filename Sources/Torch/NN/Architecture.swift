@@ -145,14 +145,19 @@ extension Architecture {
     func fail(_ node: Node, _ problem: String) -> InputError {
       InputError("the architecture is damaged: \(problem)", at: "\(location), node '\(node.name)'")
     }
-    guard case .input(let shape)? = nodes.first?.layer, shape.allSatisfy({ (1...1 << 20).contains($0) }) else {
+    /// A floating-point product, since that of a damaged file's sizes may fit no integer.
+    func size(_ shape: some Sequence<Int>) -> Double { shape.reduce(1) { $0 * Double($1) } }
+    guard case .input(let shape)? = nodes.first?.layer, !shape.isEmpty,
+      shape.allSatisfy({ (1...1 << 20).contains($0) }), size(shape) <= Self.largestSize
+    else {
       throw InputError("the architecture is damaged: it does not begin with an input", at: location)
     }
-    guard mean.count == standardDeviation.count, mean.isEmpty || mean.count == shape[0] else {
+    guard mean.count == standardDeviation.count, mean.isEmpty || mean.count == shape[0] && shape.count == 3 else {
       throw InputError("the architecture is damaged: normalisation does not fit the channels", at: location)
     }
     var shapes = [shape]
     var names = Set([nodes[0].name])
+    var multiplyAdds = 0.0
     for (position, node) in nodes.enumerated().dropFirst() {
       guard names.insert(node.name).inserted else { throw fail(node, "the name occurs twice") }
       guard node.inputs.allSatisfy({ (0..<position).contains($0) }), node.inputs.count == node.layer.arity else {
@@ -160,7 +165,16 @@ extension Architecture {
       }
       let inputs = node.inputs.map { shapes[$0] }
       guard node.layer.accepts(inputs) else { throw fail(node, "it cannot read \(inputs)") }
-      shapes.append(node.layer.outputShape(inputs))
+      let output = node.layer.outputShape(inputs)
+      let weights = node.layer.parameters.first.map { size($0.shape) } ?? 0
+      multiplyAdds += weights * size(output.dropFirst())
+      guard size(output) <= Self.largestSize, weights <= Self.largestSize, multiplyAdds <= Self.mostMultiplyAdds
+      else { throw fail(node, "it is too large") }
+      shapes.append(output)
     }
   }
+
+  /// Bounds of what a file may ask for, in elements of one tensor and in work for one image.
+  private static let largestSize = 1e10
+  private static let mostMultiplyAdds = 1e15
 }

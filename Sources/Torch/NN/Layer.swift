@@ -70,7 +70,7 @@ public struct Linear: Hashable, Codable, Sendable {
 
 extension Layer {
   /// What the layer learns, by PyTorch's names: `weight`, `bias`.
-  var parameters: [(name: String, shape: [Int])] {
+  public var parameters: [(name: String, shape: [Int])] {
     switch self {
     case .conv2d(let conv):
       [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
@@ -78,6 +78,14 @@ extension Layer {
       [("weight", [linear.outputs, linear.inputs])] + (linear.bias ? [("bias", [linear.outputs])] : [])
     case .batchNorm(let norm): [("weight", [norm.channels]), ("bias", [norm.channels])]
     default: []
+    }
+  }
+
+  /// Whether weight pruning works on its `weight`: so for convolutions and linear layers.
+  public var isPrunable: Bool {
+    switch self {
+    case .conv2d, .linear: true
+    default: false
     }
   }
 
@@ -103,7 +111,8 @@ extension Layer {
   func accepts(_ inputs: [[Int]]) -> Bool {
     let first = inputs.first ?? []
     func fits(_ kernel: Int, _ stride: Int, _ padding: Int) -> Bool {
-      first.count == 3 && kernel > 0 && stride > 0 && (0...kernel).contains(padding) && kernel <= 1 << 10
+      first.count == 3 && (1...1 << 10).contains(kernel) && (1...1 << 10).contains(stride)
+        && (0...kernel).contains(padding)
         && first.dropFirst().allSatisfy { $0 + 2 * padding >= kernel }
     }
     switch self {
@@ -120,7 +129,8 @@ extension Layer {
     case .flatten, .relu: return true
     case .add, .subtract: return inputs[0] == inputs[1]
     case .zeroPadShortcut(let stride, let positions, let channels):
-      return first.count == 3 && stride > 0 && (1...1 << 20).contains(channels) && positions.count == first[0]
+      return first.count == 3 && (1...1 << 10).contains(stride) && (1...1 << 20).contains(channels)
+        && positions.count == first[0]
         && positions == Array(Set(positions)).sorted() && positions.allSatisfy((0..<channels).contains)
     }
   }
@@ -146,7 +156,7 @@ extension Layer {
   }
 
   /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them.
-  func multiplyAdds(outputShape: [Int]) -> Int {
+  public func multiplyAdds(outputShape: [Int]) -> Int {
     switch self {
     case .conv2d(let conv): conv.weightShape.reduce(1, *) * outputShape.dropFirst().reduce(1, *)
     case .linear(let linear): linear.inputs * linear.outputs

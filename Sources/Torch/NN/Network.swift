@@ -143,10 +143,7 @@ extension Network {
   /// What weight pruning works on: the weights of convolutions and linear layers, as positions in ``parameters``.
   public var prunable: [Int] {
     parameters.indices.filter { index in
-      switch architecture.nodes[parameters[index].node].layer {
-      case .conv2d, .linear: parameters[index].name.hasSuffix(".weight")
-      default: false
-      }
+      architecture.nodes[parameters[index].node].layer.isPrunable && parameters[index].name.hasSuffix(".weight")
     }
   }
 

@@ -74,12 +74,12 @@ public enum Datasets {
   }
 
   /// `train-images-idx3-ubyte.gz` and the other ways to write it.
-  private static func idxNames(_ kind: String, _ split: DataSplit) -> [String] {
+  static func idxNames(_ kind: String, _ split: DataSplit) -> [String] {
     let base = (split == .train ? "train-" : "t10k-") + kind + "-ubyte"
     return [base + ".gz", base, base.replacing("-idx", with: ".idx")]
   }
 
-  private static func read(anyOf names: [String], in folder: URL) throws(InputError) -> (data: Data, url: URL) {
+  static func read(anyOf names: [String], in folder: URL) throws(InputError) -> (data: Data, url: URL) {
     let urls = names.map { folder.appendingPathComponent($0) }
     guard let url = urls.first(where: isReadable) else {
       throw InputError(

@@ -1,16 +1,16 @@
 /// SplitMix64 (Steele, Lea and Flood 2014): a small generator whose stream follows from its keys alone.
 ///
 /// Data order and augmentation draw from one keyed by (seed, epoch, image), so nothing has to be stored to resume.
-struct SplitMix64: RandomNumberGenerator {
+package struct SplitMix64: RandomNumberGenerator {
   private var state: UInt64
 
   /// The stream of a tuple of keys; other keys, or the same in another order, give another stream.
-  init(_ keys: UInt64...) {
+  package init(_ keys: UInt64...) {
     state = 0
     for key in keys { state = Self.mix(state &+ 0x9E37_79B9_7F4A_7C15 ^ key) }
   }
 
-  mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     return Self.mix(state)
   }

@@ -49,6 +49,12 @@ public struct ModelFile {
         at: url.path, remedy: "name it with --model")
     }
     try architecture.validate(at: url.path)
+    let (needed, found) = (architecture.parameterCount, state.reduce(0) { $0 + $1.tensor.count })
+    guard own == nil || needed <= found else {  // before memory is taken because a file says so
+      throw InputError(
+        "the weights are not those of \(architecture.name)", at: url.path, expected: "\(needed) parameters",
+        found: "\(found) numbers", remedy: "the file is damaged: fetch or write it again")
+    }
     network = Network(architecture, seed: 0, device: device)
     try network.load(state, from: url.path)
     classNames = metadata[Self.classesKey].flatMap { try? decoder.decode([String].self, from: Data($0.utf8)) } ?? []

@@ -1,0 +1,103 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+extension FuzzTarget {
+  /// Every reader of files from outside.
+  public static let all: [FuzzTarget] = [
+    idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
+    picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
+    weights("safetensors", Seeds.safetensors), weights("torch-zip", Seeds.torchZip), architecture, yaml, json
+  ]
+
+  /// - Throws: `InputError` that lists the names.
+  public static func named(_ name: String) throws(InputError) -> FuzzTarget {
+    guard let target = all.first(where: { $0.name == name }) else {
+      throw InputError(
+        "unknown target", at: "--target", expected: all.map(\.name).joined(separator: ", "), found: "'\(name)'")
+    }
+    return target
+  }
+
+  /// A file of images beside good labels, and one of labels beside good images.
+  private static let idx = FuzzTarget(
+    name: "idx", seeds: [Seeds.idx([2, 2, 3]), Seeds.idx([2]), Seeds.gzipIDX]
+  ) { data in
+    let isLabels = data.count > 3 && data[3] == 1
+    _ = try IDX.parse(
+      images: isLabels ? Seeds.idx([2, 2, 3]) : data, imagesName: "images",
+      labels: isLabels ? data : Seeds.idx([2]), labelsName: "labels", classes: 10
+    ).statistics()
+  }
+
+  private static func cifar(_ name: String, _ format: CIFAR, labelBytes: Int) -> FuzzTarget {
+    FuzzTarget(name: name, seeds: [Seeds.cifar(labelBytes: labelBytes)]) { data in
+      _ = try format.parse(data, name: name).statistics()
+    }
+  }
+
+  private static let gzip = FuzzTarget(name: "gzip", seeds: [Seeds.gzipText, Seeds.gzipIDX]) { data in
+    _ = try Gzip.unpack(data, name: "gzip", limit: 1 << 20)
+  }
+
+  private static let tar = FuzzTarget(name: "tar", seeds: [Seeds.tar], repair: Checksums.tar) { data in
+    _ = try Tar.files(in: data, name: "tar", wanted: ["a.bin", "b.bin"])
+  }
+
+  private static let annotations = FuzzTarget(name: "annotations", seeds: [Seeds.annotations]) { data in
+    _ = try ImageList.annotations(data, name: "annotations", ids: Seeds.wordNetIDs)
+  }
+
+  /// Decoded at full size and in one channel, and resized by way of a fraction of the size.
+  private static func picture(
+    _ name: String, _ seeds: [Data], repair: @escaping @Sendable (Data) -> Data = { $0 }
+  ) -> FuzzTarget {
+    FuzzTarget(name: name, seeds: seeds, repair: repair) { data in
+      try data.withUnsafeBytes { bytes in
+        _ = try Picture.size(of: bytes, name: name)
+        _ = try Picture(decoding: bytes, name: name, channels: 1).data()
+        _ = try Picture(decoding: bytes, name: name, channels: 3, minSide: 4)
+          .planes(.cropped(2, shorterSide: 2))
+      }
+    }
+  }
+
+  private static let pixelCache = FuzzTarget(
+    name: "pixel-cache", seeds: [Seeds.pixelCache], repair: Checksums.pixelCache
+  ) { data in
+    _ = try PixelCache.parse(data, name: "cache").block.statistics()
+  }
+
+  private static func weights(_ name: String, _ seed: Data) -> FuzzTarget {
+    FuzzTarget(name: name, seeds: [seed]) { data in
+      try StateDictionary.load(data: data, name: name).validateFinite(at: name)
+    }
+  }
+
+  /// An architecture as a model file holds it; a small one also computes.
+  private static let architecture = FuzzTarget(name: "architecture", seeds: Seeds.architectures) { data in
+    guard let architecture = try? JSONDecoder().decode(Architecture.self, from: data) else {
+      throw InputError("not an architecture", at: "architecture")
+    }
+    try architecture.validate(at: "architecture")
+    guard architecture.parameterCount <= 1 << 20, architecture.multiplyAdds <= 10_000_000,
+      architecture.shapes.allSatisfy({ $0.reduce(1, *) <= 1 << 16 })
+    else { return }
+    let images = Tensor.zeros([1] + architecture.inputShape)
+    let network = Network(architecture, seed: 0)
+    withoutGradient {
+      _ = network(images)
+      _ = InferencePlan(network, dtype: .float32)(images)
+    }
+  }
+
+  private static let yaml = FuzzTarget(name: "yaml", seeds: [Seeds.yaml, Seeds.json]) { data in
+    _ = try Value(yaml: data, name: "yaml")
+  }
+
+  private static let json = FuzzTarget(name: "json", seeds: [Seeds.json]) { data in
+    _ = try Value(json: data, name: "json")
+  }
+}

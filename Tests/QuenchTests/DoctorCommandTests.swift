@@ -1,0 +1,41 @@
+import Foundation
+import Reporting
+import Testing
+
+@Suite("quench doctor") struct DoctorCommandTests {
+  @Test("says what a run would use and finds nothing wrong with LibTorch") func healthy() async throws {
+    let folder = try TemporaryFolder()
+    let result = try await Tool.run(
+      ["doctor", "--json", "--threads", "1", "--precision", "float32"], in: folder.url)
+    #expect(result.code == 0, "\(result.errors)")
+    let record = try result.json()
+    #expect(record["run"] == ["device": "cpu", "precision": "float32", "threads": 1])
+    #expect(record["checks"] == ["matrix product": true, "convolution": true])
+    #expect(record["libtorch"]?.string?.hasPrefix("2.") == true)
+    #expect(record["devices"]?.array?.last == "cpu")
+    #expect(record["runs_folder_writable"] == true)
+    #expect((record["cores"]?.integer ?? 0) > 0)
+  }
+
+  @Test("warns of a runs folder that cannot be written", .disabled(if: getuid() == 0, "root may write anywhere"))
+  func unwritable() async throws {
+    let folder = try TemporaryFolder()
+    let runs = folder.url.appending(path: "runs")
+    try FileManager.default.createDirectory(
+      at: runs, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o500])
+    let text = try await Tool.run(["doctor"], in: folder.url).output
+    #expect(text.contains("warning: \(runs.path) cannot be written"))
+  }
+
+  @Test("warns of more threads than cores, with what to do") func threads() async throws {
+    let text = try await Tool.run(["doctor", "--threads", "4096"]).output
+    #expect(text.contains("warning: 4096 threads share"))
+    #expect(text.contains("lower --threads to"))
+  }
+
+  @Test("refuses a device that is not there") func noDevice() async throws {
+    let result = try await Tool.run(["doctor", "--device", "cuda:99"])
+    #expect(result.code != 0)
+    #expect(result.errors.contains("no such device"))
+  }
+}

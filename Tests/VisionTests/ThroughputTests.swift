@@ -1,0 +1,32 @@
+import Foundation
+import Testing
+import Torch
+
+@testable import Vision
+
+@Suite("Throughput") struct ThroughputTests {
+  @Test("is the median over the rounds, which one slow round does not move")
+  func median() {
+    #expect(Throughput(imagesPerStep: 10, rounds: [0.5, 9, 0.5, 0.25, 0.5]).imagesPerSecond == 20)
+    #expect(Throughput(imagesPerStep: 10, rounds: [1, 3]).secondsPerStep == 2)
+  }
+
+  @Test("warms up, then times every round") func rounds() {
+    var steps = 0
+    let throughput = Throughput.measure(imagesPerStep: 4, rounds: 3, seconds: 0) {
+      steps += 1
+      return Tensor([Float(steps)])
+    }
+    #expect(throughput.rounds.count == 3)
+    #expect(steps == Throughput.warmUpSteps + 3)
+    #expect(throughput.rounds.allSatisfy { $0 > 0 })
+  }
+
+  @Test("takes as long as the work") func time() {
+    let seconds = Throughput.time(2) {
+      Thread.sleep(forTimeInterval: 0.05)
+      return Tensor([Float(0)])
+    }
+    #expect(seconds >= 0.05 && seconds < 5)
+  }
+}
