@@ -92,7 +92,7 @@ struct Tool {
     _ arguments: [String], sending signal: Int32, once file: URL, hasLines lines: Int
   ) async throws -> Outcome {
     try await run(arguments) { process in
-      let deadline = Date(timeIntervalSinceNow: 60)
+      let deadline = Date(timeIntervalSinceNow: 300)
       while (try? Data(contentsOf: file))?.count(where: { $0 == UInt8(ascii: "\n") }) ?? 0 < lines {
         try #require(process.isRunning && Date() < deadline, "the run ended or hung before \(lines) rows")
         try await Task.sleep(for: .milliseconds(5))

@@ -16,24 +16,6 @@ extension OutputOptions {
   }
 }
 
-/// Columns for the terminal: the first to the left, the others to the right.
-enum TextTable {
-  static func text(_ rows: [[String]]) -> String {
-    let columns = rows.map(\.count).max() ?? 0
-    let widths = (0..<columns).map { column in
-      rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
-    }
-    return rows.map { row in
-      let cells = row.enumerated().map { column, cell in
-        let space = String(repeating: " ", count: widths[column] - cell.count)
-        return column == 0 ? cell + space : space + cell
-      }
-      return cells.joined(separator: "   ")
-    }
-    .joined(separator: "\n")
-  }
-}
-
 /// Figures as every command and report words them.
 enum Wording {
   /// `91.34 %`

@@ -107,22 +107,29 @@ struct PruningOptions: ParsableArguments {
   private static func text(_ summary: Record, _ url: URL) -> String {
     let kept = summary["kept"]?.number ?? 0
     let total = summary["prunable"]?.number ?? 1
-    let rows = [
-      ["", "weights kept", "keep ratio", "sparsity", "test accuracy", "95 % interval"],
+    func row(_ name: String, _ kept: Double, _ ratio: Double, _ accuracy: String, _ interval: String) -> [Table
+      .Cell]
+    {
       [
-        "dense", Wording.count(total), "1", "0", Wording.accuracy(summary["dense_accuracy"]?.number),
-        Wording.interval(summary["dense_interval_low"]?.number, summary["dense_interval_high"]?.number)
-      ],
-      [
-        summary["method"]?.string ?? "pruned", Wording.count(kept),
-        NumberText.plain(summary["keep_ratio"]?.number ?? kept / total),
-        NumberText.plain(summary["sparsity"]?.number ?? 1 - kept / total),
-        Wording.accuracy(summary["accuracy"]?.number),
-        Wording.interval(summary["interval_low"]?.number, summary["interval_high"]?.number)
+        "\(name)", "\(Wording.count(kept))", "\(NumberText.plain(ratio))", "\(NumberText.plain(1 - ratio))",
+        "\(Wording.accuracy(summary[accuracy]?.number))",
+        "\(Wording.interval(summary[interval + "_low"]?.number, summary[interval + "_high"]?.number))"
       ]
-    ]
+    }
+    let table = Table(
+      "Dense and pruned",
+      columns: [
+        .text("network"), .number("weights kept"), .number("keep ratio"), .number("sparsity"),
+        .number("test accuracy"), .number("95 % interval")
+      ],
+      rows: [
+        row("dense", total, 1, "dense_accuracy", "dense_interval"),
+        row(
+          summary["method"]?.string ?? "pruned", kept, summary["keep_ratio"]?.number ?? kept / total, "accuracy",
+          "interval")
+      ])
     return """
-      \(TextTable.text(rows))
+      \(table.text)
 
       Tested on \(Wording.count(summary["n"]?.number)) images. \(PruneReport.speedStatement)
       weights   \(url.appending(path: TrainRun.modelFileName).relativePath)
