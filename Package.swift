@@ -25,8 +25,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -37,7 +35,8 @@ let package = Package(
     .target(
       name: "CImageIO",
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
-    .target(name: "Support", dependencies: [.product(name: "Crypto", package: "swift-crypto")]),
+    .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto", .when(platforms: [.linux]))]),
+    .target(name: "Support", dependencies: ["CDigest"]),
     .target(name: "Torch", dependencies: ["CTorch", "Support"]),
     .target(name: "Reporting", dependencies: ["CImageIO", "Support", "Yams"]),
     .target(name: "Vision", dependencies: ["CImageIO", "Support", "Torch", "Reporting"]),
@@ -47,7 +46,6 @@ let package = Package(
       dependencies: [
         "Torch", "Vision", "Pruning", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "Logging", package: "swift-log")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .executableTarget(

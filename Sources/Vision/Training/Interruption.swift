@@ -20,7 +20,10 @@ public enum Interruption {
 
 /// A run was left early, with a checkpoint to continue from.
 public struct Interrupted: Error, CustomStringConvertible {
+  /// Where the checkpoint lies.
   public let folder: URL?
+
+  public init(folder: URL?) { self.folder = folder }
 
   public var description: String {
     "interrupted" + (folder.map { "; continue with the same command and --resume (folder \($0.path))" } ?? "")

@@ -13,6 +13,12 @@ struct RunFiles {
     var total: Int
   }
 
+  /// A run within a run: its folder's name and what that tells.
+  struct Part {
+    var name: String
+    var run: RunFiles
+  }
+
   var record: RunRecord
   /// In the order of the steps; empty for a run that learns nothing.
   var metrics: [Record]
@@ -21,6 +27,8 @@ struct RunFiles {
   var evaluation: Evaluation?
   /// Of a pruned network, in the order of its layers.
   var layers: [LayerCount]
+  /// The runs that a demo is made of, by the names of their folders.
+  var parts: [Part] = []
 
   init(
     record: RunRecord, metrics: [Record] = [], summary: Record = [:], evaluation: Evaluation? = nil,
@@ -48,6 +56,14 @@ struct RunFiles {
         ? try StateDictionary.load(mask).map { name, tensor in
           LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
         } : [])
+    if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
+  }
+
+  /// The demo's runs that are there, in the order in which it makes them.
+  static func parts(of folder: RunFolder) -> [Part] {
+    Demo.parts.compactMap { part in
+      (try? RunFiles(RunFolder(existing: folder.artefact(part.name)))).map { Part(name: part.name, run: $0) }
+    }
   }
 
   /// The report of the run's kind.
@@ -57,10 +73,11 @@ struct RunFiles {
     case "train": return TrainReport.make(self)
     case "evaluate": return EvaluateReport.make(self)
     case "prune": return PruneReport.make(self)
+    case "demo": return DemoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate or prune", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune or demo", found: other.map { "'\($0)'" })
     }
   }
 
