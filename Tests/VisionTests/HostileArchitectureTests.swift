@@ -1,0 +1,67 @@
+import Foundation
+import Support
+import Testing
+import Torch
+
+@testable import Vision
+
+@Suite("An architecture from a file") struct HostileArchitectureTests {
+  private func architecture(_ layers: (Layer, [Int])..., input: [Int] = [2, 4, 4]) -> Architecture {
+    var architecture = ArchitectureBuilder(input: input).build("made up")
+    for (index, (layer, inputs)) in layers.enumerated() {
+      architecture.nodes.append(.init(name: "node\(index + 1)", layer: layer, inputs: inputs))
+    }
+    return architecture
+  }
+
+  @Test("is refused where its sizes fit no integer or no memory")
+  func sizes() {
+    let huge = 1 << 20
+    let cases = [
+      architecture(input: [huge, huge, huge]),
+      architecture(input: []),
+      architecture((.conv2d(Conv2d(inputs: 2, outputs: 2, kernel: 1, stride: .max)), [0])),
+      architecture((.zeroPadShortcut(stride: .max, positions: [0, 1], channels: 2), [0])),
+      architecture(
+        (.conv2d(Conv2d(inputs: 2, outputs: huge, kernel: 1)), [0]), (.adaptiveAveragePool(size: 1024), [1])),
+      architecture(
+        (.conv2d(Conv2d(inputs: 2, outputs: huge, kernel: 1)), [0]),
+        (.conv2d(Conv2d(inputs: huge, outputs: huge, kernel: 1)), [1]))
+    ]
+    for architecture in cases {
+      #expect(throws: InputError.self) { try architecture.validate(at: "file") }
+    }
+  }
+
+  @Test("of every known network is accepted", arguments: ModelName.allCases) func known(_ name: ModelName) throws {
+    try name.architecture(input: [3, 224, 224], classes: 1000).validate(at: "file")
+  }
+
+  @Test("that asks for more parameters than its file has is refused before memory is taken") func liar() throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("model.safetensors")
+    let lie = architecture((.conv2d(Conv2d(inputs: 2, outputs: 1 << 20, kernel: 64)), [0]), input: [2, 64, 64])
+    try lie.validate(at: "file")
+    let json = String(decoding: try JSONEncoder().encode(lie), as: UTF8.self)
+    let state = StateDictionary([("node1.weight", Tensor([Float(1)]))])
+    try Safetensors.write(state, metadata: ["quench.architecture": json], to: url)
+    let memory = ProcessMemory.peakBytes
+    let error = inputError { try ModelFile(contentsOf: url) }
+    #expect(error?.found == "1 numbers")
+    #expect(ProcessMemory.peakBytes - memory < 64 << 20)
+  }
+
+  @Test("computes the same in a plan where other nodes stand between a convolution and what follows it")
+  func plan() throws {
+    var net = ArchitectureBuilder(input: [2, 4, 4])
+    let a = net.conv("a", net.input, 2)
+    let b = net.conv("b", net.input, 2)
+    let c = net.relu("c", a)
+    let d = net.add("d", b, a)
+    _ = net.add("e", d, c)
+    let network = Network(net.build("crossed"), seed: 1)
+    let images = Tensor.uniform([3, 2, 4, 4], 0, 1, using: Generator(seed: 1))
+    let expected = withoutGradient { network(images) }
+    #expect(InferencePlan(network, dtype: .float32)(images).isClose(to: expected, relative: 1e-4, absolute: 1e-5))
+  }
+}
