@@ -43,6 +43,9 @@ enum Seeds {
 
     """.utf8)
 
+  /// JSON is YAML, but for the halves of surrogate pairs.
+  static let flowYAML = Data(#"{"a": [1, -2.5e-3, true, false, null], "b": {"c": "x\n\u00e9"}, "d": []}"#.utf8)
+
   static let json = Data(
     #"{"a": [1, -2.5e-3, true, false, null], "b": {"c": "x\n\u00e9\ud83d\ude00"}, "": [], "d": {}}"#.utf8)
 

@@ -93,7 +93,7 @@ extension FuzzTarget {
     }
   }
 
-  private static let yaml = FuzzTarget(name: "yaml", seeds: [Seeds.yaml, Seeds.json]) { data in
+  private static let yaml = FuzzTarget(name: "yaml", seeds: [Seeds.yaml, Seeds.flowYAML]) { data in
     _ = try Value(yaml: data, name: "yaml")
   }
 

@@ -8,7 +8,7 @@ struct Supervisor {
   var seed: UInt64
   var iterations: Int
   /// Seconds without progress after which a worker hangs.
-  var patience = 30.0
+  var patience = 60.0
   /// More crashes than this are not worth looking for.
   var mostCrashes = 10
 
