@@ -44,17 +44,22 @@ public struct Fuzzer: Sendable {
   public struct Tally: Hashable, Codable, Sendable {
     public var accepted = 0
     public var refused = 0
-    /// Processor seconds of the input that took longest.
-    public var slowest = 0.0
+    /// The input that took longest, in processor seconds.
+    public var slowest = Slowest(iteration: 0, seconds: 0)
     /// What must not happen, by iteration.
     public var findings: [Int: String] = [:]
+
+    public struct Slowest: Hashable, Codable, Sendable {
+      public var iteration: Int
+      public var seconds: Double
+    }
 
     public init() {}
 
     public var count: Int { accepted + refused + findings.count }
 
     public mutating func add(_ verdict: Verdict, at iteration: Int, seconds: Double) {
-      slowest = max(slowest, seconds)
+      note(Slowest(iteration: iteration, seconds: seconds))
       switch verdict {
       case .accepted: accepted += 1
       case .refused: refused += 1
@@ -65,9 +70,11 @@ public struct Fuzzer: Sendable {
     public mutating func merge(_ other: Tally) {
       accepted += other.accepted
       refused += other.refused
-      slowest = max(slowest, other.slowest)
+      note(other.slowest)
       findings.merge(other.findings) { first, _ in first }
     }
+
+    private mutating func note(_ other: Slowest) { if other.seconds > slowest.seconds { slowest = other } }
   }
 
   /// The input of an iteration.

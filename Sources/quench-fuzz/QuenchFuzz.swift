@@ -75,7 +75,8 @@ struct QuenchFuzz: ParsableCommand {
       let name = target.name.padding(toLength: 12, withPad: " ", startingAt: 0)
       print(
         "\(name) \(tally.count) files: \(tally.accepted) accepted, \(tally.refused) refused, "
-          + "\(tally.findings.count) findings; slowest \(Int((tally.slowest * 1000).rounded(.up))) ms")
+          + "\(tally.findings.count) findings; slowest "
+          + "\(Int((tally.slowest.seconds * 1000).rounded(.up))) ms (iteration \(tally.slowest.iteration))")
       for (iteration, what) in tally.findings.sorted(by: { $0.key < $1.key }) {
         findings.append("\(what): quench-fuzz --target \(target.name) --seed \(seed) --iteration \(iteration)")
       }

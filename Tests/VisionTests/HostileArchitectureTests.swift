@@ -1,8 +1,8 @@
 import Foundation
 import Support
 import Testing
-import Torch
 
+@testable import Torch
 @testable import Vision
 
 @Suite("An architecture from a file") struct HostileArchitectureTests {
