@@ -45,7 +45,7 @@ let package = Package(
       name: "quench",
       dependencies: [
         "Torch", "Vision", "Pruning", "Reporting", "Support", "Yams",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .executableTarget(

@@ -142,7 +142,9 @@ private struct PackedConvolution {
     self.input = input
     self.addend = addend
     self.relu = relu
-    isPacked = weight.device == .cpu && Self.packOperator.isAvailable
+    // oneDNN refuses bfloat16 on processors that do not multiply it natively.
+    let isOffered = weight.dtype != .bfloat16 || LibTorch.hasFastBFloat16
+    isPacked = weight.device == .cpu && isOffered && Self.packOperator.isAvailable
     let weight = weight.detached()
     self.weight =
       isPacked

@@ -50,18 +50,4 @@ import Testing
     #expect(error?.found == "1 numbers")
     #expect(ProcessMemory.peakBytes - memory < 64 << 20)
   }
-
-  @Test("computes the same in a plan where other nodes stand between a convolution and what follows it")
-  func plan() throws {
-    var net = ArchitectureBuilder(input: [2, 4, 4])
-    let a = net.conv("a", net.input, 2)
-    let b = net.conv("b", net.input, 2)
-    let c = net.relu("c", a)
-    let d = net.add("d", b, a)
-    _ = net.add("e", d, c)
-    let network = Network(net.build("crossed"), seed: 1)
-    let images = Tensor.uniform([3, 2, 4, 4], 0, 1, using: Generator(seed: 1))
-    let expected = withoutGradient { network(images) }
-    #expect(InferencePlan(network, dtype: .float32)(images).isClose(to: expected, relative: 1e-4, absolute: 1e-5))
-  }
 }

@@ -70,7 +70,8 @@ struct BenchServer {
     let memory = (Double(ProcessMemory.peakBytes) / 1_048_576 * 10).rounded() / 10
     if words == ["memory"] {
       return [
-        "peak_memory_mb": .double(memory), "version": .string("\(Version.quench), LibTorch \(LibTorch.version)")
+        "peak_memory_mb": .double(memory), "version": .string("\(Version.quench), LibTorch \(LibTorch.version)"),
+        "native_bfloat16": .bool(LibTorch.hasFastBFloat16)
       ]
     }
     guard words.count == 3, let count = Int(words[2]), count > 0, let step = step(words[0], words[1]) else {

@@ -1,0 +1,28 @@
+import Testing
+import Torch
+
+@testable import Vision
+
+@Suite("An inference plan") struct InferencePlanTests {
+  @Test("computes the same where other nodes stand between a convolution and what follows it") func crossed() {
+    var net = ArchitectureBuilder(input: [2, 4, 4])
+    let a = net.conv("a", net.input, 2)
+    let b = net.conv("b", net.input, 2)
+    let c = net.relu("c", a)
+    let d = net.add("d", b, a)
+    _ = net.add("e", d, c)
+    let network = Network(net.build("crossed"), seed: 1)
+    let images = Tensor.uniform([3, 2, 4, 4], 0, 1, using: Generator(seed: 1))
+    let expected = withoutGradient { network(images) }
+    #expect(InferencePlan(network, dtype: .float32)(images).isClose(to: expected, relative: 1e-4, absolute: 1e-5))
+  }
+
+  @Test("computes in bfloat16 also where the processor has to imitate it") func bfloat16() {
+    let network = Network(ModelName.smallCNN.architecture(input: [1, 8, 8], classes: 10), seed: 1)
+    let images = Tensor.uniform([4, 1, 8, 8], 0, 1, using: Generator(seed: 1))
+    let expected = withoutGradient { network(images) }
+    let logits = InferencePlan(network, dtype: .bfloat16)(images)
+    #expect(logits.dtype == .float32)
+    #expect(logits.isClose(to: expected, relative: 0.05, absolute: 0.05))
+  }
+}
