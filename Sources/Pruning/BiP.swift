@@ -43,7 +43,11 @@ public struct BiP: Hashable, Codable, Sendable {
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
 
   /// ∂ℓ/∂s for the scores s: the upper gradient through the straight-through estimator and |s|.
-  /// - Parameters: All `[n]`: weights θ, mask m, scores s, and the gradient g of the loss at z = m⊙θ.
+  /// - Parameters:
+  ///   - weights: θ, `[n]`.
+  ///   - mask: m, `[n]`.
+  ///   - scores: s, `[n]`.
+  ///   - gradient: g, the gradient of the loss at z = m⊙θ, `[n]`.
   public func scoreGradient(weights: Tensor, mask: Tensor, scores: Tensor, gradient: Tensor) -> Tensor {
     let direct = scores.sign() * weights * gradient
     switch mode {

@@ -5,7 +5,7 @@ import Support
 public struct KeepRatio: Hashable, Codable, Sendable {
   public let value: Double
 
-  /// - Throws: ``InputError`` outside (0, 1].
+  /// - Throws: `InputError` outside (0, 1].
   public init(_ value: Double, at location: String = "--keep") throws(InputError) {
     guard value > 0, value <= 1 else {
       throw InputError(

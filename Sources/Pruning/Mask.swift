@@ -14,7 +14,9 @@ public struct Mask {
   }
 
   /// T_κ: keeps the `count` largest of `ranking`; of equal ones, those of higher index stay.
-  /// - Parameter ranking: `[n]`, larger is more important.
+  /// - Parameters:
+  ///   - ranking: `[n]`, larger is more important.
+  ///   - count: κ, how many stay.
   /// - Returns: 0 or 1 for each element, in the ranking's type.
   public static func topK(_ ranking: Tensor, keeping count: Int) -> Tensor {
     let pruned = ranking.count - count
@@ -67,7 +69,7 @@ extension Mask {
   }
 
   /// Reads a mask for `network`.
-  /// - Throws: ``InputError`` if the file does not hold exactly one 0/1 tensor for each prunable weight.
+  /// - Throws: `InputError` if the file does not hold exactly one 0/1 tensor for each prunable weight.
   public init(contentsOf url: URL, for network: Network) throws(InputError) {
     let state = try StateDictionary.load(url)
     let layout = WeightLayout(network)

@@ -36,6 +36,7 @@ public struct ProgressLine {
   ///   - total: How many units there are; `nil` if nobody knows.
   ///   - unit: What is counted, such as `images`.
   ///   - start: Units that were done before, by the run that is resumed.
+  ///   - style: How the line is shown, if it is; by default what the standard error stream allows.
   ///   - clock: Seconds since some fixed moment.
   ///   - write: Takes the text; the standard error stream unless given.
   public init(

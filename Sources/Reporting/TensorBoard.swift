@@ -8,6 +8,7 @@ public final class TensorBoardWriter {
 
   /// Opens a new event file in `folder`, which is made if it is missing.
   /// - Parameters:
+  ///   - folder: Where TensorBoard looks for a run.
   ///   - step: The last step that stays valid if the run is resumed: TensorBoard then drops what earlier files of
   ///     the folder hold after it.
   ///   - time: Seconds since 1970, for the file's name and its first record.

@@ -25,7 +25,9 @@ public struct InferencePlan {
   /// The element type that layers compute in; logits come back in float32.
   public let dtype: DType
 
-  /// - Parameter dtype: `.bfloat16` is fast on processors that multiply it natively only; nil picks by the processor.
+  /// - Parameters:
+  ///   - network: Copied; it stays as it is.
+  ///   - dtype: `.bfloat16` is fast on processors that multiply it natively only; nil picks by the processor.
   public init(_ network: Network, dtype: DType? = nil) {
     let dtype = dtype ?? InferencePlan.fastest(on: network.device)
     let folded = network.foldingBatchNorm()

@@ -17,6 +17,7 @@ public struct Throughput: Hashable, Sendable {
 
   /// Times `step`.
   /// - Parameters:
+  ///   - imagesPerStep: How many images one step works on, for the rate.
   ///   - rounds: How many figures the median is taken of; at least 1.
   ///   - seconds: What a round lasts about; it has at least one step.
   ///   - step: Does the work once and returns its result, which is waited for.

@@ -20,7 +20,10 @@ extension Tensor {
   }
 
   /// Adds the derivative of this tensor to the gradient of every leaf that it was computed from.
-  /// - Parameter seed: The derivative with respect to this tensor; may be left out for a scalar, where it is 1.
+  /// - Parameters:
+  ///   - seed: The derivative with respect to this tensor; may be left out for a scalar, where it is 1.
+  ///   - retainGraph: Keeps the graph, so that it can be gone through again.
+  ///   - createGraph: Records the computation of the derivatives, so that they can be differentiated again.
   public func backward(seed: Tensor? = nil, retainGraph: Bool = false, createGraph: Bool = false) {
     ProgrammingError.check("backward of \(summary)") { error in
       ct_backward(raw, seed?.raw, retainGraph, createGraph, &error)
@@ -30,7 +33,10 @@ extension Tensor {
 
 /// The derivatives of `outputs` with respect to `inputs`; nil for an input that no output depends on.
 /// - Parameters:
+///   - outputs: What is differentiated; the derivatives of several are added up.
+///   - inputs: Leaves or results that the outputs were computed from.
 ///   - seeds: The derivatives with respect to each output; left out, each output must be a scalar.
+///   - retainGraph: Keeps the graph, so that it can be gone through again.
 ///   - createGraph: Records the computation of the derivatives, so that they can be differentiated again.
 public func gradients(
   of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]? = nil, retainGraph: Bool = false,

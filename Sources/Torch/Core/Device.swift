@@ -30,7 +30,7 @@ public enum Device: Hashable, Sendable {
   }
 
   /// Reads `cpu`, `cuda`, `cuda:1` or `mps`, and checks that this machine has it.
-  /// - Throws: ``InputError`` for another name or a device that is not there.
+  /// - Throws: `InputError` for another name or a device that is not there.
   public init(parsing name: String) throws(InputError) {
     let parts = name.split(separator: ":", omittingEmptySubsequences: false)
     switch (parts.first, parts.count) {

@@ -38,7 +38,7 @@ public final class Generator {
   }
 
   /// Restores a state that was read from a file.
-  /// - Throws: ``InputError`` if the tensor is no generator state.
+  /// - Throws: `InputError` if the tensor is no generator state.
   public func restore(_ state: Tensor, from location: String) throws(InputError) {
     var error = ct_error()
     guard ct_generator_set_state(raw, state.raw, &error) == CT_OK else {

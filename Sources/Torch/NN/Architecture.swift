@@ -95,7 +95,7 @@ public struct ArchitectureBuilder {
   private var nodes: [Architecture.Node] = []
   public private(set) var input: Value
 
-  /// - Parameter input: `[channels, height, width]` of one image.
+  /// - Parameter shape: `[channels, height, width]` of one image.
   public init(input shape: [Int]) {
     nodes = [.init(name: "input", layer: .input(shape: shape), inputs: [])]
     input = Value(position: 0, shape: shape)
@@ -140,7 +140,7 @@ public struct ArchitectureBuilder {
 extension Architecture {
   /// Checks a graph that came from a file: every node reads earlier ones of fitting shapes, names are unique, sizes are
   /// sane.
-  /// - Throws: ``InputError`` that names the node.
+  /// - Throws: `InputError` that names the node.
   public func validate(at location: String) throws(InputError) {
     func fail(_ node: Node, _ problem: String) -> InputError {
       InputError("the architecture is damaged: \(problem)", at: "\(location), node '\(node.name)'")

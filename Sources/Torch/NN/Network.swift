@@ -165,8 +165,10 @@ extension Network {
 
   /// Copies weights and statistics from `state`, strictly: every name of the network, each of its shape, and no other.
   /// A missing `num_batches_tracked`, which no computation reads, is allowed.
-  /// - Parameter location: Where the state came from, for errors: usually the file's path.
-  /// - Throws: ``InputError`` that lists missing and unknown names, or a tensor of a wrong shape or type.
+  /// - Parameters:
+  ///   - state: Tensors under the network's own names.
+  ///   - location: Where the state came from, for errors: usually the file's path.
+  /// - Throws: `InputError` that lists missing and unknown names, or a tensor of a wrong shape or type.
   public func load(_ state: StateDictionary, from location: String) throws(InputError) {
     let own = parameters + buffers
     let optional = "num_batches_tracked"

@@ -46,8 +46,10 @@ extension Optimizer {
   }
 
   /// Continues from a ``state`` that was saved: the next step is the one that would have followed, bit for bit.
-  /// - Parameter location: The file that the state comes from, for errors.
-  /// - Throws: ``InputError``, with nothing changed, if a tensor is missing, unknown, or of another shape or type.
+  /// - Parameters:
+  ///   - saved: The tensors of that state.
+  ///   - location: The file that they come from, for errors.
+  /// - Throws: `InputError`, with nothing changed, if a tensor is missing, unknown, or of another shape or type.
   public func restore(_ saved: some Sequence<NamedTensor>, from location: String) throws(InputError) {
     let saved = StateDictionary(saved.map { ($0.name, $0.tensor) })
     let state = state

@@ -27,13 +27,13 @@ public struct Safetensors: Sendable {
   private let name: String
 
   /// Opens the file at `url`.
-  /// - Throws: ``InputError`` if it cannot be read or is no valid safetensors file.
+  /// - Throws: `InputError` if it cannot be read or is no valid safetensors file.
   public init(contentsOf url: URL) throws(InputError) {
     try self.init(data: Data(mapping: url), name: url.path)
   }
 
   /// Opens a file that lies in memory; `name` stands for it in errors.
-  /// - Throws: ``InputError`` if it is no valid safetensors file.
+  /// - Throws: `InputError` if it is no valid safetensors file.
   public init(data: Data, name: String = "data") throws(InputError) {
     let (header, start) = try data.parse { (bytes) throws(InputError) in
       let json = try Self.header(of: bytes, name: name)
@@ -54,7 +54,7 @@ public struct Safetensors: Sendable {
   }
 
   /// The tensor called `name`, copied out of the file.
-  /// - Throws: ``InputError`` if there is none, or if a truth value in it is neither 0 nor 1.
+  /// - Throws: `InputError` if there is none, or if a truth value in it is neither 0 nor 1.
   public func tensor(_ name: String) throws(InputError) -> Tensor {
     guard let position = positions[name] else {
       throw InputError("the file has no such tensor", at: self.name, expected: name.quoted)
@@ -68,7 +68,7 @@ public struct Safetensors: Sendable {
   }
 
   /// All tensors, copied out of the file, in the header's order.
-  /// - Throws: ``InputError`` as ``tensor(_:)`` does.
+  /// - Throws: `InputError` as ``tensor(_:)`` does.
   public func stateDictionary() throws(InputError) -> StateDictionary {
     var result = StateDictionary()
     for entry in entries { result[entry.name] = try tensor(entry.name) }
@@ -134,7 +134,7 @@ extension Safetensors {
   ///
   /// The header keeps the tensors' order. Their data are laid out from the widest element type to the narrowest, so
   /// that each tensor is aligned for readers that map the file.
-  /// - Throws: ``InputError`` if the file cannot be written or a tensor is called `__metadata__`.
+  /// - Throws: `InputError` if the file cannot be written or a tensor is called `__metadata__`.
   public static func write(
     _ tensors: StateDictionary, metadata: [String: String] = [:], to url: URL
   ) throws(InputError) {

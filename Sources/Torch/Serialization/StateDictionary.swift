@@ -46,13 +46,13 @@ public struct StateDictionary: RandomAccessCollection {
 extension StateDictionary {
   /// Loads the weights in the file at `url`: safetensors or a `torch.save` zip file of plain tensors, told apart by
   /// content, not by name.
-  /// - Throws: ``InputError`` if the file cannot be read, is neither, or is damaged.
+  /// - Throws: `InputError` if the file cannot be read, is neither, or is damaged.
   public static func load(_ url: URL) throws(InputError) -> StateDictionary {
     try load(data: Data(mapping: url), name: url.path)
   }
 
   /// Loads weights from `data` in memory; `name` stands for them in errors.
-  /// - Throws: ``InputError`` as ``load(_:)`` does.
+  /// - Throws: `InputError` as ``load(_:)`` does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
     if data.count < 9 || data[data.startIndex + 8] == UInt8(ascii: "{") {
       return try Safetensors(data: data, name: name).stateDictionary()
@@ -64,7 +64,7 @@ extension StateDictionary {
 extension StateDictionary {
   /// Checks that every element of every floating-point tensor is finite.
   /// - Parameter location: Where the tensors come from, for the error: usually the file's path.
-  /// - Throws: ``InputError`` that names the first tensor with a NaN or an infinity.
+  /// - Throws: `InputError` that names the first tensor with a NaN or an infinity.
   public func validateFinite(at location: String) throws(InputError) {
     for (name, tensor) in self where tensor.dtype.isFloatingPoint && !tensor.isFinite().all() {
       throw InputError(

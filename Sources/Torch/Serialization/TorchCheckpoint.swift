@@ -9,13 +9,13 @@ import Support
 /// dictionaries and lists are joined by dots. Views of a shared storage become tensors of their own.
 public enum TorchCheckpoint {
   /// Loads the tensors in the file at `url`, in the file's order.
-  /// - Throws: ``InputError`` if it cannot be read, is no such file, is damaged, or holds other Python objects.
+  /// - Throws: `InputError` if it cannot be read, is no such file, is damaged, or holds other Python objects.
   public static func load(_ url: URL) throws(InputError) -> StateDictionary {
     try load(data: Data(mapping: url), name: url.path)
   }
 
   /// Loads the tensors of a file that lies in memory; `name` stands for it in errors.
-  /// - Throws: ``InputError`` as ``load(_:)`` does.
+  /// - Throws: `InputError` as ``load(_:)`` does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
     try data.parse { (bytes) throws(InputError) in
       guard bytes.starts(with: "PK".utf8) else {

@@ -31,7 +31,7 @@ struct ZipArchive {
   }
 
   /// The bytes of the entry called `entryName`.
-  /// - Throws: ``InputError`` if there is none, if it is compressed or encrypted, or lies outside the file.
+  /// - Throws: `InputError` if there is none, if it is compressed or encrypted, or lies outside the file.
   func content(of entryName: String) throws(InputError) -> UnsafeRawBufferPointer {
     let location = "\(name), entry \(entryName.quoted)"
     guard let entry = entries[entryName] else {

@@ -90,8 +90,10 @@ public struct BatchLoader {
 
   /// The batch at `position`, whose batch is one of ``batchesPerEpoch``.
   ///
-  /// - Parameter draw: A method that takes several batches at one position numbers them: each draw has its own
-  ///   order and augmentation.
+  /// - Parameters:
+  ///   - position: The epoch, and the batch in it.
+  ///   - draw: A method that takes several batches at one position numbers them: each draw has its own order and
+  ///     augmentation.
   public func batch(at position: LoaderPosition, draw: Int = 0) -> Batch {
     let positions = position.batch * batchSize..<min(dataset.count, (position.batch + 1) * batchSize)
     let key = SplitMix64(seed, 0, UInt64(position.epoch), UInt64(draw))

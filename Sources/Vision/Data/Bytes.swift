@@ -14,7 +14,7 @@ extension Data {
   }
 
   /// The content of the file at `url`.
-  /// - Throws: ``InputError`` that names the file if it cannot be read.
+  /// - Throws: `InputError` that names the file if it cannot be read.
   static func read(_ url: URL) throws(InputError) -> Data {
     do { return try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
   }
@@ -38,9 +38,10 @@ public enum Gzip {
   /// Unpacks all members of a gzip stream; checksums and lengths are checked.
   ///
   /// - Parameters:
+  ///   - data: The stream.
   ///   - name: What the bytes are, for errors: usually the file's path.
   ///   - limit: The most bytes the result may have. Memory is taken as data appear, so a small bomb costs little.
-  /// - Throws: ``InputError`` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
+  /// - Throws: `InputError` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
   public static func unpack(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
     try data.withBytes { (bytes) throws(InputError) in
       var out: UnsafeMutablePointer<UInt8>?

@@ -26,8 +26,10 @@ public enum CIFAR: Sendable {
 
   /// Reads one file; the number of records is what its size gives. CIFAR-100's labels are the fine ones.
   ///
-  /// - Parameter name: What the bytes are, for errors: usually the file's path.
-  /// - Throws: ``InputError`` if there are no records, the size is not a multiple of the record size, or a label is
+  /// - Parameters:
+  ///   - data: The file's bytes.
+  ///   - name: What the bytes are, for errors: usually the file's path.
+  /// - Throws: `InputError` if there are no records, the size is not a multiple of the record size, or a label is
   ///   out of range.
   public func parse(_ data: Data, name: String) throws(InputError) -> PixelBlock {
     var pixels = Data(capacity: data.count)

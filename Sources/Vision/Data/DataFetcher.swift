@@ -52,8 +52,11 @@ public struct DataFetcher: Sendable {
 
   /// Fetches what is missing of a data set into `directory`, which is made if need be. Files appear whole.
   ///
-  /// - Parameter progress: Told each file's name before it is fetched.
-  /// - Throws: ``InputError`` if the data set cannot be fetched, a URL cannot be reached or gives other bytes than
+  /// - Parameters:
+  ///   - name: One of the data sets with a source.
+  ///   - directory: Where the files go.
+  ///   - progress: Told each file's name before it is fetched.
+  /// - Throws: `InputError` if the data set cannot be fetched, a URL cannot be reached or gives other bytes than
   ///   it should, or a file cannot be written.
   public func fetch(
     _ name: DataName, to directory: URL, progress: @Sendable (String) -> Void = { _ in }

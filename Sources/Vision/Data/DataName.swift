@@ -13,7 +13,7 @@ public enum DataName: String, CaseIterable, Codable, Sendable {
   /// Made-up images, see ``Synthetic``.
   case synthetic
 
-  /// - Throws: ``InputError`` that lists the names if `text` is none of them.
+  /// - Throws: `InputError` that lists the names if `text` is none of them.
   public init(_ text: String) throws(InputError) {
     guard let name = DataName(rawValue: text) else {
       throw InputError(

@@ -4,9 +4,10 @@ import Support
 extension Datasets {
   /// How many images the splits of a data set hold as far as its files' sizes and lists tell; no picture is read.
   ///
-  /// - Parameter directory: As for ``load(_:directory:split:options:locations:)``.
+  /// Takes what ``load(_:directory:split:options:locations:)`` takes.
+  ///
   /// - Returns: `nil` for a split that is not there.
-  /// - Throws: ``InputError`` if a file that tells the number is damaged.
+  /// - Throws: `InputError` if a file that tells the number is damaged.
   public static func count(
     _ name: DataName, directory: URL? = nil, split: DataSplit, locations: DataLocations = DataLocations()
   ) throws(InputError) -> Int? {

@@ -5,8 +5,13 @@ import Support
 public enum Datasets {
   /// Reads a split of a data set into memory.
   ///
-  /// - Parameter directory: Where its files lie; by default the first of the usual places that has them.
-  /// - Throws: ``InputError`` that names the file and says what is wrong with it, or how to get an absent data set.
+  /// - Parameters:
+  ///   - name: Which data set.
+  ///   - directory: Where its files lie; by default the first of the usual places that has them.
+  ///   - split: Which of its images.
+  ///   - options: How pictures are decoded, and the size of a made-up data set.
+  ///   - locations: The usual places.
+  /// - Throws: `InputError` that names the file and says what is wrong with it, or how to get an absent data set.
   public static func load(
     _ name: DataName, directory: URL? = nil, split: DataSplit, options: DataOptions = DataOptions(),
     locations: DataLocations = DataLocations()

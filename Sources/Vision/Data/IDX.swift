@@ -16,9 +16,10 @@ public enum IDX {
   /// Reads an IDX file of unsigned bytes, gzip-compressed or plain.
   ///
   /// - Parameters:
+  ///   - data: The file's bytes.
   ///   - name: What the bytes are, for errors: usually the file's path.
   ///   - dimensions: How many the array must have.
-  /// - Throws: ``InputError`` if the magic number, the element type or the number of dimensions is another, or the
+  /// - Throws: `InputError` if the magic number, the element type or the number of dimensions is another, or the
   ///   dimensions do not give exactly the bytes there are.
   public static func parse(_ data: Data, name: String, dimensions: Int) throws(InputError) -> Array {
     let data = Gzip.isCompressed(data) ? try Gzip.unpack(data, name: name, limit: unpackedLimit) : data
@@ -45,8 +46,13 @@ public enum IDX {
 
   /// Reads a file of images `[N, H, W]` and its file of labels `[N]`, as one-channel images.
   ///
-  /// - Parameter classes: Labels must be smaller.
-  /// - Throws: ``InputError`` as ``parse(_:name:dimensions:)`` does, if there are no images, if the files do not
+  /// - Parameters:
+  ///   - images: The bytes of the one file.
+  ///   - imagesName: What they are, for errors: usually the file's path.
+  ///   - labels: The bytes of the other file.
+  ///   - labelsName: What they are, for errors: usually the file's path.
+  ///   - classes: Labels must be smaller.
+  /// - Throws: `InputError` as ``parse(_:name:dimensions:)`` does, if there are no images, if the files do not
   ///   have the same number of records, or if a label is out of range.
   public static func parse(
     images: Data, imagesName: String, labels: Data, labelsName: String, classes: Int

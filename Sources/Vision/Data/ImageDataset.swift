@@ -51,8 +51,10 @@ public struct ImageDataset {
 
   /// Splits off `heldOut` images drawn without replacement; both parts keep the order of the whole.
   ///
-  /// - Parameter seed: The same seed gives the same split.
-  /// - Throws: ``InputError`` unless both parts get an image.
+  /// - Parameters:
+  ///   - heldOut: How many.
+  ///   - seed: The same seed gives the same split.
+  /// - Throws: `InputError` unless both parts get an image.
   public func split(heldOut: Int, seed: UInt64) throws(InputError) -> (train: ImageDataset, heldOut: ImageDataset) {
     guard (1..<count).contains(heldOut) else {
       throw InputError(

@@ -20,7 +20,7 @@ public struct ImageList: Sendable {
   /// Lists `train/<class>/*` or, for the test split, `test/<class>/*` or else `val/<class>/*`.
   ///
   /// Labels number the class folders of `train` in sorted order, also for the test split.
-  /// - Throws: ``InputError`` if the folders are missing, a class has no pictures, or the test split has a class
+  /// - Throws: `InputError` if the folders are missing, a class has no pictures, or the test split has a class
   ///   that `train` lacks.
   public static func classFolder(_ directory: URL, split: DataSplit) throws(InputError) -> ImageList {
     let train = directory.appendingPathComponent("train")
@@ -49,7 +49,7 @@ public struct ImageList: Sendable {
   /// labelled validation pictures, `val/images/*.JPEG` with `val/val_annotations.txt`.
   ///
   /// Labels number the sorted WordNet ids; names come from `words.txt` where it lies there.
-  /// - Throws: ``InputError`` if a file or folder is missing, or an annotation is malformed or of an unknown class.
+  /// - Throws: `InputError` if a file or folder is missing, or an annotation is malformed or of an unknown class.
   public static func tinyImageNet(_ directory: URL, split: DataSplit) throws(InputError) -> ImageList {
     let ids = try lines(of: directory.appendingPathComponent("wnids.txt")).map(String.init).sorted()
     let words = directory.appendingPathComponent("words.txt")
@@ -66,7 +66,7 @@ public struct ImageList: Sendable {
   }
 
   /// Reads `val_annotations.txt`: a file's name, its WordNet id and a box on each line, separated by tabs.
-  /// - Throws: ``InputError`` that names the line.
+  /// - Throws: `InputError` that names the line.
   public static func annotations(_ data: Data, name: String, ids: [String]) throws(InputError) -> [Entry] {
     let labels = Dictionary(zip(ids, 0...), uniquingKeysWith: { first, _ in first })
     var entries: [Entry] = []

@@ -21,13 +21,14 @@ public struct Picture: ~Copyable {
   /// 16-bit samples are scaled to 8 bits, palettes expanded, alpha dropped, CMYK turned into RGB; grey is repeated
   /// for three channels, colour becomes luma (ITU-R 601) for one.
   /// - Parameters:
+  ///   - bytes: The file's bytes.
   ///   - name: What the bytes are, for errors: usually the file's path.
   ///   - channels: 1 or 3.
   ///   - maxPixels: Larger pictures are refused before memory is taken for them, and so are headers that promise
   ///     more pixels than so many bytes can hold.
   ///   - minSide: A JPEG may come at 1/2, 1/4 or 1/8 of its size, which is faster, while both sides keep this many
   ///     pixels. 0: always at full size.
-  /// - Throws: ``InputError`` that carries `name` if the bytes are no such picture, end early or are corrupt.
+  /// - Throws: `InputError` that carries `name` if the bytes are no such picture, end early or are corrupt.
   public init(
     decoding bytes: UnsafeRawBufferPointer, name: String, channels: Int, maxPixels: Int = defaultMaxPixels,
     minSide: Int = 0
@@ -48,7 +49,7 @@ public struct Picture: ~Copyable {
   }
 
   /// Width and height as the header gives them; nothing is decoded.
-  /// - Throws: ``InputError`` that carries `name` if the bytes do not begin as a JPEG or PNG.
+  /// - Throws: `InputError` that carries `name` if the bytes do not begin as a JPEG or PNG.
   public static func size(
     of bytes: UnsafeRawBufferPointer, name: String
   ) throws(InputError) -> (width: Int, height: Int) {
@@ -63,7 +64,7 @@ public struct Picture: ~Copyable {
   public func data() -> Data { Data(bytes: pixels, count: width * height * channels) }
 
   /// The picture resized and cropped, channel after channel.
-  /// - Throws: ``InputError`` if the picture is too narrow for its length to be resized, or memory is short.
+  /// - Throws: `InputError` if the picture is too narrow for its length to be resized, or memory is short.
   public func planes(_ size: PictureSize) throws(InputError) -> [UInt8] {
     guard let window = size.window(width: width, height: height) else {
       throw InputError("a picture of \(width) x \(height) pixels cannot be resized", at: name)
@@ -99,7 +100,7 @@ public enum PictureSize: Hashable, Sendable, Codable {
     }
   }
 
-  /// - Throws: ``InputError`` unless 1 <= crop <= shorter side <= 8192.
+  /// - Throws: `InputError` unless 1 <= crop <= shorter side <= 8192.
   func validate() throws(InputError) {
     guard case .cropped(let crop, let shorterSide) = self else { return }
     guard crop >= 1, crop <= shorterSide, shorterSide <= 8192 else {

@@ -6,7 +6,7 @@ struct PictureFolder {
   var list: ImageList
   var options: DataOptions
 
-  /// - Throws: ``InputError`` as ``PictureReader/read(_:)`` does. A cache that cannot be written becomes a note.
+  /// - Throws: `InputError` as ``PictureReader/read(_:)`` does. A cache that cannot be written becomes a note.
   func read(split: DataSplit, notes: inout [String]) throws(InputError) -> PixelCache.Content {
     let key = try key()
     let cache = options.useCache ? PixelCache(url: cacheFile(split)) : nil

@@ -33,7 +33,7 @@ struct PictureReader: Sendable {
     var failure: InputError?
   }
 
-  /// - Throws: ``InputError`` that names the file if a picture is corrupt and they are not to be skipped, if sizes
+  /// - Throws: `InputError` that names the file if a picture is corrupt and they are not to be skipped, if sizes
   ///   differ and none is asked for, if a class is left without pictures, or if memory would not do.
   func read(_ list: ImageList) throws(InputError) -> Result {
     try size.validate()

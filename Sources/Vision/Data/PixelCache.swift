@@ -51,7 +51,7 @@ public struct PixelCache: Sendable {
     return content
   }
 
-  /// - Throws: ``InputError`` if the file cannot be written.
+  /// - Throws: `InputError` if the file cannot be written.
   func store(_ content: Content) throws(InputError) {
     do {
       try FileManager.default.createDirectory(
@@ -69,7 +69,7 @@ public struct PixelCache: Sendable {
   }
 
   /// Reads a cache file.
-  /// - Throws: ``InputError`` if a part is missing, does not fit the others or is not what the checksum says.
+  /// - Throws: `InputError` if a part is missing, does not fit the others or is not what the checksum says.
   public static func parse(_ data: Data, name: String) throws(InputError) -> Content {
     let (header, start) = try data.withBytes { (bytes) throws(InputError) in
       var reader = ByteReader(bytes, name: name)

@@ -15,7 +15,7 @@ public struct Synthetic: Hashable, Codable, Sendable {
   public init() {}
 
   /// The images of a split, classes in turn.
-  /// - Throws: ``InputError`` if a count is not positive or the images would not fit into memory.
+  /// - Throws: `InputError` if a count is not positive or the images would not fit into memory.
   public func make(_ split: DataSplit) throws(InputError) -> PixelBlock {
     let count = split == .train ? trainCount : testCount
     guard count > 0, (2...256).contains(classes), channels == 1 || channels == 3, (4...512).contains(side) else {
@@ -51,7 +51,7 @@ public struct Synthetic: Hashable, Codable, Sendable {
   }
 }
 
-/// - Throws: ``InputError`` if bytes of `shape` need more than the machine's memory.
+/// - Throws: `InputError` if bytes of `shape` need more than the machine's memory.
 func checkMemory(for shape: [Int], at location: String) throws(InputError) {
   let available = Int(clamping: ProcessInfo.processInfo.physicalMemory)
   guard let needed = product(shape), needed < available else {

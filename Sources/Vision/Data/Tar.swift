@@ -6,7 +6,7 @@ public enum Tar {
   private static let block = 512
 
   /// The content of the archive's regular files, by their names without folders, as far as `wanted` has the name.
-  /// - Throws: ``InputError`` if a header is malformed or the archive ends inside a file.
+  /// - Throws: `InputError` if a header is malformed or the archive ends inside a file.
   public static func files(
     in archive: Data, name: String, wanted: Set<String>
   ) throws(InputError) -> [String: Data] {

@@ -32,9 +32,12 @@ public struct ModelFile {
   }
 
   /// Loads a network, frozen in evaluation mode.
-  /// - Parameter architecture: What the weights belong to, where the file does not say: weights from PyTorch, safetensors
-  ///   or `torch.save`. Where both say, they must agree on every tensor.
-  /// - Throws: ``InputError`` if the file is damaged, holds NaN, says no architecture while none is given, or does not
+  /// - Parameters:
+  ///   - url: A safetensors file, or what `torch.save` wrote.
+  ///   - architecture: What the weights belong to, where the file does not say: weights from PyTorch. Where both say,
+  ///     they must agree on every tensor.
+  ///   - device: Where the network goes.
+  /// - Throws: `InputError` if the file is damaged, holds NaN, says no architecture while none is given, or does not
   ///   fit it.
   public init(contentsOf url: URL, architecture: Architecture? = nil, device: Device = .cpu) throws(InputError) {
     let state = try StateDictionary.load(url)

@@ -19,7 +19,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
   case wideResNet28x10 = "wrn-28-10"
   case dncnn
 
-  /// - Throws: ``InputError`` that lists the names.
+  /// - Throws: `InputError` that lists the names.
   public init(parsing name: String) throws(InputError) {
     guard let model = ModelName(rawValue: name) else {
       throw InputError(

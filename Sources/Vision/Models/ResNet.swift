@@ -3,7 +3,10 @@ import Torch
 extension Architecture {
   /// The ResNets for CIFAR (He et al. 2016, section 4.2): a 3×3 stem of 16 channels, three stages of (depth - 2) / 6 basic
   /// blocks with 16, 32 and 64 channels, shortcuts without parameters (option A).
-  /// - Parameter depth: 20, 32, 44, 56, 110: 6n + 2.
+  /// - Parameters:
+  ///   - depth: 20, 32, 44, 56, 110: 6n + 2.
+  ///   - input: `[channels, height, width]` of one image.
+  ///   - classes: How many.
   public static func cifarResNet(depth: Int, input: [Int], classes: Int) -> Architecture {
     var net = ArchitectureBuilder(input: input)
     var x = net.conv("conv1", net.input, 16)
@@ -63,7 +66,11 @@ extension Architecture {
   }
 
   /// Wide ResNet (Zagoruyko and Komodakis 2016): pre-activation blocks, batch norm before each convolution.
-  /// - Parameter depth: 6n + 4.
+  /// - Parameters:
+  ///   - depth: 6n + 4.
+  ///   - width: How many times wider than the plain network.
+  ///   - input: `[channels, height, width]` of one image.
+  ///   - classes: How many.
   public static func wideResNet(depth: Int, width: Int, input: [Int], classes: Int) -> Architecture {
     var net = ArchitectureBuilder(input: input)
     var x = net.conv("conv1", net.input, 16)

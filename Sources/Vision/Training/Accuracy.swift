@@ -25,7 +25,10 @@ public struct Accuracy: Hashable, Codable, Sendable {
 
 extension ImageDataset {
   /// The accuracy of `classify`, which answers pixels in [0, 1], `[N, C, H, W]`, with logits `[N, classes]`.
-  /// - Parameter progress: Called with the number of images done.
+  /// - Parameters:
+  ///   - classify: The classifier.
+  ///   - batchSize: Images that are classified at once.
+  ///   - progress: Called with the number of images done.
   public func accuracy(
     of classify: (Tensor) -> Tensor, batchSize: Int = 500, progress: (Int) -> Void = { _ in }
   ) -> Accuracy {

@@ -17,7 +17,9 @@ public protocol Learner: AnyObject {
   /// Everything that the next step depends on: weights, statistics, optimiser buffers.
   var state: StateDictionary { get }
   /// Continues from a stored ``state``.
-  /// - Parameter location: The file that it comes from, for errors.
+  /// - Parameters:
+  ///   - state: What was stored.
+  ///   - location: The file that it comes from, for errors.
   func restore(_ state: StateDictionary, from location: String) throws(InputError)
 }
 

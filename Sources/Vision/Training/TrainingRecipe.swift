@@ -19,7 +19,7 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
 
   public init() {}
 
-  /// - Throws: ``InputError`` for a value out of its range.
+  /// - Throws: `InputError` for a value out of its range.
   public func validate() throws(InputError) {
     func require(_ holds: Bool, _ flag: String, _ expected: String, _ found: Any) throws(InputError) {
       guard holds else { throw InputError("out of range", at: flag, expected: expected, found: "\(found)") }

@@ -29,7 +29,7 @@ public struct TrainingSession {
   }
 
   /// Trains to the end.
-  /// - Throws: ``InputError`` if the loss is no number, a file cannot be written or a checkpoint does not fit;
+  /// - Throws: `InputError` if the loss is no number, a file cannot be written or a checkpoint does not fit;
   ///   ``Interrupted`` when the user asked to leave and a checkpoint was written.
   public func run(_ learner: some Learner) throws -> Outcome {
     var point = Checkpoint.Point()
