@@ -27,15 +27,16 @@ public struct InferencePlan {
 
   /// - Parameters:
   ///   - network: Copied; it stays as it is.
+  ///   - batchSize: What weights are packed for; other sizes compute the same, at times slower.
   ///   - dtype: `.bfloat16` is fast on processors that multiply it natively only; nil picks by the processor.
-  public init(_ network: Network, dtype: DType? = nil) {
+  public init(_ network: Network, batchSize: Int = 64, dtype: DType? = nil) {
     let dtype = dtype ?? InferencePlan.fastest(on: network.device)
     let folded = network.foldingBatchNorm()
     folded.convert(to: dtype)
     folded.setTrainable(false)
     self.network = folded
     self.dtype = dtype
-    steps = withoutGradient { InferencePlan.steps(of: folded) }
+    steps = withoutGradient { InferencePlan.steps(of: folded, batchSize: batchSize) }
   }
 
   /// bfloat16 where the device multiplies it natively, else float32.
@@ -65,8 +66,9 @@ public struct InferencePlan {
 
   /// Every convolution takes the addition and the ReLU that follow it into its own step, where nobody else reads what
   /// lies between.
-  private static func steps(of network: Network) -> [Step] {
+  private static func steps(of network: Network, batchSize: Int) -> [Step] {
     let nodes = network.architecture.nodes
+    let shapes = network.architecture.shapes
     let consumers = network.architecture.consumers
     func onlyReader(_ position: Int) -> Int? { consumers[position].count == 1 ? consumers[position].first : nil }
 
@@ -92,8 +94,7 @@ public struct InferencePlan {
       let weights = network.parameters.filter { $0.node == position }.map(\.tensor)
       let conv = PackedConvolution(
         layer, weight: weights[0], bias: weights.count > 1 ? weights[1] : nil, input: node.inputs[0],
-        addend: addend,
-        relu: relu != nil)
+        inputShape: [batchSize] + shapes[node.inputs[0]], addend: addend, relu: relu != nil)
       steps.append(Step(kind: .conv(conv), output: output))
     }
     return releasing(steps, nodes)
@@ -138,7 +139,9 @@ private struct PackedConvolution {
   var overwritesAddend = false
   private let isPacked: Bool
 
-  init(_ layer: Conv2d, weight: Tensor, bias: Tensor?, input: Int, addend: Int?, relu: Bool) {
+  init(
+    _ layer: Conv2d, weight: Tensor, bias: Tensor?, input: Int, inputShape: [Int], addend: Int?, relu: Bool
+  ) {
     self.layer = layer
     self.bias = bias?.detached()
     self.input = input
@@ -150,7 +153,8 @@ private struct PackedConvolution {
     let weight = weight.detached()
     self.weight =
       isPacked
-      ? Self.packOperator(weight, pair(layer.padding), pair(layer.stride), [1, 1], layer.groups) : weight
+      ? Self.packOperator(weight, pair(layer.padding), pair(layer.stride), [1, 1], layer.groups, inputShape)
+      : weight
   }
 
   func callAsFunction(_ values: [Tensor?]) -> Tensor {

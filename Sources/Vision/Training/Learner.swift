@@ -37,9 +37,12 @@ public struct StepResult {
   public let loss: Tensor
   /// How many images got their class right.
   public let correct: Tensor
+  /// How many images `loss` and `correct` are over.
+  public let images: Int
 
   public init(loss: Tensor, logits: Tensor, labels: Tensor) {
     self.loss = loss.detached()
+    images = labels.shape[0]
     correct = withoutGradient { (logits.argmax(1) .== labels).sum() }
   }
 }

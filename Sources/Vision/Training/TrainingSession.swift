@@ -49,7 +49,7 @@ public struct TrainingSession {
       let position = LoaderPosition(
         epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
       let result = learner.step(at: position)
-      point.add(result, images: learner.imagesPerStep)
+      point.add(result)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0
       if point.step % window == 0 || endsEpoch {
         guard point.loss.isFinite else { throw TrainingSession.diverged(at: position) }
@@ -103,10 +103,10 @@ struct Checkpoint {
     var steps = 0
     var seconds = 0.0
 
-    mutating func add(_ result: StepResult, images count: Int) {
+    mutating func add(_ result: StepResult) {
       step += 1
       steps += 1
-      images += count
+      images += result.images
       loss += result.loss.item()
       correct += result.correct.item()
     }

@@ -48,7 +48,7 @@ struct BenchWorkload {
   }
 
   func plan(_ precision: Precision) -> () -> Tensor {
-    let plan = InferencePlan(network, dtype: precision.inference)
+    let plan = InferencePlan(network, batchSize: batchSize, dtype: precision.inference)
     let images = images
     return { plan(images) }
   }
