@@ -2,7 +2,7 @@ import Support
 import Torch
 import Vision
 
-/// Bi-level optimisation pruning (Zhang et al. 2022, Algorithm A1; specs/pruning.md, section 1).
+/// Bi-level optimisation pruning (Zhang et al. 2022, NeurIPS, Algorithm A1).
 ///
 /// Upper level: the mask m with Σm = κ that minimises the loss at the lower level's solution
 /// θ*(m) = argmin ℓ(m⊙θ) + γ/2·‖θ‖². With z = m⊙θ and g = ∇_z ℓ the upper gradient, free of second derivatives, is
@@ -10,18 +10,20 @@ import Vision
 ///     G = (θ - m⊙g / γ) ⊙ g                                                                              (F1)
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
-public struct BiP: Hashable, Codable, Sendable {
+public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {
     /// (F1), the published method.
     case formula
     /// (F1) without the implicit part: θ⊙g.
     case noIG = "no-ig"
-    /// The rule of the released code: the implicit part from the squared score gradient (difference D1).
+    /// The rule of the released code: the implicit part is the square of the score's gradient.
     case repoCompat = "repo-compat"
+    /// The released code as it runs: that rule, with scores and weights in one tensor, which both levels move.
+    case repoTied = "repo-tied"
   }
 
-  public var keepRatio: KeepRatio
+  public var target: PruningTarget
   public var mode = Mode.formula
   /// γ, the ridge of the lower level. Smaller: what is kept sticks.
   public var gamma = 1.0
@@ -39,8 +41,11 @@ public struct BiP: Hashable, Codable, Sendable {
   public var lowerSchedule = Schedule.cosine
   public var upperSchedule = Schedule.step(milestones: [0.5, 0.75], factor: 0.1)
   public var augmentation: Augmentation? = Augmentation()
+  /// Training of what stays, with the last mask held; nil: none, as published. Its batches are of ``batchSize``.
+  public var finetuning: TrainingRecipe?
 
-  public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
+  public init(_ target: PruningTarget) { self.target = target }
+  public init(keepRatio: KeepRatio) { self.init(PruningTarget(keepRatio: keepRatio)) }
 
   /// ∂ℓ/∂s for the scores s: the upper gradient through the straight-through estimator and |s|.
   /// - Parameters:
@@ -53,41 +58,39 @@ public struct BiP: Hashable, Codable, Sendable {
     switch mode {
     case .formula: return scores.sign() * (weights - mask * gradient / gamma) * gradient
     case .noIG: return direct
-    case .repoCompat: return direct - direct.square() / gamma
+    case .repoCompat, .repoTied: return direct - direct.square() / gamma
     }
+  }
+
+  public func training(
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+  ) throws -> any PruningLearner {
+    let training = try BiPTraining(self, network, on: dataset, seed: seed, precision: precision)
+    guard var recipe = finetuning else { return training }
+    recipe.batchSize = batchSize
+    return FinetunedPruning(training, on: dataset, recipe: recipe, seed: seed, precision: precision)
   }
 }
 
 /// One run of ``BiP`` on a network: θ, s and m, and the alternation of its two levels.
-public final class BiPTraining: Learner {
+public final class BiPTraining: PruningLearner {
   public let method: BiP
-  public let network: Network
-  public let layout: WeightLayout
-  /// θ, `[n]`: weights under the mask stay as they are, so that they can come back.
-  public let weights: Tensor
-  /// s, `[n]`: starts as a copy of the weights, so that the first mask is OMP's.
-  public let scores: Tensor
-  /// m = T_κ(|s|), `[n]`.
-  public private(set) var mask: Mask
-
-  private let precision: Precision
+  private let scored: ScoredNetwork
   private let lowerLoader: BatchLoader
   private let upperLoader: BatchLoader
   private let weightOptimizer: SGD
-  /// Batch norm and biases: moved at the lower level only.
+  /// Batch norm, biases and weights that are not pruned: moved at the lower level only.
   private let otherOptimizer: SGD
   private let scoreOptimizer: SGD
 
+  /// - Throws: `InputError` if the method's target does not fit the network.
   public init(
     _ method: BiP, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
-  ) {
+  ) throws(InputError) {
     self.method = method
-    self.network = network
-    self.precision = precision
-    layout = WeightLayout(network)
-    weights = layout.weights(of: network)
-    scores = weights.cloned()
-    mask = Mask(layout: layout, values: Mask.topK(scores.abs(), keeping: method.keepRatio.kept(of: layout.count)))
+    let scored = try ScoredNetwork(
+      network, method.target, start: .weights, sharesStorage: method.mode == .repoTied, precision: precision)
+    self.scored = scored
 
     func loader(_ name: String) -> BatchLoader {
       .training(
@@ -99,14 +102,18 @@ public final class BiPTraining: Learner {
     func optimizer(_ parameters: [NamedTensor], _ learningRate: Double, weightDecay: Double = 0) -> SGD {
       SGD(parameters: parameters, learningRate: learningRate, momentum: method.momentum, weightDecay: weightDecay)
     }
-    weightOptimizer = optimizer([("weights", weights)], method.lowerLearningRate)
-    scoreOptimizer = optimizer([("scores", scores)], method.upperLearningRate)
-    let prunable = Set(layout.parameters)
-    let others = network.parameters.indices.filter { !prunable.contains($0) }
-    otherOptimizer = optimizer(
-      others.map { (network.parameters[$0].name, network.parameters[$0].tensor) }, method.lowerLearningRate,
-      weightDecay: method.weightDecay)
+    weightOptimizer = optimizer([("weights", scored.weights)], method.lowerLearningRate)
+    scoreOptimizer = optimizer([("scores", scored.scores)], method.upperLearningRate)
+    otherOptimizer = optimizer(scored.others, method.lowerLearningRate, weightDecay: method.weightDecay)
   }
+
+  public var network: Network { scored.network }
+  /// θ, `[n]`.
+  public var weights: Tensor { scored.weights }
+  /// s, `[n]`: starts as a copy of the weights, so that the first mask is OMP's.
+  public var scores: Tensor { scored.scores }
+  /// m = T_κ(|s|), `[n]`.
+  public var mask: Mask { scored.mask }
 
   public var epochs: Int { method.epochs }
   public var stepsPerEpoch: Int { lowerLoader.batchesPerEpoch }
@@ -126,83 +133,33 @@ public final class BiPTraining: Learner {
   /// θ ← θ - lr_θ · (m⊙g + λ·m⊙θ), with the mask fixed.
   @discardableResult
   public func lowerStep(_ batch: Batch) -> StepResult {
-    let others = otherOptimizer.parameters.map(\.tensor)
-    let (result, gradient, rest) = pass(batch, others: others)
+    let (result, gradient, others) = scored.pass(
+      batch, others: otherOptimizer.parameters.map(\.tensor), updatingStatistics: true)
     withoutGradient {
       weightOptimizer.step(gradients: [mask.values * (gradient + weights * method.weightDecay)])
-      otherOptimizer.step(gradients: rest)
+      otherOptimizer.step(gradients: others)
     }
     return result
   }
 
-  /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|).
+  /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay.
   public func upperStep(_ batch: Batch) {
-    let (_, gradient, _) = pass(batch, others: [])
+    let (_, gradient, _) = scored.pass(batch, updatingStatistics: false)
     withoutGradient {
       scoreOptimizer.step(gradients: [
         method.scoreGradient(weights: weights, mask: mask.values, scores: scores, gradient: gradient)
       ])
-      mask = Mask(
-        layout: layout, values: Mask.topK(scores.abs(), keeping: method.keepRatio.kept(of: layout.count)))
+      scored.project()
     }
   }
 
-  /// One forward and backward pass at z = m⊙θ: g `[n]`, and the derivatives with respect to `others`. Running statistics
-  /// move in the lower pass only, the one that has others.
-  private func pass(_ batch: Batch, others: [Tensor]) -> (StepResult, gradient: Tensor, others: [Tensor?]) {
-    let masked = layout.split(withoutGradient { mask.values * weights }).map { $0.detached().requiringGrad() }
-    network.isTraining = true
-    let logits = withAutocast(precision.autocast(on: network.device), on: network.device) {
-      network(
-        batch.images, weights: network.weights(replacing: layout.parameters, with: masked),
-        updatingStatistics: !others.isEmpty)
-    }
-    let loss = logits.inFullPrecision().crossEntropy(batch.labels)
-    let found = gradients(of: [loss], withRespectTo: masked + others)
-    let gradient = layout.joined(zip(masked, found).map { $1 ?? $0.zerosLike() })
-    return (StepResult(loss: loss, logits: logits, labels: batch.labels), gradient, Array(found[masked.count...]))
-  }
+  public func finish() { scored.finish() }
 
-  /// Writes z = m⊙θ into the network: the pruned model.
-  public func finish() {
-    withoutGradient {
-      for (parameter, weight) in zip(layout.parameters, layout.split(mask.values * weights)) {
-        network.parameters[parameter].tensor.copy(from: weight)
-      }
-    }
-  }
+  private var optimizers: [SGD] { [weightOptimizer, otherOptimizer, scoreOptimizer] }
 
-  public var state: StateDictionary {
-    var state = StateDictionary()
-    for (name, tensor) in network.state { state["network.\(name)"] = tensor }
-    for optimizer in [weightOptimizer, otherOptimizer, scoreOptimizer] {
-      for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
-    }
-    state["weights"] = weights
-    state["scores"] = scores
-    state["mask"] = mask.values
-    return state
-  }
+  public var state: StateDictionary { scored.state(with: optimizers) }
 
   public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
-    let (networkState, others) = state.partitioned(byPrefix: "network.")
-    let (optimizerState, vectors) = others.partitioned(byPrefix: "optimizer.")
-    guard let weights = vectors["weights"], let scores = vectors["scores"], let mask = vectors["mask"],
-      [weights, scores, mask].allSatisfy({ $0.shape == [layout.count] })
-    else {
-      throw InputError(
-        "this is not a checkpoint of BiP on this network", at: location,
-        expected: "weights, scores and mask, [\(layout.count)]")
-    }
-    try network.load(networkState, from: location)
-    for optimizer in [weightOptimizer, otherOptimizer, scoreOptimizer] {
-      let names = Set(optimizer.state.map(\.name))
-      try optimizer.restore(optimizerState.filter { names.contains($0.name) }, from: location)
-    }
-    withoutGradient {
-      self.weights.copy(from: weights)
-      self.scores.copy(from: scores)
-      self.mask = Mask(layout: layout, values: mask)
-    }
+    try scored.restore(state, with: optimizers, from: location)
   }
 }

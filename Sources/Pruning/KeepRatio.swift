@@ -15,6 +15,9 @@ public struct KeepRatio: Hashable, Codable, Sendable {
     self.value = value
   }
 
+  /// The ratio at which just `kept` of `count` stay.
+  init(keeping kept: Int, of count: Int) { value = Double(kept) / Double(count) }
+
   /// 1 - keep ratio, for display.
   public var sparsity: Double { 1 - value }
 

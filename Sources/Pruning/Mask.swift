@@ -51,6 +51,20 @@ public struct Mask {
     }
   }
 
+  /// What a checkpoint calls ``values``.
+  static let stateKey = "mask"
+
+  /// The mask of a checkpoint.
+  /// - Throws: `InputError` if there is none, or one of another length.
+  init(layout: WeightLayout, in state: StateDictionary, from location: String) throws(InputError) {
+    guard let values = state[Mask.stateKey], values.shape == [layout.count] else {
+      throw InputError(
+        "this is not a checkpoint of this pruning", at: location, expected: "a mask, [\(layout.count)]",
+        found: state[Mask.stateKey]?.summary ?? "none")
+    }
+    self.init(layout: layout, values: values)
+  }
+
   /// Kept by both over kept by either: 1 for equal masks.
   public func intersectionOverUnion(with other: Mask) -> Double {
     let both = (values * other.values).sum().item()
@@ -68,23 +82,26 @@ extension Mask {
       StateDictionary(zip(layout.names, layers.map { $0.to(.bool) })), metadata: ["quench.kind": "mask"], to: url)
   }
 
-  /// Reads a mask for `network`.
-  /// - Throws: `InputError` if the file does not hold exactly one 0/1 tensor for each prunable weight.
+  /// Reads a mask for `network`: of all its prunable weights, or of some.
+  /// - Throws: `InputError` if the file holds anything but 0/1 tensors in the shapes of prunable weights.
   public init(contentsOf url: URL, for network: Network) throws(InputError) {
     let state = try StateDictionary.load(url)
-    let layout = WeightLayout(network)
+    let all = WeightLayout(network).layers
+    if let stranger = state.keys.first(where: { name in !all.contains { $0.name == name } }) {
+      throw InputError(
+        "the mask is of another architecture", at: url.path, expected: "weights of \(network.architecture.name)",
+        found: "an unknown tensor '\(stranger)'")
+    }
+    let layout = WeightLayout(layers: all.filter { state[$0.name] != nil })
+    guard layout.count > 0 else { throw InputError("the mask is empty", at: url.path) }
     var layers: [Tensor] = []
-    for (name, shape) in zip(layout.names, layout.shapes) {
-      guard let mask = state[name], mask.shape == shape, mask.dtype == .bool else {
+    for layer in layout.layers {
+      guard let mask = state[layer.name], mask.shape == layer.shape, mask.dtype == .bool else {
         throw InputError(
-          "the mask is of another architecture", at: "\(url.path), \(name)", expected: "\(shape) bool",
-          found: state[name]?.summary ?? "no such tensor")
+          "the mask is of another architecture", at: "\(url.path), \(layer.name)",
+          expected: "\(layer.shape) bool", found: state[layer.name]?.summary ?? "no such tensor")
       }
       layers.append(mask.to(.float32))
-    }
-    if let stranger = state.keys.first(where: { !layout.names.contains($0) }) {
-      throw InputError(
-        "the mask is of another architecture", at: url.path, found: "an unknown tensor '\(stranger)'")
     }
     self.init(layout: layout, values: layout.joined(layers))
   }

@@ -1,34 +1,50 @@
 import Torch
 
-/// Where each prunable weight tensor of a network lies in the one vector θ that pruning works on: module order, each
-/// tensor row-major.
+/// Where each prunable weight tensor of a network lies in the one vector θ that pruning works on: module order,
+/// each tensor row-major.
 public struct WeightLayout: Hashable, Sendable {
-  public let names: [String]
-  public let shapes: [[Int]]
-  /// The positions of the tensors in the network's parameters.
-  public let parameters: [Int]
+  /// One weight tensor.
+  public struct Layer: Hashable, Sendable {
+    /// PyTorch's name: `layer1.0.conv1.weight`.
+    public let name: String
+    public let shape: [Int]
+    /// Its position in the network's parameters.
+    public let parameter: Int
+    /// The node of the network that it belongs to.
+    public let node: Int
 
-  public init(_ network: Network) {
-    parameters = network.prunable
-    names = parameters.map { network.parameters[$0].name }
-    shapes = parameters.map { network.parameters[$0].tensor.shape }
+    public var count: Int { shape.reduce(1, *) }
   }
 
-  /// Elements of each tensor.
-  public var sizes: [Int] { shapes.map { $0.reduce(1, *) } }
+  public let layers: [Layer]
+
+  /// All weights of convolutions and linear layers.
+  public init(_ network: Network) {
+    layers = network.prunable.map { index in
+      let entry = network.parameters[index]
+      return Layer(name: entry.name, shape: entry.tensor.shape, parameter: index, node: entry.node)
+    }
+  }
+
+  init(layers: [Layer]) { self.layers = layers }
+
+  public var names: [String] { layers.map(\.name) }
+  public var shapes: [[Int]] { layers.map(\.shape) }
+  /// The positions of the tensors in the network's parameters.
+  public var parameters: [Int] { layers.map(\.parameter) }
   /// n, the length of the vector.
-  public var count: Int { sizes.reduce(0, +) }
+  public var count: Int { layers.reduce(0) { $0 + $1.count } }
 
   /// One vector `[n]` from a tensor for each layer.
   public func joined(_ tensors: [Tensor]) -> Tensor { .concatenated(tensors.map { $0.reshaped([-1]) }) }
 
   /// Views of a vector `[n]`, one for each layer, in the layers' shapes.
   public func split(_ vector: Tensor) -> [Tensor] {
-    zip(vector.split(sizes: sizes), shapes).map { $0.viewed($1) }
+    zip(vector.split(sizes: layers.map(\.count)), layers).map { $0.viewed($1.shape) }
   }
 
   /// The network's prunable weights as a new vector `[n]`.
   public func weights(of network: Network) -> Tensor {
-    withoutGradient { joined(parameters.map { network.parameters[$0].tensor.detached() }) }
+    withoutGradient { joined(layers.map { network.parameters[$0.parameter].tensor.detached() }) }
   }
 }

@@ -18,7 +18,7 @@ struct ArticleTests {
     var method = BiP(keepRatio: try KeepRatio(0.1))
     method.epochs = 1
     method.batchSize = 32
-    let training = BiPTraining(method, file.network, on: train, seed: 1)
+    let training = try method.training(file.network, on: train, seed: 1)
     let outcome = try TrainingSession().run(training)
     training.finish()  // the network now holds the masked weights
 
@@ -45,7 +45,7 @@ struct ArticleTests {
     options.synthetic.side = 16
     let train = try Datasets.load(.synthetic, split: .train, options: options)
     let test = try Datasets.load(.synthetic, split: .test, options: options)
-    let network = Network(.smallCNN(input: [3, 16, 16], classes: 10), seed: 1)
+    let network = Network(ModelName.resnet20.architecture(input: [3, 16, 16], classes: 10), seed: 1)
     try ModelFile(network, classNames: train.classNames)
       .write(to: runs.appending(path: "dense/model.safetensors"))
 

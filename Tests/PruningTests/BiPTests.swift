@@ -5,7 +5,7 @@ import Testing
 import Torch
 import Vision
 
-/// specs/pruning.md, section 6: network N1, 2-2-2 without bias, and its batches A and B.
+/// A network small enough to follow by hand, 2-2-2 without bias, and two batches of two samples.
 enum ReferenceNetwork {
   static let weights: [Double] = [1, -2, 3, -1, 2, -1, 0.5, 1]
 
@@ -22,7 +22,7 @@ enum ReferenceNetwork {
       StateDictionary([
         ("fc1.weight", Tensor(Array(weights[..<4]), shape: [2, 2])),
         ("fc2.weight", Tensor(Array(weights[4...]), shape: [2, 2]))
-      ]), from: "specs")
+      ]), from: "the test")
     return network
   }
 
@@ -30,7 +30,6 @@ enum ReferenceNetwork {
     Batch(
       images: Tensor([1.0, 0, 0.5, -1], shape: [2, 2]), labels: Tensor([0, 1]), position: LoaderPosition())
   }
-  /// The specification prints y = 1 for x = (1, 1); its losses and gradients are those of y = 0.
   static var b: Batch {
     Batch(
       images: Tensor([0.0, 1, 1, 1], shape: [2, 2]), labels: Tensor([1, 0]), position: LoaderPosition())
@@ -46,7 +45,7 @@ enum ReferenceNetwork {
     let empty = ImageDataset(
       name: "none", block: PixelBlock(shape: [2, 1, 1, 2], pixels: Data(count: 4), labels: [0, 1]),
       classNames: ["a", "b"], statistics: ChannelStatistics(mean: [0], standardDeviation: [1]), fingerprint: "")
-    return BiPTraining(method, try make(), on: empty, seed: 1, precision: .float32)
+    return try BiPTraining(method, try make(), on: empty, seed: 1, precision: .float32)
   }
 }
 
@@ -61,7 +60,7 @@ func expectClose(
 @Suite("BiP")
 struct BiPTests {
   @Test(
-    "the upper gradient of the linear model is (F1) (specs C3)",
+    "the upper gradient of the linear model is (F1)",
     arguments: [(1, [-6, 2]), (0.5, [-10, 2]), (10, [-2.4, 2])] as [(Double, [Double])])
   func upperGradient(_ gamma: Double, _ expected: [Double]) throws {
     var method = BiP(keepRatio: try KeepRatio(0.5))
@@ -71,7 +70,7 @@ struct BiPTests {
     expectClose(result, expected)
   }
 
-  @Test("the released code's rule has the opposite sign where a weight is pruned (specs C3)")
+  @Test("the released code's rule has the opposite sign where a weight is pruned")
   func releasedRule() throws {
     var method = BiP(keepRatio: try KeepRatio(0.5))
     method.mode = .repoCompat
@@ -80,7 +79,7 @@ struct BiPTests {
     expectClose(result, [-6, -2])
   }
 
-  @Test("is exact where the loss is linear (specs C4)")
+  @Test("is exact where the loss is linear")
   func linearLoss() throws {
     var method = BiP(keepRatio: try KeepRatio(0.5))
     method.gamma = 2
@@ -105,7 +104,7 @@ struct BiPTests {
     #expect((limit - hydra).abs().max().item() < 1e-9)
   }
 
-  @Test("two full iterations on the reference network (specs C6)")
+  @Test("two full iterations on the reference network")
   func iterations() throws {
     let training = try ReferenceNetwork.training()
     let mask: [Double] = [0, 1, 1, 0, 1, 0, 0, 1]
@@ -123,7 +122,7 @@ struct BiPTests {
     expectClose(training.mask.values, mask)
   }
 
-  @Test("one iteration by the released code's rule ends in another mask (specs C7)")
+  @Test("one iteration by the released code's rule ends in another mask")
   func releasedIteration() throws {
     let training = try ReferenceNetwork.training {
       $0.mode = .repoCompat

@@ -9,7 +9,7 @@ struct MaskTests {
   static let scores: [Double] = [0.3, -0.7, 0.1, 0.7, -0.2, 0.5, 0.05, -0.4]
 
   @Test(
-    "keep the largest magnitudes, of equal ones those of higher index (specs C1)",
+    "keep the largest magnitudes, of equal ones those of higher index",
     arguments: [
       (scores, 0.75, [1, 1, 0, 1, 1, 1, 0, 1]), (scores, 0.5, [0, 1, 0, 1, 0, 1, 0, 1]),
       (scores, 0.25, [0, 1, 0, 1, 0, 0, 0, 0]), (scores, 0.1, [0, 0, 0, 1, 0, 0, 0, 0]),
@@ -22,7 +22,7 @@ struct MaskTests {
   }
 
   @Test(
-    "counts are guarded against binary rounding, or truncated as published (specs C2)",
+    "counts are guarded against binary rounding, or truncated as published",
     arguments: [
       (0.9, 10, 0, 1), (0.8, 10, 1, 2), (0.9, 100, 9, 10), (0.8, 1000, 199, 200), (0.7, 10, 3, 3), (0.5, 3, 1, 1),
       (0.2, 268_336, 214_668, 214_668), (0.1, 268_336, 241_502, 241_502), (0.05, 268_336, 254_919, 254_919),

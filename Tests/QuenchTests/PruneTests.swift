@@ -10,8 +10,7 @@ import Vision
 
 @Suite("quench prune") struct PruneTests {
   private static let dense = ["--model", "small-cnn", "--dense-epochs", "12", "--keep", "0.1"] + Tool.tiny
-  private static let bip =
-    ["prune", "bip"] + dense + ["--epochs", "3", "--batch-size", "16", "--seed", "3", "--hold-out", "16"]
+  private static let short = ["--epochs", "3", "--batch-size", "16", "--seed", "3", "--hold-out", "16"]
 
   @Test("writes every promised key and a model with exactly so many weights", arguments: ["omp", "bip"])
   func files(method: String) async throws {
@@ -64,14 +63,15 @@ import Vision
 
   @Test(
     "killed in either phase and resumed, ends with the same bytes",
-    arguments: [("dense/metrics.jsonl", 2), ("metrics.jsonl", 3)])
-  func kill(file: String, rows: Int) async throws {
+    arguments: [("bip", "dense/metrics.jsonl", 2), ("bip", "metrics.jsonl", 3), ("omp", "metrics.jsonl", 3)])
+  func kill(method: String, file: String, rows: Int) async throws {
+    let prune = ["prune", method] + Self.dense + Self.short
     let folder = try TemporaryFolder()
     let whole = RunPlace(folder / "whole")
-    #expect(try await Tool.run(Self.bip + ["--out", whole.path]).code == 0)
+    #expect(try await Tool.run(prune + ["--out", whole.path]).code == 0)
 
     let broken = RunPlace(folder / "broken")
-    let arguments = Self.bip + ["--out", broken.path, "--checkpoint-interval", "0"]
+    let arguments = prune + ["--out", broken.path, "--checkpoint-interval", "0"]
     let killed = try await Tool.run(arguments, sending: SIGKILL, once: broken.file(file), hasLines: rows)
     #expect(killed.wasKilled)
     #expect(!FileManager.default.fileExists(atPath: broken.file("summary.json").path))
@@ -86,8 +86,7 @@ import Vision
   @Test("takes the published method's values where no flag says otherwise") func defaults() throws {
     let ratio = try KeepRatio(0.1)
     let command = try PruneBiPCommand.parse(["--keep", "0.1"])
-    #expect(command.method(keeping: ratio) == BiP(keepRatio: ratio))
-    #expect(try command.pruning.keepRatio == ratio)
+    #expect(command.method(try command.pruning.target) == BiP(keepRatio: ratio))
     #expect(try PruneOMPCommand.parse(["--sparsity", "0.9"]).pruning.keepRatio == ratio)
     #expect(try RecipeOptions.parse([]).recipe == TrainingRecipe())
   }
@@ -95,11 +94,12 @@ import Vision
   @Test("refuses a mask that was not kept") func check() throws {
     let network = try ModelFixture.smallCNN().network
     let ratio = try KeepRatio(0.5)
-    let mask = OMP(keepRatio: ratio).mask(for: network)
-    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeps: ratio) }
+    let mask = try OMP(keepRatio: ratio).mask(for: network)
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) }
     mask.apply(to: network)
-    #expect(try PruneRun.check(network, mask, keeps: ratio) == mask.layout.count - mask.keptCount)
-    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeps: try KeepRatio(0.4)) }
+    #expect(try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) == mask.layout.count - mask.keptCount)
+    let other = PruningTarget(keepRatio: try KeepRatio(0.4))
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, other) }
   }
 }
 

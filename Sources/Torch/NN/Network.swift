@@ -204,13 +204,19 @@ extension Network {
   public func copy() -> Network {
     let twin = Network(architecture, seed: 0, device: device)
     twin.convert(to: dtype)
-    withoutGradient {
-      for (mine, theirs) in zip(parameters + buffers, twin.parameters + twin.buffers) {
-        theirs.tensor.copy(from: mine.tensor)
-      }
-    }
+    twin.takeWeights(of: self)
     twin.isTraining = isTraining
     return twin
+  }
+
+  /// Copies weights and statistics from a network of the same architecture.
+  public func takeWeights(of other: Network) {
+    precondition(architecture == other.architecture, "weights of another architecture")
+    withoutGradient {
+      for (mine, theirs) in zip(parameters + buffers, other.parameters + other.buffers) {
+        mine.tensor.copy(from: theirs.tensor)
+      }
+    }
   }
 
   /// Converts parameters and floating-point statistics to `dtype`; parameters become new leaves. Batch norms stay in

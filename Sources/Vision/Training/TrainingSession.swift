@@ -15,9 +15,10 @@ public struct TrainingSession {
   public var writesTensorBoard = false
   /// What the progress line calls the work.
   public var task = "Training"
-  /// Called at the end of every epoch, for instance for the accuracy on held-out images; its figures go into the
-  /// epoch's row.
-  public var validate: () -> Record = { [:] }
+  /// Called at the end of every epoch with how many are done and the seconds that they took, for instance for the
+  /// accuracy on held-out images; its figures go into the epoch's row. After a kill it may be called again for the
+  /// last epoch.
+  public var atEpochEnd: (_ epochs: Int, _ seconds: Double) throws -> Record = { _, _ in [:] }
 
   public init(folder: RunFolder? = nil) { self.folder = folder }
 
@@ -55,7 +56,7 @@ public struct TrainingSession {
         guard point.loss.isFinite else { throw TrainingSession.diverged(at: position) }
         var row = point.row(learner)
         point.startWindow()
-        if endsEpoch { row.merge(validate()) }
+        if endsEpoch { row.merge(try atEpochEnd(point.step / learner.stepsPerEpoch, point.seconds)) }
         try metrics?.append(row)
         for (key, value) in row where key != "step" {
           if let number = value.number { try events?.scalar(key, number, step: point.step) }

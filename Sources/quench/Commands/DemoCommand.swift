@@ -27,96 +27,49 @@ struct DemoCommand: ParsableCommand {
 
   func run() throws {
     let device = try machine.prepare()
-    try fetchData()
+    let runner = PartRunner(machine: machine, output: output)
+    if Datasets.find(.fashionMNIST) == nil {
+      output.note("$ quench data fetch fashion-mnist")
+      try runner.run(["data", "fetch", "fashion-mnist"])
+    }
     let url = URL(filePath: out, directoryHint: .isDirectory)
     let settings: Record = [
-      "steps": .array(Demo.parts.map { .string($0.arguments(in: "DIR").joined(separator: " ")) }),
+      "steps": .array(Demo.parts.map { .string($0.arguments.joined(separator: " ")) }),
       "precision": .string(machine.precision.rawValue)
     ]
     let record = RunRecord(
       command: ["quench", "demo"], settings: settings, versions: Version.record(device: device))
     let resumes = (try? RunFolder(existing: url)) != nil
     let summary = try Run(at: url, record, resumes: resumes, output).perform { folder in
-      for part in Demo.parts { try perform(part, in: folder) }
+      for part in Demo.parts { try runner.perform(part, in: folder) }
       return try Demo.summary(of: folder)
     }
     let parts = RunFiles.parts(of: try RunFolder(existing: url))
     output.printResult(summary, "\n" + Demo.table(parts).text)
     output.note("\nreport  \(url.appending(path: "report.html").path)")
   }
-
-  /// Downloads Fashion-MNIST where this machine lacks it.
-  private func fetchData() throws {
-    guard Datasets.find(.fashionMNIST) == nil else { return }
-    output.note("$ quench data fetch fashion-mnist")
-    try runTool(["data", "fetch", "fashion-mnist"])
-  }
-
-  private func perform(_ part: Demo.Part, in folder: RunFolder) throws {
-    let place = folder.artefact(part.name)
-    let earlier = try? RunFolder(existing: place).record()
-    if earlier?.outcome == .completed { return }
-    var arguments = part.arguments(in: folder.url.relativePath)
-    output.note("\n$ quench \(arguments.joined(separator: " "))")
-    arguments += ["--device", machine.device, "--precision", machine.precision.rawValue]
-    if let threads = machine.threads { arguments += ["--threads", "\(threads)"] }
-    if output.quiet || output.json { arguments.append("--quiet") }
-    if earlier != nil { arguments.append("--resume") }
-    try runTool(arguments)
-  }
-
-  /// Runs this program with other arguments; what it prints goes to standard error, beside the progress.
-  private func runTool(_ arguments: [String]) throws {
-    guard let tool = Bundle.main.executableURL else {
-      throw InputError("the program's own file is not found", remedy: "start it by its path")
-    }
-    let process = Process()
-    process.executableURL = tool
-    process.arguments = arguments
-    process.standardOutput = FileHandle.standardError
-    try process.run()
-    process.waitUntilExit()
-    switch process.terminationStatus {
-    case 0: return
-    case 130: throw Interrupted(folder: nil)
-    case let code:
-      throw InputError(
-        "a step of the demo failed with exit code \(code)", at: "quench \(arguments.joined(separator: " "))",
-        remedy: "mend what it says above, then start the demo again: finished steps are kept")
-    }
-  }
 }
 
 /// What the demo does and how its result is told.
 enum Demo {
-  /// One command of the demo.
-  struct Part {
-    /// Its folder within the demo's.
-    let name: String
-    let flags: [String]
-
-    func arguments(in folder: String) -> [String] {
-      let dense = "\(folder)/dense/model.safetensors"
-      return flags.map { $0 == "DENSE" ? dense : $0 } + ["--out", "\(folder)/\(name)"]
-    }
-  }
-
   static let keepRatios = [0.1, 0.02]
 
   /// Both methods learn from as many images: an epoch of BiP passes every image twice, once a level.
-  static let parts: [Part] =
+  static let parts: [RunPart] =
     [
-      Part(
+      RunPart(
         name: "dense",
-        flags: ["train", "--model", "resnet20"] + data
+        arguments: ["train", "--model", "resnet20"] + data
           + ["--epochs", "1", "--batch-size", "64", "--no-augmentation"])
     ]
     + keepRatios.flatMap { keep in
       let common =
-        ["--weights", "DENSE", "--keep", "\(keep)"] + data + ["--train-limit", "12800", "--no-augmentation"]
+        ["--weights", "{run}/dense/model.safetensors", "--keep", "\(keep)"] + data + [
+          "--train-limit", "12800", "--no-augmentation"
+        ]
       return [
-        Part(name: "omp-\(keep)", flags: ["prune", "omp"] + common + ["--epochs", "2"]),
-        Part(name: "bip-\(keep)", flags: ["prune", "bip"] + common + ["--epochs", "1"])
+        RunPart(name: "omp-\(keep)", arguments: ["prune", "omp"] + common + ["--epochs", "2"]),
+        RunPart(name: "bip-\(keep)", arguments: ["prune", "bip"] + common + ["--epochs", "1"])
       ]
     }
 

@@ -25,19 +25,29 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "The network; 'quench models list' says what each is.")
   var model = ModelName.resnet20
 
+  @Option(
+    help: ArgumentHelp(
+      "Also keep the weights after this epoch, as epoch-N.safetensors; 0: those of the new network.", valueName: "n"
+    ))
+  var snapshotEpoch: Int?
+
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
     guard model.isClassifier else { throw ValidationError("--model \(model.rawValue) is no classifier.") }
+    if let snapshotEpoch, !(0...recipe.epochs).contains(snapshotEpoch) {
+      throw ValidationError("--snapshot-epoch must be from 0 to the number of epochs.")
+    }
   }
 
   func run() throws {
     let run = options.run
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
-    let training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
+    var training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
     let url = run.folder(named: "train")
+    training.snapshotEpoch = snapshotEpoch
     let record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
       try training.train(in: folder, resumes: run.resume)

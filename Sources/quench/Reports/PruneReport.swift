@@ -6,8 +6,16 @@ enum PruneReport {
   static let speedStatement =
     "A masked model has the same layers as the dense one: it computes no faster, and takes less room only when packed."
 
+  /// A method's name as its paper writes it.
+  static func title(of method: String) -> String {
+    let titles = [
+      "bip": "BiP", "grasp": "GraSP", "synflow": "SynFlow", "prospr": "ProsPr", "random": "random choice"
+    ]
+    return titles[method] ?? method.uppercased()
+  }
+
   static func make(_ run: RunFiles) -> Report {
-    let method = (run.record.command.dropFirst(2).first ?? "pruning").uppercased(as: ["omp": "OMP", "bip": "BiP"])
+    let method = title(of: run.record.command.dropFirst(2).first ?? "pruning")
     let ratio = run.record.settings["keep"]?.number ?? 1
     let kept = NumberText.percent(ratio, decimals: ratio < 0.01 ? 3 : 1)
     let model = run.summary["model"]?.string ?? run.setting("model")
@@ -17,7 +25,7 @@ enum PruneReport {
     }
     var sections: [Report.Section] = []
     if !run.summary.isEmpty { sections.append(comparison(run, method)) }
-    if !run.layers.isEmpty { sections.append(layers(run.layers)) }
+    if !run.layers.isEmpty { sections.append(layers(run)) }
     sections.append(LearningSection.make(run))
     return Report(
       title: "\(model) pruned by \(method)", summary: lead + ".",
@@ -27,14 +35,15 @@ enum PruneReport {
 
   private static func keyFigures(_ run: RunFiles, _ method: String, _ kept: String) -> [Report.KeyFigure] {
     let n = "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"
+    let dense = Report.KeyFigure(
+      "Dense accuracy", Wording.accuracy(run.number("dense_accuracy")),
+      detail: "95 %: \(Wording.interval(run.number("dense_interval_low"), run.number("dense_interval_high"))), \(n)"
+    )
     return [
       .init(
         "Pruned accuracy", Wording.accuracy(run.number("accuracy")),
-        detail: "95 %: \(Wording.interval(run.number("interval_low"), run.number("interval_high"))), \(n)"),
-      .init(
-        "Dense accuracy", Wording.accuracy(run.number("dense_accuracy")),
-        detail:
-          "95 %: \(Wording.interval(run.number("dense_interval_low"), run.number("dense_interval_high"))), \(n)"),
+        detail: "95 %: \(Wording.interval(run.number("interval_low"), run.number("interval_high"))), \(n)")
+    ] + (run.number("dense_accuracy") == nil ? [] : [dense]) + [
       .init(
         "Weights kept", Wording.count(run.number("kept")),
         detail: "\(kept) of \(Wording.count(run.number("prunable")))"),
@@ -54,27 +63,26 @@ enum PruneReport {
       }
       return .init(value, interval: low...high)
     }
+    let dense = bar("dense_accuracy", "dense_interval_low", "dense_interval_high")
     return Report.Section(
-      "Dense and pruned",
+      dense == nil ? "Accuracy" : "Dense and pruned",
       [
         .figure(
           BarChart(
             "Test accuracy", axis: Axis("Accuracy", unit: nil, style: .percent, range: 0...1),
-            groups: ["dense", method],
+            groups: (dense == nil ? [] : ["dense"]) + [method],
             series: [
               .init(
-                "test accuracy",
-                [
-                  bar("dense_accuracy", "dense_interval_low", "dense_interval_high"),
-                  bar("accuracy", "interval_low", "interval_high")
-                ])
+                "test accuracy", (dense == nil ? [] : [dense]) + [bar("accuracy", "interval_low", "interval_high")])
             ],
             caption: "The lines across the ends are 95 % intervals (Wilson).")),
         .callout(.note, speedStatement)
       ])
   }
 
-  private static func layers(_ layers: [RunFiles.LayerCount]) -> Report.Section {
+  private static func layers(_ run: RunFiles) -> Report.Section {
+    let layers = run.layers
+    let isGlobal = run.setting("scope") == "global" && run.setting("granularity") == "weight"
     func fraction(_ layer: RunFiles.LayerCount) -> Double { Double(layer.kept) / Double(max(layer.total, 1)) }
     return Report.Section(
       "Where the kept weights are",
@@ -83,7 +91,8 @@ enum PruneReport {
           BarChart(
             "Kept weights by layer", axis: Axis("Kept", unit: nil, style: .percent, range: 0...1),
             groups: layers.map(\.name), series: [.init("kept", layers.map { .init(fraction($0)) })],
-            caption: "All layers share one ranking, so each keeps what it needs.")),
+            caption: isGlobal
+              ? "All layers share one ranking, so each keeps what it needs." : "Each layer has its own ranking.")),
         .table(
           Table(
             "Kept weights by layer",
@@ -96,9 +105,4 @@ enum PruneReport {
             }))
       ])
   }
-}
-
-extension String {
-  /// The name as its paper writes it.
-  fileprivate func uppercased(as names: [String: String]) -> String { names[self] ?? self }
 }

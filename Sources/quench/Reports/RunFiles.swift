@@ -29,6 +29,8 @@ struct RunFiles {
   var layers: [LayerCount]
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
+  /// Of a study: what is compared, and what came of it so far.
+  var study: (plan: PruningStudy, results: PruningStudy.Results)?
 
   init(
     record: RunRecord, metrics: [Record] = [], summary: Record = [:], evaluation: Evaluation? = nil,
@@ -57,6 +59,10 @@ struct RunFiles {
           LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
         } : [])
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
+    if record.command.dropFirst().prefix(2) == ["prune", "study"] {
+      let study = PruningStudy(record.settings)
+      self.study = (study, study.results(in: folder))
+    }
   }
 
   /// The demo's runs that are there, in the order in which it makes them.
@@ -72,7 +78,9 @@ struct RunFiles {
     switch record.command.dropFirst().first {
     case "train": return TrainReport.make(self)
     case "evaluate": return EvaluateReport.make(self)
-    case "prune": return PruneReport.make(self)
+    case "prune":
+      if let study { return StudyReport.make(study.plan, study.results, record) }
+      return PruneReport.make(self)
     case "demo": return DemoReport.make(self)
     case let other:
       throw InputError(

@@ -5,99 +5,57 @@ import Support
 import Torch
 import Vision
 
-/// A way to prune, with its hyper-parameters.
-enum PruningMethod {
-  case omp(OMP, TrainingRecipe)
-  case bip(BiP)
-
-  var name: String {
-    switch self {
-    case .omp: "omp"
-    case .bip: "bip"
-    }
-  }
-
-  var keepRatio: KeepRatio {
-    switch self {
-    case .omp(let method, _): method.keepRatio
-    case .bip(let method): method.keepRatio
-    }
-  }
-
-  var epochs: Int {
-    switch self {
-    case .omp(_, let recipe): recipe.epochs
-    case .bip(let method): method.epochs
-    }
-  }
-
-  /// A method at work on a network.
-  struct Work {
-    let learner: any Learner
-    /// The mask as it is now.
-    let mask: () -> Mask
-    /// Writes the masked weights as they are now into the network.
-    let finish: () -> Void
-  }
-
-  /// Readies `network`, which is trained and dense, to be pruned.
-  func begin(_ network: Network, on dataset: ImageDataset, seed: UInt64, _ precision: Precision) throws -> Work {
-    switch self {
-    case .omp(let method, let recipe):
-      let (learner, mask) = try method.training(
-        network, on: dataset, recipe: recipe, seed: seed, precision: precision)
-      return Work(learner: learner, mask: { mask }, finish: {})
-    case .bip(let method):
-      let training = BiPTraining(method, network, on: dataset, seed: seed, precision: precision)
-      return Work(learner: training, mask: { training.mask }, finish: training.finish)
-    }
-  }
-}
-
-/// One pruning of a trained network: what `quench prune` does.
+/// One pruning of a network: what `quench prune` does.
 struct PruneRun {
   static let maskFileName = "mask.safetensors"
 
-  let method: PruningMethod
+  let method: String
+  let pruner: any Pruner
   let options: LearningOptions
   let data: ImageData
 
   private var precision: Precision { options.run.machine.precision }
 
-  /// Prunes `network`, tests it before and after, and writes model and mask into `folder`.
+  /// Prunes `network`, tests it, and writes model and mask into `folder`.
+  /// - Parameter dense: The trained network to compare with.
   /// - Returns: The run's summary.
-  func prune(_ network: Network, in folder: RunFolder, resumes: Bool) throws -> Record {
-    let dense = try evaluation(of: network).accuracy
-    let magnitude = OMP(keepRatio: method.keepRatio).mask(for: network)
-    let work = try method.begin(
-      network, on: data.train, seed: Generator.derive(options.run.seedBits, "prune"), precision)
+  func prune(
+    _ network: Network, comparedWith dense: Network?, in folder: RunFolder, resumes: Bool
+  ) throws -> Record {
+    let target = pruner.target
+    let denseAccuracy = try dense.map { try evaluation(of: $0).accuracy }
+    let layout = try target.layout(of: network)
+    let magnitude = target.mask(layout.weights(of: network).abs(), layout)
+    let learner = try pruner.training(
+      network, on: data.train, seed: Generator.derive(options.run.seedBits, "prune"), precision: precision)
 
     var session = options.session("Pruning", in: folder, resumes: resumes)
-    session.validate = {
-      work.finish()
+    session.atEpochEnd = { epoch, seconds in
+      learner.finish()
+      if let rounds = learner as? IMPTraining {
+        try writeTicket(of: rounds, after: epoch, seconds: seconds, in: folder)
+      }
       return data.validation(of: network, precision)
     }
-    let outcome = try session.run(work.learner)
-    work.finish()
-    let mask = work.mask()
-    let zeros = try PruneRun.check(network, mask, keeps: method.keepRatio)
+    let outcome = try session.run(learner)
+    learner.finish()
+    let mask = learner.mask
+    let zeros = try PruneRun.check(network, mask, target)
 
-    try ModelFile(network, classNames: data.train.classNames).write(to: folder.artefact(TrainRun.modelFileName))
-    try mask.write(to: folder.artefact(Self.maskFileName))
+    try write(network, mask, in: folder.url)
     let evaluation = try evaluation(of: network)
     try evaluation.write(to: folder.artefact(Evaluation.fileName))
 
-    let pruned = evaluation.accuracy
     var summary: Record = [
-      "method": .string(method.name), "model": .string(network.architecture.name),
-      "data": .string(data.test.name), "keep_ratio": .double(method.keepRatio.value),
-      "sparsity": .double(method.keepRatio.sparsity), "kept": .int(mask.keptCount),
-      "prunable": .int(mask.layout.count), "zeros": .int(zeros), "epochs": .int(method.epochs),
-      "dense_accuracy": .double(dense.fraction), "dense_interval_low": .double(dense.interval.lowerBound),
-      "dense_interval_high": .double(dense.interval.upperBound), "accuracy": .double(pruned.fraction),
-      "interval_low": .double(pruned.interval.lowerBound), "interval_high": .double(pruned.interval.upperBound),
-      "n": .int(pruned.count)
+      "method": .string(method), "model": .string(network.architecture.name),
+      "data": .string(data.test.name), "keep_ratio": .double(target.keepRatio.value),
+      "sparsity": .double(target.keepRatio.sparsity), "granularity": .string(target.granularity.description),
+      "kept": .int(mask.keptCount), "prunable": .int(layout.count), "zeros": .int(zeros),
+      "epochs": .int(learner.epochs)
     ]
+    if let denseAccuracy { summary.merge(denseAccuracy.record(prefix: "dense_")) }
+    summary.merge(evaluation.accuracy.record())
+    summary["n"] = .int(evaluation.accuracy.count)
     summary.merge(data.validation(of: network, precision))
     summary.merge([
       "mask_iou_with_magnitude": .double(mask.intersectionOverUnion(with: magnitude)),
@@ -114,19 +72,67 @@ struct PruneRun {
       of: InferencePlan(network, dtype: precision.inference), on: data.test, progress: options.run.output.progress)
   }
 
+  private func write(_ network: Network, _ mask: Mask, in folder: URL) throws {
+    try ModelFile(network, classNames: data.train.classNames)
+      .write(to: folder.appending(path: TrainRun.modelFileName))
+    try mask.write(to: folder.appending(path: Self.maskFileName))
+  }
+
+  /// Where a round of iterative pruning has ended: its network, mask and test accuracy, in a folder of its own.
+  private func writeTicket(
+    of training: IMPTraining, after epoch: Int, seconds: Double, in folder: RunFolder
+  ) throws {
+    let (round, rest) = epoch.quotientAndRemainder(dividingBy: training.method.recipe.epochs)
+    guard rest == 0 else { return }
+    let keepRatio = training.rounds[round - 1]
+    let ticket = Self.ticket(of: folder, keepRatio.value)
+    try FileManager.default.createDirectory(at: ticket, withIntermediateDirectories: true)
+    try write(training.network, training.mask, in: ticket)
+    let accuracy = try evaluation(of: training.network).accuracy
+    var summary: Record = [
+      "round": .int(round), "keep_ratio": .double(keepRatio.value), "kept": .int(training.mask.keptCount),
+      "seconds": .double(seconds)
+    ]
+    summary.merge(accuracy.record())
+    summary["n"] = .int(accuracy.count)
+    try AtomicFile.write(
+      Data(Value.object(summary).json(pretty: true).utf8), to: ticket.appending(path: "summary.json"))
+  }
+
+  /// Where a run keeps the network of the round that ended at `keepRatio`.
+  private static func ticket(of folder: RunFolder, _ keepRatio: Double) -> URL {
+    let name = "keep-\((keepRatio * 1e4).rounded() / 1e4)"
+    return folder.artefact("tickets").appending(path: name, directoryHint: .isDirectory)
+  }
+
+  /// What the round that ended at `keepRatio` came to; nil where there was none so far.
+  static func ticketSummary(of folder: RunFolder, _ keepRatio: Double) -> Record? {
+    let url = ticket(of: folder, keepRatio).appending(path: "summary.json")
+    return (try? Data(contentsOf: url)).flatMap { try? Value(json: $0, name: url.path) }?.record
+  }
+
   /// Counts what was promised: so many weights kept, and all others zero.
   /// - Returns: The zeros among the prunable weights.
   /// - Throws: `InputError` if the count is another: no result is better than a wrong one.
-  static func check(_ network: Network, _ mask: Mask, keeps ratio: KeepRatio) throws(InputError) -> Int {
-    let expected = ratio.kept(of: mask.layout.count)
-    let strays = withoutGradient {
-      Int((mask.layout.weights(of: network) * (mask.values * -1 + 1)).nonzeroCount())
-    }
+  static func check(_ network: Network, _ mask: Mask, _ target: PruningTarget) throws(InputError) -> Int {
+    let expected = target.kept(of: mask.layout)
+    let weights = mask.layout.weights(of: network)
+    let strays = withoutGradient { (weights * (mask.values .== 0).to(weights.dtype)).nonzeroCount() }
     guard mask.keptCount == expected, strays == 0 else {
       throw InputError(
         "the mask was not kept", at: network.architecture.name, expected: "\(expected) weights kept",
         found: "\(mask.keptCount) kept, \(strays) pruned ones not zero", remedy: "report this as a defect")
     }
-    return mask.layout.count - mask.layout.weights(of: network).nonzeroCount()
+    return mask.layout.count - weights.nonzeroCount()
+  }
+}
+
+extension Accuracy {
+  /// The fraction and its 95 % interval, as summaries have them.
+  func record(prefix: String = "") -> Record {
+    [
+      prefix + "accuracy": .double(fraction), prefix + "interval_low": .double(interval.lowerBound),
+      prefix + "interval_high": .double(interval.upperBound)
+    ]
   }
 }

@@ -13,11 +13,16 @@ struct TrainRun {
   let options: LearningOptions
   let data: ImageData
   let device: Device
+  /// The epoch after which the weights are kept beside the last ones; 0: the new network's.
+  var snapshotEpoch: Int?
+
+  static func snapshotFileName(_ epoch: Int) -> String { "epoch-\(epoch).safetensors" }
 
   /// Everything that the result depends on, under the names of the flags.
   var settings: Record {
     var settings: Record = ["model": .string(model.rawValue)]
     settings.merge(recipe.settings)
+    settings["snapshot-epoch"] = snapshotEpoch.map { .int($0) }
     settings.merge(options.settings)
     return settings
   }
@@ -32,9 +37,16 @@ struct TrainRun {
       network, on: data.train, recipe: recipe.recipe, seed: options.run.seedBits, precision: precision)
 
     var session = options.session("Training", in: folder, resumes: resumes)
-    session.validate = { data.validation(of: network, precision) }
+    func write(_ name: String) throws {
+      try ModelFile(network, classNames: data.train.classNames).write(to: folder.artefact(name))
+    }
+    if snapshotEpoch == 0 { try write(Self.snapshotFileName(0)) }
+    session.atEpochEnd = { epoch, _ in
+      if epoch == snapshotEpoch { try write(Self.snapshotFileName(epoch)) }
+      return data.validation(of: network, precision)
+    }
     let outcome = try session.run(learner)
-    try ModelFile(network, classNames: data.train.classNames).write(to: folder.artefact(Self.modelFileName))
+    try write(Self.modelFileName)
 
     let plan = InferencePlan(network, dtype: precision.inference)
     let evaluation = try Evaluation(of: plan, on: data.test, progress: options.run.output.progress)

@@ -69,7 +69,7 @@ enum ConfigurationFile {
     for (key, value) in record {
       let location = "\(name), key '\(key)'"
       guard flags.keys.contains(key) else {
-        let nearest = flags.keys.sorted().min { $0.distance(to: key) < $1.distance(to: key) }
+        let nearest = flags.keys.nearest(to: key)
         throw InputError("unknown key", at: location, remedy: nearest.map { "did you mean '\($0)'?" })
       }
       switch value {
@@ -90,23 +90,5 @@ enum ConfigurationFile {
       }
     }
     return arguments
-  }
-}
-
-extension String {
-  /// How many characters must be changed, put in or left out to come from one to the other (Levenshtein).
-  func distance(to other: String) -> Int {
-    let other = Array(other)
-    var row = Array(0...other.count)
-    for (i, mine) in enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, theirs) in other.enumerated() {
-        let substitution = diagonal + (mine == theirs ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = Swift.min(substitution, row[j] + 1, diagonal + 1)
-      }
-    }
-    return row[other.count]
   }
 }

@@ -5,6 +5,14 @@ import Vision
 
 /// A file of weights that the user names, checked against the images that it shall classify.
 enum WeightsFile {
+  /// The tensors of a file alone.
+  /// - Throws: `InputError` if the file is damaged or holds NaN.
+  static func state(_ path: String) throws(InputError) -> StateDictionary {
+    let state = try StateDictionary.load(URL(filePath: path))
+    try state.validateFinite(at: path)
+    return state
+  }
+
   /// - Parameter model: The architecture, for files that do not say theirs.
   /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
   static func load(

@@ -1,60 +1,9 @@
 import ArgumentParser
-import Foundation
 import Pruning
 import Reporting
 import Support
 import Torch
 import Vision
-
-struct PruneCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "prune",
-    abstract: "Set most weights of a network to zero and keep its accuracy.",
-    discussion: """
-      Examples:
-        quench prune omp --weights runs/train/model.safetensors --keep 0.1
-        quench prune bip --weights runs/train/model.safetensors --keep 0.02 --epochs 30
-
-      Both rank all weights of convolutions and linear layers together and keep the
-      fraction asked for, exactly.
-      """,
-    subcommands: [PruneOMPCommand.self, PruneBiPCommand.self])
-}
-
-struct PruneOMPCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "omp",
-    abstract: "One-shot magnitude pruning: drop the smallest weights, then train what stays.",
-    discussion: """
-      Examples:
-        quench prune omp --weights runs/train/model.safetensors --keep 0.1
-        quench prune omp --data cifar10 --data-dir ~/cifar --sparsity 0.95
-        quench prune omp --weights last.safetensors --rewind early.safetensors --keep 0.1
-      """)
-
-  @OptionGroup(title: "Pruning") var pruning: PruningOptions
-
-  @Option(
-    help: ArgumentHelp(
-      "After the mask is drawn, go back to these weights: those of an early point of the dense training.",
-      valueName: "file"), completion: .file())
-  var rewind: String?
-
-  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
-  @OptionGroup(title: "Run") var options: LearningOptions
-
-  func run() throws {
-    var settings = recipe.settings
-    settings["rewind"] = rewind.map { .string($0) }
-    var method = OMP(keepRatio: try pruning.keepRatio)
-    if let rewind {
-      let state = try StateDictionary.load(URL(filePath: rewind))
-      try state.validateFinite(at: rewind)
-      method.rewind = state
-    }
-    try pruning.run(.omp(method, recipe.recipe), settings, options)
-  }
-}
 
 struct PruneBiPCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -68,6 +17,7 @@ struct PruneBiPCommand: ParsableCommand {
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
+  @OptionGroup(title: "Network") var dense: DenseOptions
 
   @Option(help: "Times that every training image is seen.")
   var epochs = 100
@@ -88,7 +38,9 @@ struct PruneBiPCommand: ParsableCommand {
   var lowerSteps = 1
 
   @Option(
-    help: "How the mask's gradient is formed: as published, without its implicit part, or as the released code.")
+    help:
+      "How the mask's gradient is formed: as published, without its implicit part, or by the rule of the released code, with scores of their own or as it runs."
+  )
   var mode = BiP.Mode.formula
 
   @Option(help: "Momentum of both levels.")
@@ -100,6 +52,9 @@ struct PruneBiPCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
   var augmentation = true
 
+  @Option(help: "Epochs of training with the last mask held, after the pruning.")
+  var finetuneEpochs = 0
+
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
@@ -107,15 +62,16 @@ struct PruneBiPCommand: ParsableCommand {
     try require(epochs > 0, "--epochs must be at least 1.")
     try require(batchSize > 1, "--batch-size must be at least 2, which batch norm needs.")
     try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
-    try require(maskLearningRate > 0 && maskLearningRate.isFinite, "--mask-learning-rate must be above 0.")
+    try require(maskLearningRate >= 0 && maskLearningRate.isFinite, "--mask-learning-rate must be 0 or more.")
     try require(gamma > 0, "--gamma must be above 0.")
     try require(lowerSteps > 0, "--lower-steps must be at least 1.")
     try require((0..<1).contains(momentum), "--momentum must be 0 or more and below 1.")
     try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay must be 0 or more.")
+    try require(finetuneEpochs >= 0, "--finetune-epochs must be 0 or more.")
   }
 
-  func method(keeping keepRatio: KeepRatio) -> BiP {
-    var method = BiP(keepRatio: keepRatio)
+  func method(_ target: PruningTarget) -> BiP {
+    var method = BiP(target)
     method.epochs = epochs
     method.batchSize = batchSize
     method.lowerLearningRate = learningRate
@@ -126,18 +82,76 @@ struct PruneBiPCommand: ParsableCommand {
     method.momentum = momentum
     method.weightDecay = weightDecay
     method.augmentation = augmentation ? Augmentation() : nil
+    if finetuneEpochs > 0 {
+      var recipe = TrainingRecipe()
+      recipe.epochs = finetuneEpochs
+      recipe.augmentation = method.augmentation
+      method.finetuning = recipe
+    }
     return method
   }
 
   func run() throws {
-    let settings: Record = [
+    var settings: Record = [
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
       "mask-learning-rate": .double(maskLearningRate), "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
       "mode": .string(mode.rawValue), "momentum": .double(momentum), "weight-decay": .double(weightDecay),
       "augmentation": .bool(augmentation)
     ]
-    try pruning.run(.bip(method(keeping: try pruning.keepRatio)), settings, options)
+    if finetuneEpochs > 0 { settings["finetune-epochs"] = .int(finetuneEpochs) }
+    let method = method(try pruning.target)
+    try PruneJob(method: "bip", settings: settings, start: .trained(dense)) { _ in method }.run(pruning, options)
+  }
+}
+
+struct PruneHYDRACommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "hydra",
+    abstract: "Learn scores over frozen weights, then train what stays (Sehwag et al. 2020).",
+    discussion: """
+      Examples:
+        quench prune hydra --weights runs/train/model.safetensors --keep 0.1
+        quench prune hydra --weights dense.safetensors --keep 0.1 --scope layer --scores scaled
+      """)
+
+  @OptionGroup(title: "Pruning") var pruning: PruningOptions
+  @OptionGroup(title: "Network") var dense: DenseOptions
+
+  @Option(help: "Times that every training image is seen while the scores are learned.")
+  var scoreEpochs = 100
+
+  @Option(help: "Learning rate of the scores.")
+  var scoreLearningRate = 0.1
+
+  @Option(help: "What the scores begin with: the weights, or the weights scaled layer by layer.")
+  var scores = ScoreStart.weights
+
+  @OptionGroup(title: "Recipe of the fine-tuning") var recipe: RecipeOptions
+  @OptionGroup(title: "Run") var options: LearningOptions
+
+  func validate() throws {
+    guard scoreEpochs > 0 else { throw ValidationError("--score-epochs must be at least 1.") }
+    guard scoreLearningRate > 0, scoreLearningRate.isFinite else {
+      throw ValidationError("--score-learning-rate must be above 0.")
+    }
+  }
+
+  func run() throws {
+    var method = HYDRA(try pruning.target)
+    method.epochs = scoreEpochs
+    method.learningRate = scoreLearningRate
+    method.scoreStart = scores
+    method.batchSize = recipe.batchSize
+    method.augmentation = recipe.recipe.augmentation
+    method.finetuning = recipe.recipe
+    var settings = recipe.settings
+    settings["score-epochs"] = .int(scoreEpochs)
+    settings["score-learning-rate"] = .double(scoreLearningRate)
+    settings["scores"] = .string(scores.rawValue)
+    try PruneJob(method: "hydra", settings: settings, start: .trained(dense)) { [method] _ in method }
+      .run(pruning, options)
   }
 }
 
 extension BiP.Mode: ExpressibleByArgument {}
+extension ScoreStart: ExpressibleByArgument {}

@@ -1,0 +1,58 @@
+import Foundation
+import Reporting
+import Support
+
+/// A command of the tool as a part of a larger run, in a folder of its own within that run's.
+struct RunPart {
+  /// The folder's name.
+  let name: String
+  /// The command and its flags, but for the folder and the machine. `{run}` stands for the larger run's folder.
+  let arguments: [String]
+
+  func arguments(in folder: String) -> [String] {
+    arguments.map { $0.replacing("{run}", with: folder) } + ["--out", "\(folder)/\(name)"]
+  }
+}
+
+/// Does parts as processes of their own: each begins with fresh memory, and a kill costs at most what one part did
+/// since its last checkpoint.
+struct PartRunner {
+  let machine: MachineOptions
+  let output: OutputOptions
+
+  /// Does a part, goes on with it, or leaves it alone if it is done.
+  func perform(_ part: RunPart, in folder: RunFolder) throws {
+    let earlier = try? RunFolder(existing: folder.artefact(part.name)).record()
+    if earlier?.outcome == .completed { return }
+    // A kill may have left the folder without its configuration: nothing was done in it then.
+    if earlier == nil { try? FileManager.default.removeItem(at: folder.artefact(part.name)) }
+    var arguments = part.arguments(in: folder.url.relativePath)
+    output.note("\n$ quench \(arguments.joined(separator: " "))")
+    arguments += ["--device", machine.device, "--precision", machine.precision.rawValue]
+    if let threads = machine.threads { arguments += ["--threads", "\(threads)"] }
+    if output.quiet || output.json { arguments.append("--quiet") }
+    if earlier != nil { arguments.append("--resume") }
+    try run(arguments)
+  }
+
+  /// Runs this program with other arguments; what it prints goes to standard error, beside the progress.
+  func run(_ arguments: [String]) throws {
+    guard let tool = Bundle.main.executableURL else {
+      throw InputError("the program's own file is not found", remedy: "start it by its path")
+    }
+    let process = Process()
+    process.executableURL = tool
+    process.arguments = arguments
+    process.standardOutput = FileHandle.standardError
+    try process.run()
+    process.waitUntilExit()
+    switch process.terminationStatus {
+    case 0: return
+    case 130: throw Interrupted(folder: nil)
+    case let code:
+      throw InputError(
+        "a part of the run failed with exit code \(code)", at: "quench \(arguments.joined(separator: " "))",
+        remedy: "mend what it says above, then give the same command again: finished parts are kept")
+    }
+  }
+}

@@ -1,0 +1,239 @@
+import Foundation
+import Pruning
+import Support
+import Testing
+import Torch
+import Vision
+
+/// Small images and networks for whole runs.
+enum TinyRun {
+  static func network(seed: UInt64) -> Network {
+    Network(.smallCNN(input: [3, 16, 16], classes: 10), seed: seed)
+  }
+
+  static func images() throws -> ImageDataset {
+    var options = DataOptions()
+    options.synthetic.trainCount = 64
+    options.synthetic.side = 16
+    return try Datasets.load(.synthetic, split: .train, options: options)
+  }
+
+  static func recipe(epochs: Int) -> TrainingRecipe {
+    var recipe = TrainingRecipe()
+    recipe.epochs = epochs
+    recipe.batchSize = 16
+    return recipe
+  }
+
+  /// Steps through a whole run, or from one position to another.
+  static func steps(_ learner: any PruningLearner, _ range: Range<Int>) {
+    for step in range {
+      _ = learner.step(
+        at: LoaderPosition(epoch: step / learner.stepsPerEpoch, batch: step % learner.stepsPerEpoch))
+    }
+  }
+
+  /// Runs to the end, and again with a break at every step of `breaks`, from state alone: both must end the same.
+  static func expectResumes(_ make: () throws -> any PruningLearner, breaks: [Int]) throws {
+    let whole = try make()
+    let total = whole.epochs * whole.stepsPerEpoch
+    steps(whole, 0..<total)
+    whole.finish()
+    for position in breaks {
+      let first = try make()
+      steps(first, 0..<position)
+      let state = StateDictionary(first.state.map { ($0.name, $0.tensor.cloned()) })
+      let second = try make()
+      try second.restore(state, from: "memory")
+      steps(second, position..<total)
+      second.finish()
+      #expect(second.mask.values.isEqual(to: whole.mask.values), "broken at \(position)")
+      for (mine, theirs) in zip(second.network.state, whole.network.state) {
+        #expect(mine.tensor.isEqual(to: theirs.tensor), "\(mine.name), broken at \(position)")
+      }
+    }
+  }
+}
+
+@Suite("HYDRA") struct HYDRATests {
+  @Test("scaled scores span a range that a layer's fan-in sets")
+  func scaledScores() throws {
+    var builder = ArchitectureBuilder(input: [3])
+    _ = builder.append("fc", .linear(Linear(inputs: 3, outputs: 2, bias: false)), builder.input)
+    let network = Network(builder.build("fc"), seed: 0)
+    network.convert(to: .float64)
+    try network.load(
+      StateDictionary([("fc.weight", Tensor([0.5, -1, 0.25, 2, 0.1, -0.4], shape: [2, 3]))]), from: "the test")
+    var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.5)))
+    method.scoreStart = .scaled
+    let training = try HYDRATraining(method, network, on: try TinyRun.images(), seed: 1, precision: .float32)
+    expectClose(
+      training.scores, [0.35355339, -0.70710678, 0.1767767, 1.41421356, 0.07071068, -0.28284271])
+  }
+
+  @Test("is BiP's upper step without the implicit part")
+  func isLimitOfBiP() throws {
+    var bip = BiP(keepRatio: try KeepRatio(0.5))
+    bip.mode = .noIG
+    bip.momentum = 0
+    let upper = try BiPTraining(
+      bip, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
+    upper.upperStep(ReferenceNetwork.b)
+    var hydra = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.5)))
+    hydra.momentum = 0
+    let training = try HYDRATraining(
+      hydra, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
+    training.step(ReferenceNetwork.b)
+    #expect(training.scores.isEqual(to: upper.scores))
+    #expect(training.mask.values.isEqual(to: upper.mask.values))
+  }
+
+  @Test("leaves the weights as they are while it learns the scores, then trains those that stay")
+  func phases() throws {
+    let network = TinyRun.network(seed: 1)
+    let before = WeightLayout(network).weights(of: network).cloned()
+    var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.3)))
+    method.epochs = 1
+    method.batchSize = 16
+    method.finetuning = TinyRun.recipe(epochs: 1)
+    let learner = try method.training(network, on: try TinyRun.images(), seed: 1, precision: .float32)
+    #expect(learner.epochs == 2)
+    TinyRun.steps(learner, 0..<4)
+    learner.finish()
+    #expect(learner.mask.layout.weights(of: network).isEqual(to: before * learner.mask.values))
+    TinyRun.steps(learner, 4..<8)
+    learner.finish()
+    let after = learner.mask.layout.weights(of: network)
+    #expect(!after.isEqual(to: before * learner.mask.values))
+    #expect(after.nonzeroCount() == learner.mask.keptCount)
+  }
+
+  @Test("goes on after a break in either phase as if there had been none")
+  func resumes() throws {
+    var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.3)))
+    method.epochs = 1
+    method.batchSize = 16
+    method.finetuning = TinyRun.recipe(epochs: 1)
+    let images = try TinyRun.images()
+    try TinyRun.expectResumes(
+      { [method] in try method.training(TinyRun.network(seed: 1), on: images, seed: 1, precision: .float32) },
+      breaks: [2, 4, 6])
+  }
+}
+
+@Suite("Iterative magnitude pruning") struct IMPTests {
+  @Test("each round drops a fifth of what is left, rounded")
+  func counts() throws {
+    let early = TinyRun.network(seed: 1).state
+    let method = IMP(PruningTarget(keepRatio: try KeepRatio(0.1)), rewind: early)
+    let kept = method.schedule(count: 268_336).map { $0.kept(of: 268_336) }
+    #expect(
+      kept == [214_669, 171_735, 137_388, 109_910, 87_928, 70_342, 56_274, 45_019, 36_015, 28_812, 26_834])
+    let convolutions = method.schedule(count: 267_696).map { $0.kept(of: 267_696) }
+    #expect(
+      convolutions.dropLast() == [
+        214_157, 171_326, 137_061, 109_649, 87_719, 70_175, 56_140, 44_912, 35_930, 28_744
+      ])
+  }
+
+  @Test("rounds end at the ratios that are asked for on the way")
+  func stops() throws {
+    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.168)), rewind: StateDictionary())
+    method.stops = [try KeepRatio(0.512), try KeepRatio(0.328), try KeepRatio(0.05)]
+    let schedule = method.schedule(count: 268_336).map(\.value)
+    #expect(schedule.count == 8)
+    #expect(schedule[2] == 0.512)
+    #expect(schedule[4] == 0.328)
+    #expect(schedule[7] == 0.168)
+    #expect(
+      try IMP(PruningTarget(keepRatio: KeepRatio(1)), rewind: StateDictionary()).schedule(count: 10).count == 1)
+  }
+
+  private static func method(_ early: Network) throws -> IMP {
+    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.64)), rewind: early.state)
+    method.recipe = TinyRun.recipe(epochs: 1)
+    return method
+  }
+
+  @Test("a round rewinds what the round before kept, and its mask lies within the one before")
+  func rounds() throws {
+    let (network, early) = (TinyRun.network(seed: 1), TinyRun.network(seed: 2))
+    let learner = try Self.method(early).training(network, on: try TinyRun.images(), seed: 1)
+    let training = try #require(learner as? IMPTraining)
+    #expect(training.epochs == 2)
+    let expected = try OMP(keepRatio: try KeepRatio(0.8)).mask(for: network)
+    TinyRun.steps(training, 0..<4)
+    let first = training.mask
+    #expect(first.values.isEqual(to: expected.values))
+    TinyRun.steps(training, 4..<8)
+    let second = training.mask
+    #expect(second.keptCount == training.rounds[1].kept(of: second.layout.count))
+    #expect((second.values * (first.values .== 0).to(.float32)).nonzeroCount() == 0)
+    #expect(second.layout.weights(of: network).nonzeroCount() == second.keptCount)
+  }
+
+  @Test("goes on after a break in any round as if there had been none")
+  func resumes() throws {
+    let images = try TinyRun.images()
+    let method = try Self.method(TinyRun.network(seed: 2))
+    try TinyRun.expectResumes(
+      { try method.training(TinyRun.network(seed: 1), on: images, seed: 1) }, breaks: [3, 4, 6])
+  }
+}
+
+@Suite("BiP's runs") struct BiPRunTests {
+  private static func method(_ configure: (inout BiP) -> Void = { _ in }) throws -> BiP {
+    var method = BiP(keepRatio: try KeepRatio(0.2))
+    method.epochs = 1
+    method.batchSize = 16
+    configure(&method)
+    return method
+  }
+
+  @Test("without an upper learning rate the mask stays that of the magnitudes")
+  func isOMP() throws {
+    let network = TinyRun.network(seed: 1)
+    let expected = try OMP(keepRatio: try KeepRatio(0.2)).mask(for: network)
+    let learner = try Self.method { $0.upperLearningRate = 0 }
+      .training(network, on: try TinyRun.images(), seed: 1)
+    TinyRun.steps(learner, 0..<4)
+    #expect(learner.mask.values.isEqual(to: expected.values))
+  }
+
+  @Test("moves the mask and keeps the count, in every mode and granularity", arguments: BiP.Mode.allCases)
+  func moves(_ mode: BiP.Mode) throws {
+    for granularity in [Granularity.weight, .filter, .channel, .pattern(kept: 2, group: 4)] {
+      let network = TinyRun.network(seed: 1)
+      var method = BiP(keepRatio: try KeepRatio(0.5))
+      method.epochs = 1
+      method.batchSize = 16
+      method.mode = mode
+      method.target.granularity = granularity
+      let learner = try method.training(network, on: try TinyRun.images(), seed: 1)
+      let first = learner.mask.values.cloned()
+      TinyRun.steps(learner, 0..<4)
+      #expect(learner.mask.keptCount == method.target.kept(of: learner.mask.layout))
+      #expect(!learner.mask.values.isEqual(to: first), "\(granularity)")
+    }
+  }
+
+  @Test("in the tied mode scores and weights are one tensor")
+  func tied() throws {
+    let tied = try ReferenceNetwork.training { $0.mode = .repoTied }
+    tied.lowerStep(ReferenceNetwork.a)
+    #expect(tied.scores.isEqual(to: tied.weights))
+    tied.upperStep(ReferenceNetwork.b)
+    #expect(tied.scores.isEqual(to: tied.weights))
+  }
+
+  @Test("goes on after a break as if there had been none, fine-tuning included", arguments: BiP.Mode.allCases)
+  func resumes(_ mode: BiP.Mode) throws {
+    let images = try TinyRun.images()
+    let method = try Self.method {
+      $0.mode = mode
+      $0.finetuning = TinyRun.recipe(epochs: 1)
+    }
+    try TinyRun.expectResumes(
+      { try method.training(TinyRun.network(seed: 1), on: images, seed: 1) }, breaks: [2, 4, 5])
+  }
+}
