@@ -88,6 +88,53 @@ struct BiPTests {
     expectClose(result, [-4, -4.5])
   }
 
+  @Test(
+    "overshoots the true derivative where the loss is quadratic, the less the larger γ is",
+    arguments: [(1, [-2, -4], 3), (10, [-1.25, -2.5], 1.2), (100, [-0.17301038, -0.34602076], 1.02)]
+      as [(Double, [Double], Double)])
+  func quadraticLoss(_ gamma: Double, _ expected: [Double], _ ratio: Double) throws {
+    let (x, y, mask) = ([1.0, 2], 3.0, [1, 0.5])
+    /// The lower level's solution θ*(m), and the loss there.
+    func solve(_ mask: [Double]) -> (weights: [Double], loss: Double) {
+      let a = zip(x, mask).map(*)
+      let square = a.reduce(0) { $0 + $1 * $1 }
+      let residual = y * square / (gamma + square) - y
+      return (a.map { $0 * y / (gamma + square) }, residual * residual / 2)
+    }
+    let weights = solve(mask).weights
+    let residual = zip(zip(x, mask), weights).reduce(-y) { $0 + $1.0.0 * $1.0.1 * $1.1 }
+    var method = BiP(keepRatio: try KeepRatio(0.5))
+    method.gamma = gamma
+    let upper = method.scoreGradient(
+      weights: Tensor(weights), mask: Tensor(mask), scores: Tensor([1.0, 1]),
+      gradient: Tensor(x.map { $0 * residual }))
+    expectClose(upper, expected)
+    for (index, gradient) in upper.array(Double.self).enumerated() {
+      func loss(_ shift: Double) -> Double {
+        var moved = mask
+        moved[index] += shift
+        return solve(moved).loss
+      }
+      let derivative = (loss(1e-5) - loss(-1e-5)) / 2e-5
+      #expect(abs(gradient / derivative - ratio) < 1e-6)
+    }
+  }
+
+  @Test("goes straight through the threshold, with the score's sign")
+  func straightThrough() throws {
+    var method = BiP(keepRatio: try KeepRatio(2.0 / 3))
+    method.mode = .noIG
+    let (weights, scores) = (Tensor([1, -2, 0.5]), Tensor([0.2, -0.9, 0.4]))
+    let mask = Mask.topK(scores.abs(), keeping: method.target.keepRatio.kept(of: 3))
+    expectClose(mask, [0, 1, 1])
+    let x = Tensor([1.0, 1, 2])
+    let output = (weights * mask * x).sum()
+    expectClose(output, [-1])
+    let gradient = (output - 1) * x
+    expectClose(
+      method.scoreGradient(weights: weights, mask: mask, scores: scores, gradient: gradient), [-2, -4, -2])
+  }
+
   @Test("without the implicit part or with γ → ∞ it is HYDRA's gradient")
   func hydraLimit() throws {
     let generator = Generator(seed: 3)
