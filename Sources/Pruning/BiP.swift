@@ -2,7 +2,7 @@ import Support
 import Torch
 import Vision
 
-/// Bi-level optimisation pruning (Zhang et al. 2022, Algorithm A1; specs/pruning.md, section 1).
+/// Bi-level optimisation pruning (Zhang et al. 2022, NeurIPS, Algorithm A1).
 ///
 /// Upper level: the mask m with Σm = κ that minimises the loss at the lower level's solution
 /// θ*(m) = argmin ℓ(m⊙θ) + γ/2·‖θ‖². With z = m⊙θ and g = ∇_z ℓ the upper gradient, free of second derivatives, is
@@ -147,8 +147,8 @@ public final class BiPTraining: Learner {
     }
   }
 
-  /// One forward and backward pass at z = m⊙θ: g `[n]`, and the derivatives with respect to `others`. Running statistics
-  /// move in the lower pass only, the one that has others.
+  /// One forward and backward pass at z = m⊙θ: g `[n]`, and the derivatives with respect to `others`. Running
+  /// statistics move in the lower pass only, the one that has others.
   private func pass(_ batch: Batch, others: [Tensor]) -> (StepResult, gradient: Tensor, others: [Tensor?]) {
     let masked = layout.split(withoutGradient { mask.values * weights }).map { $0.detached().requiringGrad() }
     network.isTraining = true

@@ -1,11 +1,11 @@
 import Torch
 import Vision
 
-/// One-shot magnitude pruning: from a trained network, the weights of smallest magnitude go, all at once, ranked over
-/// the whole network; what stays is trained again (specs/pruning.md, section 3.2).
+/// One-shot magnitude pruning: from a trained network, the weights of smallest magnitude go, all at once, ranked
+/// over the whole network; what stays is trained again.
 ///
-/// Trained again from where? The lottery-ticket protocol rewinds what stays to an early point of the dense training;
-/// without ``rewind`` it goes on from the trained weights, which needs fewer epochs.
+/// Trained again from where? The lottery-ticket protocol rewinds what stays to an early point of the dense
+/// training; without ``rewind`` it goes on from the trained weights, which needs fewer epochs.
 public struct OMP {
   public var keepRatio: KeepRatio
   /// Weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones.

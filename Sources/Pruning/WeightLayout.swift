@@ -1,7 +1,7 @@
 import Torch
 
-/// Where each prunable weight tensor of a network lies in the one vector θ that pruning works on: module order, each
-/// tensor row-major.
+/// Where each prunable weight tensor of a network lies in the one vector θ that pruning works on: module order,
+/// each tensor row-major.
 public struct WeightLayout: Hashable, Sendable {
   public let names: [String]
   public let shapes: [[Int]]

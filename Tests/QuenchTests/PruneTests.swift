@@ -10,8 +10,7 @@ import Vision
 
 @Suite("quench prune") struct PruneTests {
   private static let dense = ["--model", "small-cnn", "--dense-epochs", "12", "--keep", "0.1"] + Tool.tiny
-  private static let bip =
-    ["prune", "bip"] + dense + ["--epochs", "3", "--batch-size", "16", "--seed", "3", "--hold-out", "16"]
+  private static let short = ["--epochs", "3", "--batch-size", "16", "--seed", "3", "--hold-out", "16"]
 
   @Test("writes every promised key and a model with exactly so many weights", arguments: ["omp", "bip"])
   func files(method: String) async throws {
@@ -64,14 +63,15 @@ import Vision
 
   @Test(
     "killed in either phase and resumed, ends with the same bytes",
-    arguments: [("dense/metrics.jsonl", 2), ("metrics.jsonl", 3)])
-  func kill(file: String, rows: Int) async throws {
+    arguments: [("bip", "dense/metrics.jsonl", 2), ("bip", "metrics.jsonl", 3), ("omp", "metrics.jsonl", 3)])
+  func kill(method: String, file: String, rows: Int) async throws {
+    let prune = ["prune", method] + Self.dense + Self.short
     let folder = try TemporaryFolder()
     let whole = RunPlace(folder / "whole")
-    #expect(try await Tool.run(Self.bip + ["--out", whole.path]).code == 0)
+    #expect(try await Tool.run(prune + ["--out", whole.path]).code == 0)
 
     let broken = RunPlace(folder / "broken")
-    let arguments = Self.bip + ["--out", broken.path, "--checkpoint-interval", "0"]
+    let arguments = prune + ["--out", broken.path, "--checkpoint-interval", "0"]
     let killed = try await Tool.run(arguments, sending: SIGKILL, once: broken.file(file), hasLines: rows)
     #expect(killed.wasKilled)
     #expect(!FileManager.default.fileExists(atPath: broken.file("summary.json").path))

@@ -54,6 +54,7 @@ struct PruningOptions: ParsableArguments {
   /// - Parameter methodSettings: The method's own settings under the names of their flags.
   func run(_ method: PruningMethod, _ methodSettings: Record, _ options: LearningOptions) throws {
     let run = options.run
+    let url = try run.folder(named: "prune-\(method.name)")
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
     var inputs = data.inputs
@@ -73,7 +74,6 @@ struct PruningOptions: ParsableArguments {
     settings.merge(methodSettings)
     settings.merge(options.settings)
 
-    let url = run.folder(named: "prune-\(method.name)")
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let pruning = PruneRun(method: method, options: options, data: data)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
