@@ -16,8 +16,8 @@ public struct FuzzTarget: Sendable {
 
 /// Gives mutated files to a reader, which must return or throw an `InputError`, soon and without much memory.
 ///
-/// An input follows from the seed, the target and the iteration alone, so a finding can be made again. A reader that
-/// crashes takes the process with it: whoever wants to go on then runs the fuzzer in a process of its own.
+/// An input follows from the seed, the target and the iteration alone, so a finding can be made again. A reader
+/// that crashes takes the process with it: whoever wants to go on then runs the fuzzer in a process of its own.
 public struct Fuzzer: Sendable {
   public var target: FuzzTarget
   public var seed: UInt64

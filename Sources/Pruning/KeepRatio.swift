@@ -22,7 +22,7 @@ public struct KeepRatio: Hashable, Codable, Sendable {
   public var sparsity: Double { 1 - value }
 
   /// How many of `count` weights are kept: count - ⌊(1 - k)·count + 1e-9⌋ and at least one. The guard keeps binary
-  /// rounding from losing a unit: 0.9 of 10 keeps 9 (specs C2).
+  /// rounding from losing a unit: 0.9 of 10 keeps 9.
   public func kept(of count: Int) -> Int { max(1, count - Int((sparsity * Double(count) + 1e-9).rounded(.down))) }
 
   /// As the published code truncates, without the guard.

@@ -97,7 +97,7 @@ public struct RunFolder: Hashable, Sendable {
           remedy: "resume with the settings in \(config.lastPathComponent), or start a new run in another folder")
       }
     } else {
-      try RunFolder.requireEmpty(url)
+      try RunFolder.check(url, resume: false)
     }
     do { try FileManager.default.createDirectory(at: checkpoints, withIntermediateDirectories: true) } catch {
       throw InputError(
@@ -106,7 +106,13 @@ public struct RunFolder: Hashable, Sendable {
     try write(record)
   }
 
-  private static func requireEmpty(_ url: URL) throws(InputError) {
+  /// Finds out before any work whether a run can begin at `url`, which need not exist, or go on there.
+  /// - Throws: `InputError` if a new run's folder is not empty, or the run to continue is missing.
+  public static func check(_ url: URL, resume: Bool) throws(InputError) {
+    if resume {
+      _ = try RunFolder(existing: url)
+      return
+    }
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else { return }
     guard isFolder.boolValue else {

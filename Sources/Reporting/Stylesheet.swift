@@ -83,7 +83,7 @@ enum Stylesheet {
     figcaption{font-size:.8125rem;line-height:1.5;color:var(--muted);margin-top:.5rem;max-width:40rem}
     .chart{display:block;width:100%;height:auto;font-size:12px;overflow:visible}
     .narrow{display:none}
-    @container (max-width:430px){.wide{display:none}.narrow{display:block}}
+    @container (max-width:480px){.wide{display:none}.narrow{display:block}}
     .images{display:flex;flex-wrap:wrap;gap:.75rem;list-style:none}
     .images li{width:var(--side);max-width:100%}
     .images img{display:block;width:100%;image-rendering:pixelated;background:var(--soft)}

@@ -1,10 +1,11 @@
 import Torch
 
-/// A frozen network made ready to run fast: batch norm folded, weights packed once, convolution, bias, addition and ReLU
-/// in one operator each.
+/// A frozen network made ready to run fast: batch norm folded, weights packed once, convolution, bias, addition and
+/// ReLU in one operator each.
 ///
-/// Equal to the network in evaluation mode up to rounding: in float32 to 1e-4 of the largest logit, in bfloat16 with the
-/// same top class on at least 99 % of images. Holds its own weights: training the network on does not change it.
+/// Equal to the network in evaluation mode up to rounding: in float32 to 1e-4 of the largest logit, in bfloat16
+/// with the same top class on at least 99 % of images. Holds its own weights: training the network on does not
+/// change it.
 public struct InferencePlan {
   /// One operator of the plan: what it computes and where it takes its operands from.
   private struct Step {
@@ -64,8 +65,8 @@ public struct InferencePlan {
     }
   }
 
-  /// Every convolution takes the addition and the ReLU that follow it into its own step, where nobody else reads what
-  /// lies between.
+  /// Every convolution takes the addition and the ReLU that follow it into its own step, where nobody else reads
+  /// what lies between.
   private static func steps(of network: Network, batchSize: Int) -> [Step] {
     let nodes = network.architecture.nodes
     let shapes = network.architecture.shapes
@@ -120,8 +121,8 @@ public struct InferencePlan {
   }
 }
 
-/// A convolution with its bias, an addition and a ReLU as one operator where oneDNN offers it, with weights in oneDNN's
-/// own order.
+/// A convolution with its bias, an addition and a ReLU as one operator where oneDNN offers it, with weights in
+/// oneDNN's own order.
 private struct PackedConvolution {
   private static let packOperator = Operator("mkldnn::_reorder_convolution_weight")
   private static let fusedOperator = Operator("mkldnn::_convolution_pointwise")

@@ -1,8 +1,8 @@
 import Foundation
 import Fuzzing
 
-/// Runs a target's iterations in worker processes: when one crashes or hangs, the iteration is noted and a new worker
-/// goes on behind it.
+/// Runs a target's iterations in worker processes: when one crashes or hangs, the iteration is noted and a new
+/// worker goes on behind it.
 struct Supervisor {
   var target: FuzzTarget
   var seed: UInt64

@@ -30,7 +30,6 @@ struct Quench: ParsableCommand {
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.
   static func main() {
     LibTorch.keepFreedMemory()
-    Interruption.watch()
     do {
       var command = try parse()
       try command.run()

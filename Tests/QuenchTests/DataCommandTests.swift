@@ -4,7 +4,8 @@ import Support
 import Testing
 
 @Suite("quench data") struct DataCommandTests {
-  /// A folder of class folders with grey 4 x 4 pictures: two classes, two pictures each for training, one for testing.
+  /// A folder of class folders with grey 4 x 4 pictures: two classes, two pictures each for training, one for
+  /// testing.
   private func pictures() throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
     for (split, count) in [("train", 2), ("test", 1)] {

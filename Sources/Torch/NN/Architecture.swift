@@ -1,7 +1,7 @@
 import Support
 
-/// A network as a declared graph: the one source for its forward pass, its counts, batch-norm folding, fused inference,
-/// physical slimming and export.
+/// A network as a declared graph: the one source for its forward pass, its counts, batch-norm folding, fused
+/// inference, physical slimming and export.
 ///
 /// Nodes are in an order in which every node follows its inputs; the last one is the output.
 public struct Architecture: Hashable, Codable, Sendable {
@@ -16,8 +16,8 @@ public struct Architecture: Hashable, Codable, Sendable {
   /// `resnet20`, ...
   public var name: String
   public var nodes: [Node]
-  /// What pixels in [0, 1] are normalised by, a channel each, before the first layer. Normalisation belongs to the model:
-  /// its callers, attacks and certificates speak of pixels. Empty: none.
+  /// What pixels in [0, 1] are normalised by, a channel each, before the first layer. Normalisation belongs to the
+  /// model: its callers, attacks and certificates speak of pixels. Empty: none.
   public var mean: [Double] = []
   public var standardDeviation: [Double] = []
   public var initialization = Initialization()
@@ -138,8 +138,8 @@ public struct ArchitectureBuilder {
 }
 
 extension Architecture {
-  /// Checks a graph that came from a file: every node reads earlier ones of fitting shapes, names are unique, sizes are
-  /// sane.
+  /// Checks a graph that came from a file: every node reads earlier ones of fitting shapes, names are unique, sizes
+  /// are sane.
   /// - Throws: `InputError` that names the node.
   public func validate(at location: String) throws(InputError) {
     func fail(_ node: Node, _ problem: String) -> InputError {

@@ -1,6 +1,6 @@
 extension Network {
-  /// The frozen network that computes the same in evaluation mode with batch norm folded into the convolution or linear
-  /// layer before it: fewer operators for inference, and for input gradients of attacks.
+  /// The frozen network that computes the same in evaluation mode with batch norm folded into the convolution or
+  /// linear layer before it: fewer operators for inference, and for input gradients of attacks.
   ///
   /// A batch norm whose input others read as well, or that follows another layer, stays.
   public func foldingBatchNorm() -> Network {

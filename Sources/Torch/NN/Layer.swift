@@ -16,8 +16,8 @@ public enum Layer: Hashable, Codable, Sendable {
   case add
   /// The first value minus the second.
   case subtract
-  /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input channel
-  /// `i` becoming output channel `positions[i]` of `channels`, the others zero.
+  /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input
+  /// channel `i` becoming output channel `positions[i]` of `channels`, the others zero.
   case zeroPadShortcut(stride: Int, positions: [Int], channels: Int)
 }
 

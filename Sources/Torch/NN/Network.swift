@@ -67,7 +67,8 @@ public final class Network {
   /// The output for `images`.
   /// - Parameters:
   ///   - images: Pixels in [0, 1], `[N, C, H, W]`.
-  ///   - weights: Tensors to compute with in place of ``parameters``, in their order: masked, perturbed or averaged ones.
+  ///   - weights: Tensors to compute with in place of ``parameters``, in their order: masked, perturbed or averaged
+  ///     ones.
   ///   - updatingStatistics: Whether a training pass updates the running statistics.
   /// - Returns: Logits `[N, classes]` for a classifier.
   public func callAsFunction(
@@ -147,7 +148,8 @@ extension Network {
     }
   }
 
-  /// The parameters' tensors in their order, those at `positions` replaced: what a masked or perturbed pass computes with.
+  /// The parameters' tensors in their order, those at `positions` replaced: what a masked or perturbed pass
+  /// computes with.
   public func weights(replacing positions: [Int], with tensors: [Tensor]) -> [Tensor] {
     var weights = parameters.map(\.tensor)
     for (position, tensor) in zip(positions, tensors) { weights[position] = tensor }
@@ -163,8 +165,8 @@ extension Network {
       })
   }
 
-  /// Copies weights and statistics from `state`, strictly: every name of the network, each of its shape, and no other.
-  /// A missing `num_batches_tracked`, which no computation reads, is allowed.
+  /// Copies weights and statistics from `state`, strictly: every name of the network, each of its shape, and no
+  /// other. A missing `num_batches_tracked`, which no computation reads, is allowed.
   /// - Parameters:
   ///   - state: Tensors under the network's own names.
   ///   - location: Where the state came from, for errors: usually the file's path.
@@ -219,8 +221,8 @@ extension Network {
     }
   }
 
-  /// Converts parameters and floating-point statistics to `dtype`; parameters become new leaves. Batch norms stay in
-  /// float32 where `dtype` has only 16 bits, as under autocast.
+  /// Converts parameters and floating-point statistics to `dtype`; parameters become new leaves. Batch norms stay
+  /// in float32 where `dtype` has only 16 bits, as under autocast.
   public func convert(to dtype: DType) {
     func target(_ entry: Entry) -> DType {
       guard case .batchNorm = architecture.nodes[entry.node].layer, dtype.byteCount < 4 else { return dtype }
@@ -251,8 +253,8 @@ extension Network {
     return uses
   }
 
-  /// ReLU and addition overwrite what a convolution, batch norm, linear layer or addition made for them alone: none of
-  /// those needs its output again to be differentiated.
+  /// ReLU and addition overwrite what a convolution, batch norm, linear layer or addition made for them alone: none
+  /// of those needs its output again to be differentiated.
   private static func worksInPlace(_ architecture: Architecture) -> [Bool] {
     let consumers = architecture.consumers
     return architecture.nodes.map { node in

@@ -2,8 +2,8 @@ import Foundation
 import Support
 import Torch
 
-/// A network in one safetensors file: weights under PyTorch's names, and in the metadata the architecture and what its
-/// outputs mean, so that it loads without another word.
+/// A network in one safetensors file: weights under PyTorch's names, and in the metadata the architecture and what
+/// its outputs mean, so that it loads without another word.
 public struct ModelFile {
   public var network: Network
   /// In label order; empty where nobody said.
@@ -34,11 +34,11 @@ public struct ModelFile {
   /// Loads a network, frozen in evaluation mode.
   /// - Parameters:
   ///   - url: A safetensors file, or what `torch.save` wrote.
-  ///   - architecture: What the weights belong to, where the file does not say: weights from PyTorch. Where both say,
-  ///     they must agree on every tensor.
+  ///   - architecture: What the weights belong to, where the file does not say: weights from PyTorch. Where both
+  ///     say, they must agree on every tensor.
   ///   - device: Where the network goes.
-  /// - Throws: `InputError` if the file is damaged, holds NaN, says no architecture while none is given, or does not
-  ///   fit it.
+  /// - Throws: `InputError` if the file is damaged, holds NaN, says no architecture while none is given, or does
+  ///   not fit it.
   public init(contentsOf url: URL, architecture: Architecture? = nil, device: Device = .cpu) throws(InputError) {
     let state = try StateDictionary.load(url)
     try state.validateFinite(at: url.path)

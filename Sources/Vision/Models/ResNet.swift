@@ -1,8 +1,8 @@
 import Torch
 
 extension Architecture {
-  /// The ResNets for CIFAR (He et al. 2016, section 4.2): a 3×3 stem of 16 channels, three stages of (depth - 2) / 6 basic
-  /// blocks with 16, 32 and 64 channels, shortcuts without parameters (option A).
+  /// The ResNets for CIFAR (He et al. 2016, section 4.2): a 3×3 stem of 16 channels, three stages of (depth - 2) /
+  /// 6 basic blocks with 16, 32 and 64 channels, shortcuts without parameters (option A).
   /// - Parameters:
   ///   - depth: 20, 32, 44, 56, 110: 6n + 2.
   ///   - input: `[channels, height, width]` of one image.

@@ -1,7 +1,8 @@
 import Foundation
 import Synchronization
 
-/// The user's wish to leave, by SIGINT or SIGTERM. The first signal asks for a checkpoint; a second one ends the process.
+/// The user's wish to leave, by SIGINT or SIGTERM. The first signal asks for a checkpoint; a second one ends the
+/// process.
 public enum Interruption {
   private static let requested = Atomic(false)
 

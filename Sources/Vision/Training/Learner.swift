@@ -3,8 +3,8 @@ import Torch
 
 /// A method that learns step by step from batches; a ``TrainingSession`` drives it.
 ///
-/// A step follows from the learner's state and the position alone, so a run that continues from a stored state ends as
-/// one that was never interrupted.
+/// A step follows from the learner's state and the position alone, so a run that continues from a stored state ends
+/// as one that was never interrupted.
 public protocol Learner: AnyObject {
   var epochs: Int { get }
   var stepsPerEpoch: Int { get }

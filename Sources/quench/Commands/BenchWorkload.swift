@@ -27,8 +27,8 @@ struct BenchWorkload {
     ).to(device)
   }
 
-  /// A step as `quench train` does it, but for augmentation: the batch is made, then forward pass, loss, backward pass,
-  /// update.
+  /// A step as `quench train` does it, but for augmentation: the batch is made, then forward pass, loss, backward
+  /// pass, update.
   func training(_ precision: Precision) -> () -> Tensor {
     var recipe = TrainingRecipe()
     recipe.batchSize = batchSize

@@ -40,6 +40,7 @@ struct DemoCommand: ParsableCommand {
     let record = RunRecord(
       command: ["quench", "demo"], settings: settings, versions: Version.record(device: device))
     let resumes = (try? RunFolder(existing: url)) != nil
+    Interruption.watch()  // the step at work gets the signal too; the demo ends when that has saved
     let summary = try Run(at: url, record, resumes: resumes, output).perform { folder in
       for part in Demo.parts { try runner.perform(part, in: folder) }
       return try Demo.summary(of: folder)

@@ -42,19 +42,20 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   func run() throws {
+    let folder = out.map { URL(filePath: $0, directoryHint: .isDirectory) }
+    if let folder { try RunFolder.check(folder, resume: false) }
     let device = try machine.prepare()
     let test = try data.load(.test, on: device, output)
     let network = try WeightsFile.load(weights, model: model, for: test, on: device).network
-    guard let out else { return report(try evaluate(network, on: test).summary) }
+    guard let folder else { return report(try evaluate(network, on: test).summary) }
 
     let inputs: Record = [
       "test images": .string(test.fingerprint),
       "weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))
     ]
     let record = RunRecord.current(settings, inputs: inputs, device: device)
-    let url = URL(filePath: out, directoryHint: .isDirectory)
     report(
-      try Run(at: url, record, resumes: false, output).perform { folder in
+      try Run(at: folder, record, resumes: false, output).perform { folder in
         let (evaluation, summary) = try evaluate(network, on: test)
         try evaluation.write(to: folder.artefact(Evaluation.fileName))
         return summary

@@ -43,10 +43,10 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     let run = options.run
+    let url = try run.folder(named: "train")
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
     var training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
-    let url = run.folder(named: "train")
     training.snapshotEpoch = snapshotEpoch
     let record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in

@@ -18,8 +18,8 @@ struct Run {
     self.output = output
   }
 
-  /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run ended.
-  /// A run that is resumed after its end is not done again.
+  /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run
+  /// ended. A run that is resumed after its end is not done again.
   func perform(_ work: (RunFolder) throws -> Record) throws -> Record {
     let isCompleted = try resumes && RunFolder(existing: url).record().outcome == .completed
     let folder = try RunFolder(at: url, for: record, resume: resumes)

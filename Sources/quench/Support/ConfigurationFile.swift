@@ -19,8 +19,8 @@ enum ConfigurationFile {
   }
 
   /// The arguments with the keys of the file that `--config` names put in as flags.
-  /// - Throws: `InputError` if the file cannot be read, is not a mapping of keys to plain values, or holds a key that
-  ///   the command does not know; the error names the nearest one.
+  /// - Throws: `InputError` if the file cannot be read, is not a mapping of keys to plain values, or holds a key
+  ///   that the command does not know; the error names the nearest one.
   static func expand(_ arguments: [String]) throws(InputError) -> [String] {
     guard let path = path(in: arguments) else { return arguments }
     let (depth, flags) = try command(of: arguments)

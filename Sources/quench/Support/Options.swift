@@ -24,8 +24,11 @@ struct RunOptions: ParsableArguments {
   var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
 
   /// The folder of the run, `runs/<name>` unless the user names one.
-  func folder(named name: String) -> URL {
-    out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name)
+  /// - Throws: `InputError` if the run cannot begin, or go on, there.
+  func folder(named name: String) throws(InputError) -> URL {
+    let url = out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name)
+    try RunFolder.check(url, resume: resume)
+    return url
   }
 }
 
@@ -133,8 +136,9 @@ struct LearningOptions: ParsableArguments {
     try ImageData(data, holdOut: holdOut, seed: run.seedBits, on: device, run.output)
   }
 
-  /// A session of `task` in `folder`.
+  /// A session of `task` in `folder`, which Ctrl-C from now on ends with a checkpoint.
   func session(_ task: String, in folder: RunFolder, resumes: Bool) -> TrainingSession {
+    Interruption.watch()
     var session = TrainingSession(folder: folder)
     session.task = task
     session.resumes = resumes
