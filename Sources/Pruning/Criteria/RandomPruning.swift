@@ -1,0 +1,16 @@
+import Support
+import Torch
+import Vision
+
+/// Every weight is as likely to stay as any other: what a criterion must beat.
+public struct RandomPruning: PruningCriterion {
+  public init() {}
+
+  /// Uniform numbers.
+  public func ranking(
+    of network: Network, layout: WeightLayout, on dataset: ImageDataset, seed: UInt64
+  ) throws(InputError) -> Tensor {
+    let generator = Generator(seed: seed, for: "criterion-random")
+    return .uniform([layout.count], dtype: .float64, using: generator).to(network.device)
+  }
+}
