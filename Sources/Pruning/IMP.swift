@@ -79,7 +79,7 @@ public final class IMPTraining: PruningLearner {
     rounds = method.schedule(count: layout.count)
     early = network.copy()
     try early.load(method.rewind, from: "the weights to rewind to")
-    let makeTraining = { number in
+    let makeTraining: (Int) -> ClassifierTraining = { number in
       ClassifierTraining(
         network, on: dataset, recipe: method.recipe, seed: Generator.derive(seed, "round \(number)"),
         precision: precision)

@@ -44,11 +44,11 @@ final class ScoredNetwork {
     self.network = network
     self.target = target
     self.precision = precision
-    layout = try target.layout(of: network)
-    weights = layout.weights(of: network)
+    let layout = try target.layout(of: network)
+    let weights = layout.weights(of: network)
     let scores = sharesStorage ? weights : withoutGradient { start.scores(weights, layout) }
-    self.scores = scores
     mask = try target.checkedMask(scores.abs(), layout)
+    (self.layout, self.weights, self.scores) = (layout, weights, scores)
   }
 
   /// Batch norm, biases and the weights that are not pruned.

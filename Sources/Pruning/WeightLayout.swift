@@ -32,6 +32,8 @@ public struct WeightLayout: Hashable, Sendable {
   public var shapes: [[Int]] { layers.map(\.shape) }
   /// The positions of the tensors in the network's parameters.
   public var parameters: [Int] { layers.map(\.parameter) }
+  /// Elements of each tensor.
+  public var sizes: [Int] { layers.map(\.count) }
   /// n, the length of the vector.
   public var count: Int { layers.reduce(0) { $0 + $1.count } }
 
@@ -40,7 +42,7 @@ public struct WeightLayout: Hashable, Sendable {
 
   /// Views of a vector `[n]`, one for each layer, in the layers' shapes.
   public func split(_ vector: Tensor) -> [Tensor] {
-    zip(vector.split(sizes: layers.map(\.count)), layers).map { $0.viewed($1.shape) }
+    zip(vector.split(sizes: sizes), layers).map { $0.viewed($1.shape) }
   }
 
   /// The network's prunable weights as a new vector `[n]`.

@@ -92,7 +92,8 @@ struct CriteriaSynFlowTests {
     let network = try LinearNetwork.collapsing()
     let layout = WeightLayout(network)
     let keepRatio = try KeepRatio(0.25)
-    #expect(OMP(keepRatio: keepRatio).mask(for: network).layers[1].sum().item() == 0)
+    let magnitudes = PruningTarget(keepRatio: keepRatio).mask(layout.weights(of: network).abs(), layout)
+    #expect(magnitudes.layers[1].sum().item() == 0)
     var method = SynFlow(keepRatio: keepRatio)
     method.rounds = rounds
     let mask = Mask.topK(try method.ranking(of: network, layout: layout), keeping: 5)

@@ -161,7 +161,7 @@ enum TinyRun {
     let learner = try Self.method(early).training(network, on: try TinyRun.images(), seed: 1)
     let training = try #require(learner as? IMPTraining)
     #expect(training.epochs == 2)
-    let expected = try OMP(keepRatio: try KeepRatio(0.8)).mask(for: network)
+    let expected = try OMP(keepRatio: training.rounds[0]).mask(for: network)
     TinyRun.steps(training, 0..<4)
     let first = training.mask
     #expect(first.values.isEqual(to: expected.values))
@@ -209,6 +209,7 @@ enum TinyRun {
       method.batchSize = 16
       method.mode = mode
       method.target.granularity = granularity
+      method.upperLearningRate = 30
       let learner = try method.training(network, on: try TinyRun.images(), seed: 1)
       let first = learner.mask.values.cloned()
       TinyRun.steps(learner, 0..<4)

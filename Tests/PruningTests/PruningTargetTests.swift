@@ -5,7 +5,7 @@ import Torch
 import Vision
 
 @Suite("Pruning targets") struct PruningTargetTests {
-  private static let network = {
+  private static func network() -> Network {
     Network(ModelName.resnet20.architecture(input: [3, 32, 32], classes: 10), seed: 2)
   }
 
@@ -93,7 +93,7 @@ import Vision
   func floors() throws {
     let network = Self.network()
     let layout = WeightLayout(network)
-    let ranking = Tensor.arange(Double(layout.count)).to(.float32)
+    let ranking = Tensor.arange(to: Double(layout.count)).to(.float32)
     let open = try Self.target(0.1).mask(ranking, layout)
     #expect(open.table.first?.kept == 0)
     let target = try Self.target(0.1) { $0.layerFloor = 0.02 }
@@ -124,10 +124,10 @@ import Vision
     let layout = WeightLayout(network)
     let target = try Self.target(0.1)
     let broken = layout.weights(of: network)
-    broken[0] = Tensor(Float.nan)
+    broken[0] = Tensor(Double.nan, dtype: .float32)
     #expect(throws: InputError.self) { try target.checkedMask(broken, layout) }
     let error = #expect(throws: InputError.self) {
-      try target.checkedMask(Tensor.arange(Double(layout.count)).to(.float32), layout)
+      try target.checkedMask(Tensor.arange(to: Double(layout.count)).to(.float32), layout)
     }
     #expect(error?.location == "conv1.weight")
     #expect(throws: InputError.self) { try Self.target(0.1) { $0.layerFloor = 0.2 }.layout(of: network) }

@@ -19,7 +19,8 @@ import Vision
     try ModelFixture.smallCNN().write(to: URL(filePath: weights))
     let run = RunPlace(folder / "run")
     let outcome = try await Tool.run(
-      ["prune", method, "--weights", weights, "--sparsity", "0.9", "--epochs", "2", "--batch-size", "16"]
+      ["prune", method, "--weights", weights, "--sparsity", "0.9", "--layer-floor", "0.01"]
+        + ["--epochs", "2", "--batch-size", "16"]
         + Tool.tiny + ["--out", run.path, "--json"])
     #expect(outcome.code == 0, "\(outcome.errors)")
 
@@ -97,7 +98,8 @@ import Vision
     let mask = try OMP(keepRatio: ratio).mask(for: network)
     #expect(throws: InputError.self) { try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) }
     mask.apply(to: network)
-    #expect(try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) == mask.layout.count - mask.keptCount)
+    #expect(
+      try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) == mask.layout.count - mask.keptCount)
     let other = PruningTarget(keepRatio: try KeepRatio(0.4))
     #expect(throws: InputError.self) { try PruneRun.check(network, mask, other) }
   }

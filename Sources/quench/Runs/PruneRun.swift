@@ -23,7 +23,7 @@ struct PruneRun {
     _ network: Network, comparedWith dense: Network?, in folder: RunFolder, resumes: Bool
   ) throws -> Record {
     let target = pruner.target
-    let denseAccuracy = try dense.map { try evaluation(of: $0).accuracy }
+    let denseAccuracy = try dense.map { try self.evaluation(of: $0).accuracy }
     let layout = try target.layout(of: network)
     let magnitude = target.mask(layout.weights(of: network).abs(), layout)
     let learner = try pruner.training(

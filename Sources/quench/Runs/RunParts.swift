@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Support
+import Vision
 
 /// A command of the tool as a part of a larger run, in a folder of its own within that run's.
 struct RunPart {
@@ -45,7 +46,16 @@ struct PartRunner {
     process.arguments = arguments
     process.standardOutput = FileHandle.standardError
     try process.run()
-    process.waitUntilExit()
+    var isToldToLeave = false
+    while process.isRunning {
+      Thread.sleep(forTimeInterval: 0.05)
+      // In a terminal the part has got Ctrl-C itself; SIGTERM beside that changes nothing for it.
+      if Interruption.isRequested, !isToldToLeave {
+        process.terminate()
+        isToldToLeave = true
+      }
+    }
+    if Interruption.isRequested { throw Interrupted(folder: nil) }
     switch process.terminationStatus {
     case 0: return
     case 130: throw Interrupted(folder: nil)
