@@ -204,6 +204,10 @@ enum TinyRun {
   func moves(_ mode: BiP.Mode) throws {
     for granularity in [Granularity.weight, .filter, .channel, .pattern(kept: 2, group: 4)] {
       let network = TinyRun.network(seed: 1)
+      // As in a trained network: a masked filter's batch norm gives its bias, and a ReLU passes no gradient at zero.
+      withoutGradient {
+        for entry in network.parameters where entry.name.hasSuffix("bias") { entry.tensor.fill(with: 0.5) }
+      }
       var method = BiP(keepRatio: try KeepRatio(0.5))
       method.epochs = 1
       method.batchSize = 16
