@@ -12,7 +12,7 @@ enum ONNXRuntime {
   private static let python: String? = {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
-    let candidates = [
+    let candidates: [String?] = [
       ProcessInfo.processInfo.environment["QUENCH_PYTHON"],
       root.appending(path: ".build-python/venv/bin/python").path, "python3"
     ]

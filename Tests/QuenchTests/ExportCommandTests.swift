@@ -83,6 +83,7 @@ import Vision
     #expect(try await export("onnx", "--out", "notes", "--force").code == 0)
     #expect(try size("notes") > 4)
     #expect(try await export("sparse", "--out", weights.path, "--force").code == 0, "onto itself")
+    #expect(try await export("sparse", "--out", "again").output.contains("Nothing got smaller"))
     #expect(try ModelFile(contentsOf: weights).network.state.count == network.state.count)
   }
 

@@ -26,9 +26,10 @@ struct ExportCommand: ParsableCommand {
       and standard deviation pixels are normalised by.
 
       Examples:
-        quench export --weights runs/prune/model.safetensors --format onnx --out model.onnx
-        quench export --weights runs/prune/model.safetensors --format sparse --out small.safetensors
-        quench export --weights resnet20.pt --model resnet20 --data cifar10 --format onnx --out model.onnx
+        quench export --weights model.safetensors --format onnx --out model.onnx
+        quench export --weights pruned.safetensors --format sparse --out small.safetensors
+        quench export --weights net.pt --model resnet20 --data cifar10 \\
+          --format onnx --out net.onnx
       """)
 
   @Option(
@@ -132,6 +133,9 @@ struct ExportCommand: ParsableCommand {
     ]
     if format == .onnx, zeros > 0 {
       lines.append("An ONNX file stores a zero like any other number: zeros make it neither smaller nor faster.")
+    }
+    if format == .sparse, number("bytes_after") >= number("bytes_before") {
+      lines.append("Nothing got smaller: no tensor has zeros enough, or the weights were packed before.")
     }
     output.printResult(summary, lines.joined(separator: "\n"))
   }
