@@ -25,6 +25,7 @@ demo: build  ## train, prune and report on real images; ends with the report's p
 	@echo "The report: $(CURDIR)/runs/demo/report.html"
 
 test: setup  ## build and run all tests
+	@scripts/setup tests
 	@start=$$(date +%s) && swift build --build-tests && built=$$(date +%s) && \
 	  swift test --skip-build && done=$$(date +%s) && \
 	  echo "Built in $$((built - start)) s, tested in $$((done - built)) s."

@@ -20,11 +20,13 @@ let package = Package(
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
+    .library(name: "Export", targets: ["Export"]),
     .library(name: "Reporting", targets: ["Reporting"]),
     .executable(name: "quench", targets: ["quench"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -41,10 +43,14 @@ let package = Package(
     .target(name: "Reporting", dependencies: ["CImageIO", "Support", "Yams"]),
     .target(name: "Vision", dependencies: ["CImageIO", "Support", "Torch", "Reporting"]),
     .target(name: "Pruning", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(
+      name: "Export",
+      dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      exclude: ["ONNX/onnx.proto"]),
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Export", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
@@ -56,6 +62,11 @@ let package = Package(
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
+    .testTarget(
+      name: "ExportTests",
+      dependencies: [
+        "Export", "Vision", "Torch", "Support", .product(name: "SwiftProtobuf", package: "swift-protobuf")
+      ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",

@@ -26,6 +26,19 @@ enum Seeds {
     return little(header.utf8.count, 8) + Data(header.utf8) + Data(repeating: 1, count: 39)
   }()
 
+  /// `w`, float32 `[3, 5]`, with three values that are not zero; `n`, all zeros; and a plain `b`.
+  static let packedSafetensors: Data = {
+    let header = #"""
+      {"__metadata__":{"quench.sparse":"{\"w\":[3,5],\"n\":[2,2,2]}"},
+      "b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w.values":{"dtype":"F32","shape":[3],"data_offsets":[8,20]},
+      "w.bitmask":{"dtype":"U8","shape":[2],"data_offsets":[20,22]},
+      "n.bitmask":{"dtype":"U8","shape":[1],"data_offsets":[22,23]},
+      "n.values":{"dtype":"F64","shape":[0],"data_offsets":[23,23]}}
+      """#
+    let bits: [UInt8] = [0b1000_0001, 0b0100_0000, 0]
+    return little(header.utf8.count, 8) + Data(header.utf8) + Data(repeating: 1, count: 20) + Data(bits)
+  }()
+
   static let yaml = Data(
     """
     # how to train

@@ -9,7 +9,8 @@ extension FuzzTarget {
   public static let all: [FuzzTarget] = [
     idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
     picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
-    weights("safetensors", Seeds.safetensors), weights("torch-zip", Seeds.torchZip), architecture, yaml, json
+    weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
+    weights("torch-zip", Seeds.torchZip), architecture, yaml, json
   ]
 
   /// - Throws: `InputError` that lists the names.

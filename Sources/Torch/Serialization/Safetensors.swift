@@ -67,12 +67,63 @@ public struct Safetensors: Sendable {
     }
   }
 
-  /// All tensors, copied out of the file, in the header's order.
-  /// - Throws: `InputError` as ``tensor(_:)`` does.
+  /// All tensors, copied out of the file, in the header's order; those that were written packed are unpacked.
+  /// - Throws: `InputError` as ``tensor(_:)`` does, or if the halves of a packed tensor do not fit each other.
   public func stateDictionary() throws(InputError) -> StateDictionary {
+    guard let mark = metadata[PackedTensor.metadataKey] else {
+      var result = StateDictionary()
+      for entry in entries { result[entry.name] = try tensor(entry.name) }
+      return result
+    }
+    let location = "\(name), metadata \(PackedTensor.metadataKey)"
+    return try unpacked(try SafetensorsHeader.packedShapes(mark, name: location))
+  }
+
+  /// All tensors, those named in `shapes` put together from their halves, in the place of the first.
+  private func unpacked(_ shapes: [String: [Int]]) throws(InputError) -> StateDictionary {
     var result = StateDictionary()
-    for entry in entries { result[entry.name] = try tensor(entry.name) }
+    for entry in entries {
+      let suffix = PackedTensor.suffixes.first { entry.name.hasSuffix($0) }
+      guard let suffix else {
+        guard shapes[entry.name] == nil else {
+          throw InputError("the tensor is called packed, but is not", at: "\(name), tensor \(entry.name.quoted)")
+        }
+        result[entry.name] = try tensor(entry.name)
+        continue
+      }
+      let whole = String(entry.name.dropLast(suffix.count))
+      guard let shape = shapes[whole] else {
+        throw InputError(
+          "the metadata do not name this packed tensor", at: "\(name), tensor \(entry.name.quoted)",
+          remedy: "fetch or write the file again")
+      }
+      if result[whole] == nil { result[whole] = try unpacked(whole, shape: shape) }
+    }
+    for missing in shapes.keys.sorted() where result[missing] == nil {
+      throw halfIsMissing(missing, PackedTensor.bitmaskSuffix)
+    }
     return result
+  }
+
+  /// The packed tensor called `name`.
+  private func unpacked(_ name: String, shape: [Int]) throws(InputError) -> Tensor {
+    func half(_ suffix: String) throws(InputError) -> Entry {
+      guard let position = positions[name + suffix] else { throw halfIsMissing(name, suffix) }
+      return entries[position]
+    }
+    let (bitmask, values) = (try half(PackedTensor.bitmaskSuffix), try half(PackedTensor.valuesSuffix))
+    return try data.parse { (bytes) throws(InputError) in
+      try PackedTensor.unpack(
+        (bitmask, UnsafeRawBufferPointer(rebasing: bytes[bitmask.range])),
+        (values, UnsafeRawBufferPointer(rebasing: bytes[values.range])), shape: shape,
+        at: "\(self.name), tensor \(name.quoted)")
+    }
+  }
+
+  private func halfIsMissing(_ name: String, _ suffix: String) -> InputError {
+    InputError(
+      "half of a packed tensor is missing", at: self.name, expected: (name + suffix).quoted,
+      remedy: "fetch or write the file again")
   }
 
   /// The JSON between the length at the file's start and the tensors.
@@ -134,10 +185,25 @@ extension Safetensors {
   ///
   /// The header keeps the tensors' order. Their data are laid out from the widest element type to the narrowest, so
   /// that each tensor is aligned for readers that map the file.
-  /// - Throws: `InputError` if the file cannot be written or a tensor is called `__metadata__`.
+  /// - Parameters:
+  ///   - tensors: The tensors by name.
+  ///   - metadata: Free text under keys of one's choice.
+  ///   - packsZeros: Whether a tensor that gets smaller so is written as `<name>.bitmask`, a bit for each element, and
+  ///     `<name>.values`, the elements that are not zero; ``stateDictionary()`` puts them together again. A negative
+  ///     zero comes back as zero.
+  ///   - url: Where the file goes.
+  /// - Throws: `InputError` if the file cannot be written or a tensor has a name that means something else:
+  ///   `__metadata__`, or one that ends as those of packed tensors do.
   public static func write(
-    _ tensors: StateDictionary, metadata: [String: String] = [:], to url: URL
+    _ tensors: StateDictionary, metadata: [String: String] = [:], packsZeros: Bool = false, to url: URL
   ) throws(InputError) {
+    var (tensors, metadata) = (tensors, metadata)
+    metadata[PackedTensor.metadataKey] = nil
+    if packsZeros {
+      let packed = try packed(tensors, at: url.path)
+      tensors = packed.tensors
+      metadata[PackedTensor.metadataKey] = packed.mark
+    }
     let widestFirst = tensors.indices.sorted {
       (-tensors[$0].tensor.dtype.byteCount, $0) < (-tensors[$1].tensor.dtype.byteCount, $1)
     }
@@ -146,6 +212,28 @@ extension Safetensors {
       try file.write(contentsOf: header)
       for index in widestFirst { try tensors[index].tensor.withUnsafeBytes { try file.write(contentsOf: $0) } }
     }
+  }
+
+  /// `tensors`, packed where that saves bytes, and the mark that says which are; nil: none is.
+  private static func packed(
+    _ tensors: StateDictionary, at location: String
+  ) throws(InputError) -> (tensors: StateDictionary, mark: String?) {
+    var result = StateDictionary()
+    var shapes: [String] = []
+    for (name, tensor) in tensors {
+      guard !PackedTensor.suffixes.contains(where: { name.hasSuffix($0) }) else {
+        throw InputError("a tensor has a reserved name", at: location, found: name, remedy: "rename it")
+      }
+      guard PackedTensor.saves(tensor) else {
+        result[name] = tensor
+        continue
+      }
+      let packed = PackedTensor(tensor)
+      result[name + PackedTensor.bitmaskSuffix] = packed.bitmask
+      result[name + PackedTensor.valuesSuffix] = packed.values
+      shapes.append("\(json(name)):[\(tensor.shape.map(String.init).joined(separator: ","))]")
+    }
+    return (result, shapes.isEmpty ? nil : "{\(shapes.joined(separator: ","))}")
   }
 
   /// The length and the JSON, padded with spaces so that the data begin at a multiple of 8.

@@ -18,7 +18,11 @@ public struct ModelFile {
   }
 
   /// Writes the file, whole or not at all.
-  public func write(to url: URL) throws(InputError) {
+  /// - Parameters:
+  ///   - url: Where it goes.
+  ///   - packsZeros: Whether weights of many zeros are written as a bitmask and the rest: a pruned network's file gets
+  ///     smaller so, and loads as any other does.
+  public func write(to url: URL, packsZeros: Bool = false) throws(InputError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let metadata: [String: String]
@@ -28,7 +32,7 @@ public struct ModelFile {
         Self.classesKey: String(decoding: try encoder.encode(classNames), as: UTF8.self)
       ]
     } catch { throw InputError.writing(url, error) }
-    try Safetensors.write(network.state, metadata: metadata, to: url)
+    try Safetensors.write(network.state, metadata: metadata, packsZeros: packsZeros, to: url)
   }
 
   /// Loads a network, frozen in evaluation mode.

@@ -120,7 +120,8 @@ struct ModelsDescribeCommand: ParsableCommand {
     return lines.joined(separator: "\n") + "\n\n" + size.table.text
   }
 
-  private static func zeros(of network: Network) -> Int {
+  /// Prunable weights that are zero.
+  static func zeros(of network: Network) -> Int {
     network.prunable.reduce(0) {
       $0 + network.parameters[$1].tensor.count - network.parameters[$1].tensor.nonzeroCount()
     }

@@ -1,0 +1,142 @@
+import ArgumentParser
+import Export
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct ExportCommand: ParsableCommand {
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case onnx, sparse, safetensors
+  }
+
+  static let configuration = CommandConfiguration(
+    commandName: "export",
+    abstract: "Write a network for other programs, or a pruned one in less space.",
+    discussion: """
+      onnx          for onnxruntime and its kind: pixels in [0, 1] in, logits out,
+                    any batch size, normalisation inside
+      sparse        safetensors with each tensor of many zeros as a bitmask and the
+                    values that are left; every quench command reads it
+      safetensors   plain, for PyTorch and others
+
+      A file of bare weights needs the name of its network, and what a network file
+      says of itself: the input, the number of classes, and the data set whose mean
+      and standard deviation pixels are normalised by.
+
+      Examples:
+        quench export --weights model.safetensors --format onnx --out model.onnx
+        quench export --weights pruned.safetensors --format sparse --out small.safetensors
+        quench export --weights net.pt --model resnet20 --data cifar10 \\
+          --format onnx --out net.onnx
+      """)
+
+  @Option(
+    help: ArgumentHelp("Weights: safetensors, or what torch.save wrote.", valueName: "file"), completion: .file())
+  var weights: String
+
+  @Option(help: "The network that the weights belong to, where their file does not say.")
+  var model: ModelName?
+
+  @Option(help: "Images that --model takes: channels x height x width, such as 3x32x32.")
+  var input: ImageShape?
+
+  @Option(help: "Classes that --model tells apart.")
+  var classes: Int?
+
+  @Option(help: "The data set that --model normalises its images by.")
+  var data: DataName?
+
+  @Option(help: "What to write.")
+  var format: Format
+
+  @Option(help: ArgumentHelp("The file to write.", valueName: "file"), completion: .file())
+  var out: String
+
+  @Flag(help: "Overwrite the file if it exists.")
+  var force = false
+
+  @Flag(inversion: .prefixedNo, help: "Work batch norm into the layer before it, in an ONNX file.")
+  var fold = true
+
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard fold || format == .onnx else { throw ValidationError("--no-fold is for --format onnx.") }
+    if let classes, !(1...100_000).contains(classes) { throw ValidationError("--classes must be 1 to 100000.") }
+    guard model != nil || (input == nil && classes == nil && data == nil) else {
+      throw ValidationError("--input, --classes and --data say what --model is: name it as well.")
+    }
+  }
+
+  func run() throws {
+    let (source, target) = (URL(filePath: weights), URL(filePath: out))
+    guard force || !FileManager.default.fileExists(atPath: target.path) else {
+      throw InputError("the file exists", at: out, remedy: "choose another name, or overwrite it with --force")
+    }
+    let file = try ModelFile(contentsOf: source, architecture: try namedArchitecture)
+    let network = file.network
+    if network.architecture.mean.isEmpty {
+      output.note("note: the weights do not say how pixels are normalised, so the network takes them as they are")
+    }
+    let bytesBefore = try Self.size(of: source)
+    switch format {
+    case .onnx:
+      var export = ONNXExport()
+      export.foldsBatchNorm = fold
+      try export.write(network, classNames: file.classNames, to: target)
+    case .sparse: try file.write(to: target, packsZeros: true)
+    case .safetensors: try file.write(to: target)
+    }
+    let size = NetworkSize(of: network.architecture)
+    report([
+      "model": .string(network.architecture.name), "format": .string(format.rawValue), "weights": .string(weights),
+      "out": .string(out), "bytes_before": .int(bytesBefore), "bytes_after": .int(try Self.size(of: target)),
+      "parameters": .int(size.parameters), "prunable_weights": .int(size.prunableWeights),
+      "zero_weights": .int(ModelsDescribeCommand.zeros(of: network))
+    ])
+  }
+
+  /// What `--model` is; nil where the weights are to say.
+  private var namedArchitecture: Architecture? {
+    get throws(InputError) {
+      guard let model else { return nil }
+      let architecture = try model.architecture(input: input, classes: classes)
+      guard let data else { return architecture }
+      guard let statistics = data.statistics, statistics.mean.count == architecture.inputShape[0] else {
+        throw InputError(
+          "the data set does not say how such images are normalised", at: "--data",
+          expected: "one with a published mean for \(architecture.inputShape[0]) channels", found: data.rawValue)
+      }
+      return architecture.normalizing(
+        mean: statistics.mean.map { Double($0) },
+        standardDeviation: statistics.standardDeviation.map { Double($0) })
+    }
+  }
+
+  private static func size(of file: URL) throws(InputError) -> Int {
+    do { return try file.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0 } catch {
+      throw InputError.reading(file, error)
+    }
+  }
+
+  private func report(_ summary: Record) {
+    func number(_ key: String) -> Double { summary[key]?.number ?? 0 }
+    let zeros = number("zero_weights")
+    var lines = [
+      "network  \(summary["model"]?.string ?? ""), \(Wording.count(number("parameters"))) parameters, "
+        + "\(NumberText.percent(zeros / max(number("prunable_weights"), 1))) of the prunable weights are zero",
+      "before   \(Wording.count(number("bytes_before"))) bytes  \(weights)",
+      "after    \(Wording.count(number("bytes_after"))) bytes  \(out), "
+        + "\(NumberText.percent(number("bytes_after") / max(number("bytes_before"), 1))) of it"
+    ]
+    if format == .onnx, zeros > 0 {
+      lines.append("An ONNX file stores a zero like any other number: zeros make it neither smaller nor faster.")
+    }
+    if format == .sparse, number("bytes_after") >= number("bytes_before") {
+      lines.append("Nothing got smaller: no tensor has zeros enough, or the weights were packed before.")
+    }
+    output.printResult(summary, lines.joined(separator: "\n"))
+  }
+}
