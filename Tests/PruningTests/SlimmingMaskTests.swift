@@ -125,6 +125,9 @@ struct SlimmingMaskTests {
     #expect(report.removedChannels == 56)
     #expect(report.requestedWeightRatio == mask.keepRatio)
     #expect(report.achievedWeightRatio == Double(report.after.weights) / Double(WeightLayout(network).count))
+    #expect(abs(report.requestedMultiplyAddRatio - 0.5) < 0.01, "half the filters of every convolution")
+    #expect(
+      report.achievedMultiplyAddRatio == Double(report.after.multiplyAdds) / Double(report.before.multiplyAdds))
     #expect(report.silenceable == 0)
     #expect(try JSONDecoder().decode(SlimmingReport.self, from: JSONEncoder().encode(report)) == report)
   }

@@ -34,7 +34,9 @@ extension Architecture {
 
 extension Network {
   /// The network with fewer channels: of every filter, batch norm and input plane that stays, a copy.
-  /// - Parameter kept: As ``Torch/Architecture`` takes it.
+  /// - Parameters:
+  ///   - kept: For each node the channels of its output that stay, ascending.
+  ///   - groups: The groups that couple them.
   func keeping(_ kept: [[Int]], of groups: ChannelGroups) -> Network {
     let smaller = Network(architecture.keeping(kept), seed: 0, device: device)
     smaller.convert(to: dtype)

@@ -57,6 +57,7 @@ public struct Slimming: Hashable, Codable, Sendable {
       throw InputError("the network is too large to be slimmed", at: network.architecture.name)
     }
     let groups = ChannelGroups(network.architecture)
+    let mask = Mask(layout: mask.layout, values: mask.values.to(network.device))
     let given = network.masked(by: mask)
     let masked = given.copy()
     let agreed = policy == .groupScore ? try regrouped(mask, of: masked, groups, scores) : mask
@@ -131,7 +132,7 @@ public struct Slimming: Hashable, Codable, Sendable {
     }
     let candidates = try candidates(in: groups, of: .groupScore)
     let counts = ChannelCounts(groups, masked)
-    let ranking = scores ?? masks.layout.weights(of: masked)
+    let ranking = scores?.to(masked.device) ?? masks.layout.weights(of: masked)
     let filters = masks.totals(of: ranking, along: .filters)
     let inputs = masks.totals(of: ranking, along: .inputs)
     let kept = filters.onesLike()

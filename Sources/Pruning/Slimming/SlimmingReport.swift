@@ -32,6 +32,8 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
   public var removedChannels: Int
   /// Weights that the mask keeps.
   public var keptWeights: Int
+  /// Multiply-adds with these, for one image.
+  public var keptMultiplyAdds: Int
   /// Sets of coupled channels that stay only because their batch norms or biases add a constant.
   public var silenceable: Int
   /// To the masked network that the slimmed one equals.
@@ -55,6 +57,7 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
     maskedChannels = counts.masked(along: side)
     removedChannels = old.channelCount(along: side) - new.channelCount(along: side)
     keptWeights = mask.keptCount
+    keptMultiplyAdds = old.multiplyAdds(under: mask)
     self.silenceable = silenceable
     self.difference = difference
     self.change = change
@@ -68,6 +71,10 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
   public var requestedWeightRatio: Double { Double(keptWeights) / Double(max(before.weights, 1)) }
   /// The fraction of prunable weights that are left.
   public var achievedWeightRatio: Double { Double(after.weights) / Double(max(before.weights, 1)) }
+  /// The fraction of multiply-adds that the mask keeps.
+  public var requestedMultiplyAddRatio: Double { Double(keptMultiplyAdds) / Double(max(before.multiplyAdds, 1)) }
+  /// The fraction of multiply-adds that are left.
+  public var achievedMultiplyAddRatio: Double { Double(after.multiplyAdds) / Double(max(before.multiplyAdds, 1)) }
 }
 
 /// How many whole filters and input planes a masked network's convolutions have and have lost.
@@ -124,6 +131,15 @@ extension SlimmingReport.Size {
 }
 
 extension Architecture {
+  /// Multiply-adds with weights that the mask keeps.
+  fileprivate func multiplyAdds(under mask: Mask) -> Int {
+    let kept = Dictionary(uniqueKeysWithValues: mask.table.map { ($0.name, (kept: $0.kept, total: $0.total)) })
+    return zip(nodes, shapes).reduce(0) { sum, pair in
+      guard let count = kept["\(pair.0.name).weight"] else { return sum }
+      return sum + pair.0.layer.multiplyAdds(outputShape: pair.1) / count.total * count.kept
+    }
+  }
+
   /// Filters, or input planes, of all convolutions.
   fileprivate func channelCount(along side: ChannelGroups.Side) -> Int {
     nodes.reduce(0) { sum, node in

@@ -36,7 +36,7 @@ struct SlimRun {
     let network = file.network
     let mask = try self.mask.map { try Mask(contentsOf: $0, for: network) } ?? Self.zeros(of: network)
     let slimmed = try slimming.slim(network, mask: mask)
-    mask.apply(to: network)
+    Mask(layout: mask.layout, values: mask.values.to(network.device)).apply(to: network)
     var summary = self.summary(of: slimmed.report, network.architecture)
     if let images { summary.merge(try recalibrate(slimmed.network, beside: network, images, folder)) }
     try ModelFile(slimmed.network, classNames: file.classNames)
@@ -71,7 +71,10 @@ struct SlimRun {
       "requested_channel_ratio": .double(report.requestedChannelRatio),
       "achieved_channel_ratio": .double(report.achievedChannelRatio),
       "requested_weight_ratio": .double(report.requestedWeightRatio),
-      "achieved_weight_ratio": .double(report.achievedWeightRatio), "silenceable": .int(report.silenceable),
+      "achieved_weight_ratio": .double(report.achievedWeightRatio),
+      "requested_multiply_add_ratio": .double(report.requestedMultiplyAddRatio),
+      "achieved_multiply_add_ratio": .double(report.achievedMultiplyAddRatio),
+      "silenceable": .int(report.silenceable),
       "parameters_before": .int(report.before.parameters), "parameters": .int(report.after.parameters),
       "multiply_adds_before": .int(report.before.multiplyAdds), "multiply_adds": .int(report.after.multiplyAdds),
       "max_difference": .double(report.difference.largest),
