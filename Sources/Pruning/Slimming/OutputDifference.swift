@@ -16,6 +16,7 @@ public struct OutputDifference: Hashable, Codable, Sendable {
   ///   - network: What is checked.
   ///   - reference: What it is compared with.
   ///   - images: How many random images, pixels uniform in [0, 1).
+  ///   - seed: Of these images.
   public init(of network: Network, from reference: Network, images: Int = 8, seed: UInt64 = 0) {
     let shape = [images] + reference.architecture.inputShape
     let pixels = Tensor.uniform(shape, dtype: .float32, using: Generator(seed: seed, for: "difference"))

@@ -23,10 +23,10 @@ struct SlimCommand: ParsableCommand {
         none           cut nothing, apply the mask
 
       Examples:
-        quench slim --weights runs/prune/model.safetensors --mask runs/prune/mask.safetensors
-        quench slim --weights pruned.safetensors --policy group-score --round-to 8 --out runs/slim
-        quench slim --weights pruned.safetensors --silence --recalibrate 50 --data cifar10 --data-dir ~/cifar
-        quench slim --weights pruned.safetensors --keep-layer layer4 --keep-layer conv1 --json
+        quench slim --weights pruned.safetensors --mask mask.safetensors
+        quench slim --weights pruned.safetensors --policy group-score --round-to 8
+        quench slim --weights pruned.safetensors --silence --recalibrate 50
+        quench slim --weights pruned.safetensors --keep-layer layer4 --json
 
       Writes model.safetensors, which loads like any other model, summary.json,
       config.yaml and report.html.
@@ -91,6 +91,7 @@ struct SlimCommand: ParsableCommand {
 
   func run() throws {
     let device = try options.machine.prepare()
+    let url = try options.folder(named: "slim")
     var inputs: Record = ["weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))]
     if let mask { inputs["mask"] = .string(try Fingerprint.sha256(ofFile: URL(filePath: mask))) }
     var images: ImageData?
@@ -106,10 +107,8 @@ struct SlimCommand: ParsableCommand {
     }
     let slim = SlimRun(
       slimming: slimming, file: file, mask: mask.map { URL(filePath: $0) }, images: images,
-      batches: recalibrate,
-      batchSize: batchSize, seconds: seconds, options: options)
+      batches: recalibrate, batchSize: batchSize, seconds: seconds, options: options)
 
-    let url = options.folder(named: "slim")
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform(slim.perform)
     options.output.printResult(summary, SlimReport.text(summary, url))

@@ -94,8 +94,12 @@ enum SlimReport {
   private static func statements(_ summary: Record) -> [String] {
     var lines = [
       "The mask asked for \(percent(summary, "requested_channel_ratio")) of the channels; "
-        + "\(percent(summary, "achieved_channel_ratio")) are left. "
-        + "Slimmed and masked logits differ by at most \(number(summary, "max_difference"))."
+        + "\(percent(summary, "achieved_channel_ratio")) are left.",
+      "It kept \(percent(summary, "requested_weight_ratio")) of the weights and "
+        + "\(percent(summary, "requested_multiply_add_ratio")) of the multiply-adds; "
+        + "\(percent(summary, "achieved_weight_ratio")) and "
+        + "\(percent(summary, "achieved_multiply_add_ratio")) are left.",
+      "Slimmed and masked logits differ by at most \(number(summary, "max_difference"))."
     ]
     if let change = summary["relative_change"]?.number, change > 1e-4 {
       lines.append(

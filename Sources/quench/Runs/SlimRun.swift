@@ -28,7 +28,7 @@ struct SlimRun {
   let options: RunOptions
 
   static let batchSizes = [1, 64]
-  private static let rounds = 7
+  private static let rounds = 5
 
   /// Slims, recalibrates and tests where there are images, measures, and writes the model into `folder`.
   /// - Returns: The run's summary.
