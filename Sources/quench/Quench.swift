@@ -23,8 +23,9 @@ struct Quench: ParsableCommand {
       """,
     version: Version.quench,
     subcommands: [
-      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, ReportCommand.self,
-      ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self, DoctorCommand.self
+      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
+      ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
+      DoctorCommand.self
     ])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.

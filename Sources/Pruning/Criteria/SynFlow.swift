@@ -20,8 +20,8 @@ public struct SynFlow: PruningCriterion {
   /// ρ^(i/n), the fraction of weights left after round i, from 1.
   public func density(after round: Int) -> Double { pow(keepRatio.value, Double(round) / Double(rounds)) }
 
-  /// The last round's scores, lowered for each weight by the number of rounds since it went: the best κ are the
-  /// weights that all rounds left, and the best at an earlier round's density are what that round left.
+  /// The last round's score of each weight that all rounds left, and of every other minus the number of rounds since
+  /// it went: the best κ are SynFlow's mask, and the best at an earlier round's density are what that round left.
   ///
   /// Neither the images nor the seed play a part.
   public func ranking(

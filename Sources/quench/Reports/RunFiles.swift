@@ -81,11 +81,12 @@ struct RunFiles {
     case "prune":
       if let study { return StudyReport.make(study.plan, study.results, record) }
       return PruneReport.make(self)
+    case "slim": return SlimReport.make(self)
     case "demo": return DemoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim or demo", found: other.map { "'\($0)'" })
     }
   }
 
