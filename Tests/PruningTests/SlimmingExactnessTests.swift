@@ -150,7 +150,7 @@ struct SlimmingExactnessTests {
   @Test("is the masked network itself under the policy none")
   func none() throws {
     let network = SlimmingFixture.network(.smallCNN(input: [3, 8, 8], classes: 4))
-    let mask = OMP(keepRatio: try KeepRatio(0.3)).mask(for: network)
+    let mask = try OMP(keepRatio: KeepRatio(0.3)).mask(for: network)
     let slimmed = try Slimming(policy: .none).slim(network, mask: mask)
     #expect(slimmed.network.architecture == network.architecture)
     #expect(slimmed.report.difference.largest == 0)

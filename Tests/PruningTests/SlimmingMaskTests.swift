@@ -138,7 +138,9 @@ struct SlimmingMaskTests {
     func remedy(_ mask: Mask, _ slimming: Slimming) -> String? {
       (#expect(throws: InputError.self) { try slimming.slim(network, mask: mask) })?.remedy
     }
-    let single = OMP(keepRatio: try KeepRatio(0.8)).mask(for: network)
+    var target = PruningTarget(keepRatio: try KeepRatio(0.8))
+    target.scope = .layer
+    let single = try OMP(target).mask(for: network)
     #expect(remedy(single, Slimming())?.contains("not single weights") == true)
 
     let filters = GroupMasks(network).mask(scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
@@ -161,7 +163,7 @@ struct SlimmingMaskTests {
     #expect(throws: InputError.self) { try rounding.slim(network, mask: inputs) }
 
     let other = SlimmingFixture.network(chain())
-    let foreign = OMP(keepRatio: try KeepRatio(0.5)).mask(for: other)
+    let foreign = try OMP(keepRatio: KeepRatio(0.5)).mask(for: other)
     let error = #expect(throws: InputError.self) { try Slimming().slim(network, mask: foreign) }
     #expect(error?.problem == "the mask is of another architecture")
     #expect(throws: InputError.self) {
