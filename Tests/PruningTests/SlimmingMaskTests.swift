@@ -163,7 +163,8 @@ struct SlimmingMaskTests {
     #expect(throws: InputError.self) { try rounding.slim(network, mask: inputs) }
 
     let other = SlimmingFixture.network(chain())
-    let foreign = try OMP(keepRatio: KeepRatio(0.5)).mask(for: other)
+    target.keepRatio = try KeepRatio(0.5)
+    let foreign = try OMP(target).mask(for: other)
     let error = #expect(throws: InputError.self) { try Slimming().slim(network, mask: foreign) }
     #expect(error?.problem == "the mask is of another architecture")
     #expect(throws: InputError.self) {
