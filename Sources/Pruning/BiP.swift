@@ -134,7 +134,7 @@ public final class BiPTraining: PruningLearner {
   @discardableResult
   public func lowerStep(_ batch: Batch) -> StepResult {
     let (result, gradient, others) = scored.pass(
-      batch, others: otherOptimizer.parameters.map(\.tensor), updatingStatistics: true)
+      batch, others: otherOptimizer.parameters.map(\.tensor), silencing: true, updatingStatistics: true)
     withoutGradient {
       weightOptimizer.step(gradients: [mask.values * (gradient + weights * method.weightDecay)])
       otherOptimizer.step(gradients: others)
@@ -144,7 +144,7 @@ public final class BiPTraining: PruningLearner {
 
   /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay.
   public func upperStep(_ batch: Batch) {
-    let (_, gradient, _) = scored.pass(batch, updatingStatistics: false)
+    let (_, gradient, _) = scored.pass(batch, silencing: false, updatingStatistics: false)
     withoutGradient {
       scoreOptimizer.step(gradients: [
         method.scoreGradient(weights: weights, mask: mask.values, scores: scores, gradient: gradient)

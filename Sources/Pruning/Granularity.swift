@@ -10,17 +10,21 @@ public enum Granularity: Hashable, Codable, Sendable {
   /// Input channels of convolutions, the same fraction in each layer. Where a network's input enters, its few planes
   /// all stay.
   case channel
+  /// Output filters of convolutions, those that write the same channel together with its batch norm, as one: what is
+  /// pruned can be cut, streams that residual blocks add to included. A channel's score is that of `groupScore`.
+  case group
   /// Of every `group` weights in a row over the inputs, `kept` stay: 2 of 4 is what sparse tensor cores compute with.
   case pattern(kept: Int, group: Int)
 }
 
 extension Granularity: LosslessStringConvertible {
-  /// `weight`, `filter`, `channel` or a pattern such as `2:4`.
+  /// `weight`, `filter`, `channel`, `group` or a pattern such as `2:4`.
   public init?(_ description: String) {
     switch description {
     case "weight": self = .weight
     case "filter": self = .filter
     case "channel": self = .channel
+    case "group": self = .group
     default:
       let numbers = description.split(separator: ":", omittingEmptySubsequences: false).map { Int($0) }
       guard numbers.count == 2, let kept = numbers[0], let group = numbers[1], kept > 0, kept <= group,
@@ -35,6 +39,7 @@ extension Granularity: LosslessStringConvertible {
     case .weight: "weight"
     case .filter: "filter"
     case .channel: "channel"
+    case .group: "group"
     case .pattern(let kept, let group): "\(kept):\(group)"
     }
   }
@@ -46,7 +51,7 @@ extension Granularity: LosslessStringConvertible {
   func fits(_ shape: [Int], readsImages: Bool) -> Bool {
     switch self {
     case .weight: true
-    case .filter: shape.count == 4
+    case .filter, .group: shape.count == 4
     case .channel: shape.count == 4 && !readsImages
     case .pattern(_, let group): shape[1] % group == 0
     }
@@ -63,7 +68,7 @@ struct LayerMask {
     let count = shape.reduce(1, *)
     return switch granularity {
     case .weight: keepRatio.kept(of: count)
-    case .filter: keepRatio.kept(of: shape[0]) * (count / shape[0])
+    case .filter, .group: keepRatio.kept(of: shape[0]) * (count / shape[0])
     case .channel: keepRatio.kept(of: shape[1]) * (count / shape[1])
     case .pattern(let kept, let group): count / group * kept
     }
@@ -75,7 +80,7 @@ struct LayerMask {
     switch granularity {
     case .weight:
       return Mask.topK(ranking.reshaped([-1]), keeping: keepRatio.kept(of: ranking.count)).viewed(ranking.shape)
-    case .filter: return slices(ranking, along: 0)
+    case .filter, .group: return slices(ranking, along: 0)
     case .channel: return slices(ranking, along: 1)
     case .pattern(let kept, let group): return patterns(ranking, kept, group)
     }

@@ -83,7 +83,7 @@ public final class HYDRATraining: PruningLearner {
   @discardableResult
   public func step(_ batch: Batch) -> StepResult {
     let (result, gradient, others) = scored.pass(
-      batch, others: otherOptimizer.parameters.map(\.tensor), updatingStatistics: true)
+      batch, others: otherOptimizer.parameters.map(\.tensor), silencing: false, updatingStatistics: true)
     withoutGradient {
       scoreOptimizer.step(gradients: [scores.sign() * scored.weights * gradient])
       otherOptimizer.step(gradients: others)

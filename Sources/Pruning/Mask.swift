@@ -41,14 +41,28 @@ public struct Mask {
     zip(layout.names, layers).map { ($0, Int($1.sum().item()), $1.count) }
   }
 
-  /// Zeroes the network's pruned weights.
+  /// Zeroes the network's pruned weights and, of groups, what their batch norms and biases add.
   public func apply(to network: Network) {
     withoutGradient {
-      for (parameter, mask) in zip(layout.parameters, layers) {
+      for (parameter, factor) in Array(zip(layout.parameters, layers)) + silencing(of: network) {
         let weight = network.parameters[parameter].tensor
-        weight *= mask
+        weight *= factor
       }
     }
+  }
+
+  /// Factors of the batch norms and biases that are pruned along with groups.
+  func silencing(of network: Network) -> [(parameter: Int, factor: Tensor)] {
+    layout.coupling?.silencing(values, of: network) ?? []
+  }
+
+  /// The same mask over more layers, of which those that it does not cover stay whole.
+  /// - Returns: nil if `layout` lacks a layer of the mask.
+  public func extended(to layout: WeightLayout) -> Mask? {
+    let known = Dictionary(uniqueKeysWithValues: zip(self.layout.layers, layers))
+    guard self.layout.layers.allSatisfy(layout.layers.contains) else { return nil }
+    let all = layout.layers.map { known[$0] ?? .ones($0.shape, dtype: values.dtype, device: values.device) }
+    return Mask(layout: layout, values: layout.joined(all))
   }
 
   /// What a checkpoint calls ``values``.

@@ -12,7 +12,7 @@ public struct PruningTarget: Hashable, Codable, Sendable {
   }
 
   public var keepRatio: KeepRatio
-  /// Filters, channels and patterns are ranked within their layer, whatever the scope.
+  /// Filters, channels and patterns are ranked within their layer, groups within their tier, whatever the scope.
   public var granularity = Granularity.weight
   public var scope = Scope.global
   /// The least fraction that every layer keeps in a global ranking, from 0 to the keep ratio.
@@ -43,22 +43,29 @@ public struct PruningTarget: Hashable, Codable, Sendable {
         found: "\(layerFloor)")
     }
     let nodes = network.architecture.nodes
-    let layers = all.filter { layer in
+    var layers = all.filter { layer in
       (included.isEmpty || included.contains { matches($0, layer) })
         && !excluded.contains { matches($0, layer) }
         && granularity.fits(layer.shape, readsImages: nodes[layer.node].inputs == [0])
+    }
+    var coupling: GroupMasks?
+    if granularity == .group {
+      let groups = GroupMasks(network, layers: layers)
+      layers.removeAll { !groups.prunes($0.node) }
+      coupling = GroupMasks(network, layers: layers)
     }
     guard !layers.isEmpty else {
       throw InputError(
         "no weight is left to prune", at: network.architecture.name,
         expected: "weights that can be pruned by \(granularity)", remedy: "include more layers or exclude fewer")
     }
-    return WeightLayout(layers: layers)
+    return WeightLayout(layers: layers, coupling: coupling)
   }
 
   /// How many weights stay: κ.
   public func kept(of layout: WeightLayout) -> Int {
-    isGlobal
+    if layout.coupling != nil { return mask(.ones([layout.count]), layout).keptCount }
+    return isGlobal
       ? keepRatio.kept(of: layout.count)
       : layout.shapes.reduce(0) { $0 + layerMask.kept(of: $1) }
   }
@@ -67,6 +74,9 @@ public struct PruningTarget: Hashable, Codable, Sendable {
   /// - Parameter ranking: `[n]`, larger is more important; of equal ones those of higher index stay.
   public func mask(_ ranking: Tensor, _ layout: WeightLayout) -> Mask {
     withoutGradient {
+      if let coupling = layout.coupling {
+        return Mask(layout: layout, values: coupling.mask(scores: ranking, keeping: keepRatio).values)
+      }
       guard isGlobal else {
         return Mask(layout: layout, values: layout.joined(layout.split(ranking).map { layerMask($0) }))
       }

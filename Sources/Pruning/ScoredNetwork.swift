@@ -34,6 +34,8 @@ final class ScoredNetwork {
   /// m, `[n]`.
   private(set) var mask: Mask
   private let precision: Precision
+  /// Batch norms and biases as they were before ``finish()`` silenced those of pruned groups.
+  private var loud: [(parameter: Int, value: Tensor)] = []
 
   /// - Parameter sharesStorage: Whether scores and weights are one tensor, as in the released code of BiP.
   /// - Throws: `InputError` if the target does not fit the network.
@@ -59,15 +61,23 @@ final class ScoredNetwork {
   }
 
   /// One forward and backward pass at z = m⊙θ.
+  ///
+  /// - Parameter silencing: Whether the batch norms of pruned groups add nothing, as in the network that is left. A
+  ///   channel without them has no gradient, so the scores need a pass with them to bring one back.
   /// - Returns: g, the gradient of the loss at z, `[n]`, and those with respect to `others`.
   func pass(
-    _ batch: Batch, others: [Tensor] = [], updatingStatistics: Bool
+    _ batch: Batch, others: [Tensor] = [], silencing: Bool, updatingStatistics: Bool
   ) -> (result: StepResult, gradient: Tensor, others: [Tensor?]) {
+    revive()
     let masked = layout.split(withoutGradient { mask.values * weights }).map { $0.detached().requiringGrad() }
+    let silenced = silencing ? mask.silencing(of: network) : []
     network.isTraining = true
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) {
       network(
-        batch.images, weights: network.weights(replacing: layout.parameters, with: masked),
+        batch.images,
+        weights: network.weights(
+          replacing: layout.parameters + silenced.map(\.parameter),
+          with: masked + silenced.map { network.parameters[$0].tensor * $1 }),
         updatingStatistics: updatingStatistics)
     }
     let loss = logits.inFullPrecision().crossEntropy(batch.labels)
@@ -79,17 +89,31 @@ final class ScoredNetwork {
   /// m ← T_κ(|s|).
   func project() { mask = target.mask(scores.abs(), layout) }
 
-  /// Writes z = m⊙θ into the network.
+  /// Writes z = m⊙θ into the network; what follows a next ``pass(_:others:updatingStatistics:)`` is as without it.
   func finish() {
+    revive()
     withoutGradient {
+      loud = mask.silencing(of: network).map { parameter, factor in
+        let tensor = network.parameters[parameter].tensor
+        let value = tensor.cloned()
+        tensor *= factor
+        return (parameter, value)
+      }
       for (parameter, weight) in zip(layout.parameters, layout.split(mask.values * weights)) {
         network.parameters[parameter].tensor.copy(from: weight)
       }
     }
   }
 
+  /// Takes back what ``finish()`` did to batch norms and biases: a channel that comes back needs its own.
+  private func revive() {
+    withoutGradient { for (parameter, value) in loud { network.parameters[parameter].tensor.copy(from: value) } }
+    loud = []
+  }
+
   /// The network with θ, s and m, and what `optimizers` keep.
   func state(with optimizers: [SGD]) -> StateDictionary {
+    revive()
     var state = StateDictionary()
     for (name, tensor) in optimizers.flatMap(\.state) { state["optimizer.\(name)"] = tensor }
     for (name, tensor) in network.state { state["network.\(name)"] = tensor }

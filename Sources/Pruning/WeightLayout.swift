@@ -17,6 +17,8 @@ public struct WeightLayout: Hashable, Sendable {
   }
 
   public let layers: [Layer]
+  /// Which filters are pruned together, where layers share channels; nil: each layer's mask is its own.
+  var coupling: GroupMasks?
 
   /// All weights of convolutions and linear layers.
   public init(_ network: Network) {
@@ -26,7 +28,14 @@ public struct WeightLayout: Hashable, Sendable {
     }
   }
 
-  init(layers: [Layer]) { self.layers = layers }
+  init(layers: [Layer], coupling: GroupMasks? = nil) {
+    self.layers = layers
+    self.coupling = coupling
+  }
+
+  /// Layouts of the same weights are equal, however these are pruned.
+  public static func == (a: WeightLayout, b: WeightLayout) -> Bool { a.layers == b.layers }
+  public func hash(into hasher: inout Hasher) { hasher.combine(layers) }
 
   public var names: [String] { layers.map(\.name) }
   public var shapes: [[Int]] { layers.map(\.shape) }

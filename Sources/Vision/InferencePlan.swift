@@ -40,6 +40,10 @@ public struct InferencePlan {
     steps = withoutGradient { InferencePlan.steps(of: folded, batchSize: batchSize) }
   }
 
+  /// `[C, H, W]` of the images that it takes.
+  public var inputShape: [Int] { network.architecture.inputShape }
+  public var device: Device { network.device }
+
   /// bfloat16 where the device multiplies it natively, else float32.
   public static func fastest(on device: Device) -> DType {
     switch device {

@@ -202,7 +202,7 @@ enum TinyRun {
 
   @Test("moves the mask and keeps the count, in every mode and granularity", arguments: BiP.Mode.allCases)
   func moves(_ mode: BiP.Mode) throws {
-    for granularity in [Granularity.weight, .filter, .channel, .pattern(kept: 2, group: 4)] {
+    for granularity in [Granularity.weight, .filter, .channel, .group, .pattern(kept: 2, group: 4)] {
       let network = TinyRun.network(seed: 1)
       // As in a trained network: a masked filter's batch norm gives its bias, and a ReLU passes no gradient at zero.
       withoutGradient {

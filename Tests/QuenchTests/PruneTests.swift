@@ -28,7 +28,7 @@ import Vision
     #expect(try outcome.json() == summary)
     for key in [
       "dense_accuracy", "accuracy", "n", "dense_interval_low", "interval_low", "interval_high", "seconds", "seed",
-      "mask_iou_with_magnitude"
+      "mask_iou_with_magnitude", "kept_multiply_adds", "effective_sparsity", "latency_1_dense_ms", "speed_up_64"
     ] {
       #expect(summary[key]?.number != nil, "\(key)")
     }
@@ -48,6 +48,14 @@ import Vision
     #expect(mask.keptCount == kept)
     #expect((layout.weights(of: network) * (mask.values * -1 + 1)).nonzeroCount() == 0)
     #expect(try String(contentsOf: run.file("report.html"), encoding: .utf8).contains(PruneReport.speedStatement))
+
+    let packed = try ModelFile(contentsOf: run.file("packed.safetensors")).network
+    #expect(layout.weights(of: packed).isEqual(to: layout.weights(of: network)))
+    let bytes = try #require(summary["bytes"]?.integer)
+    #expect(try Data(contentsOf: run.file("model.safetensors")).count == bytes)
+    #expect(try #require(summary["packed_bytes"]?.integer) < bytes / 3)
+    #expect(summary["kept_parameters"]?.integer == network.architecture.parameterCount - layout.count + kept)
+    #expect(summary["kept_multiply_adds"]?.integer == network.architecture.multiplyAdds(under: mask))
   }
 
   @Test("prints dense and pruned side by side, and that this makes nothing faster") func table() async throws {

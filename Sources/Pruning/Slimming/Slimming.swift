@@ -42,12 +42,13 @@ public struct Slimming: Hashable, Codable, Sendable {
   /// The network after cutting, with what was cut and the check that the output stayed.
   /// - Parameters:
   ///   - network: A trained network; it stays as it is.
-  ///   - mask: What is pruned of it.
+  ///   - mask: What is pruned of it; layers that it does not cover are whole.
   ///   - scores: For ``Policy/groupScore``, `[n]` in the mask's layout; nil: the masked weights' magnitudes.
   /// - Throws: `InputError` if the mask is of another architecture, a layer to keep is unknown, nothing can be cut
   ///   (it says why and what to do), or the result does not answer as the masked network does.
   public func slim(_ network: Network, mask: Mask, scores: Tensor? = nil) throws(InputError) -> SlimmedNetwork {
-    guard mask.layout == WeightLayout(network) else {
+    let own = Mask(layout: mask.layout, values: mask.values.to(network.device))
+    guard let mask = own.extended(to: WeightLayout(network)) else {
       throw InputError("the mask is of another architecture", at: network.architecture.name)
     }
     guard roundTo >= 1 else {
@@ -57,7 +58,6 @@ public struct Slimming: Hashable, Codable, Sendable {
       throw InputError("the network is too large to be slimmed", at: network.architecture.name)
     }
     let groups = ChannelGroups(network.architecture)
-    let mask = Mask(layout: mask.layout, values: mask.values.to(network.device))
     let given = network.masked(by: mask)
     let masked = given.copy()
     let agreed = policy == .groupScore ? try regrouped(mask, of: masked, groups, scores) : mask

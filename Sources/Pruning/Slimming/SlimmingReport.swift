@@ -131,15 +131,6 @@ extension SlimmingReport.Size {
 }
 
 extension Architecture {
-  /// Multiply-adds with weights that the mask keeps.
-  fileprivate func multiplyAdds(under mask: Mask) -> Int {
-    let kept = Dictionary(uniqueKeysWithValues: mask.table.map { ($0.name, (kept: $0.kept, total: $0.total)) })
-    return zip(nodes, shapes).reduce(0) { sum, pair in
-      guard let count = kept["\(pair.0.name).weight"] else { return sum }
-      return sum + pair.0.layer.multiplyAdds(outputShape: pair.1) / count.total * count.kept
-    }
-  }
-
   /// Filters, or input planes, of all convolutions.
   fileprivate func channelCount(along side: ChannelGroups.Side) -> Int {
     nodes.reduce(0) { sum, node in

@@ -76,8 +76,8 @@ enum PruneReport {
                 "test accuracy", (dense == nil ? [] : [dense]) + [bar("accuracy", "interval_low", "interval_high")])
             ],
             caption: "The lines across the ends are 95 % intervals (Wilson).")),
-        .callout(.note, speedStatement)
-      ])
+        .table(PrunedWorth.table(run.summary))
+      ] + PrunedWorth.statements(run.summary).map { .callout(.note, $0) })
   }
 
   private static func layers(_ run: RunFiles) -> Report.Section {

@@ -45,11 +45,12 @@ enum SlimReport {
         detail: "of \(Wording.count(run.number("multiply_adds_before")))")
     ]
     return sizes
-      + SlimRun.batchSizes.map { batchSize in
-        let slimmed = milliseconds(run.summary, batchSize, "slimmed")
-        let masked = milliseconds(run.summary, batchSize, "masked")
+      + SideBySide.batchSizes.map { batchSize in
+        let slimmed = SideBySide.milliseconds(run.summary, batchSize, "slimmed")
+        let masked = SideBySide.milliseconds(run.summary, batchSize, "masked")
         return Report.KeyFigure(
-          "Speed, batch of \(batchSize)", times(run.summary, batchSize), detail: "\(slimmed) instead of \(masked)")
+          "Speed, batch of \(batchSize)", SideBySide.times(run.summary, batchSize),
+          detail: "\(slimmed) instead of \(masked)")
       }
   }
 
@@ -60,14 +61,14 @@ enum SlimReport {
         name, Wording.count(channels), Wording.count(summary["parameters\(suffix)"]?.number),
         Wording.count(summary["multiply_adds\(suffix)"]?.number)
       ]
-      texts += SlimRun.batchSizes.map { milliseconds(summary, $0, name) }
+      texts += SideBySide.batchSizes.map { SideBySide.milliseconds(summary, $0, name) }
       if isTested { texts.append(Wording.accuracy(summary[accuracy]?.number)) }
       return texts.map { Table.Cell($0) }
     }
     var columns: [Table.Column] = [
       .text("network"), .number("channels"), .number("parameters"), .number("multiply-adds")
     ]
-    for batchSize in SlimRun.batchSizes { columns.append(.number("batch of \(batchSize)")) }
+    for batchSize in SideBySide.batchSizes { columns.append(.number("batch of \(batchSize)")) }
     if isTested { columns.append(.number("test accuracy")) }
     let channels = summary["channels"]?.number ?? 0
     let left = channels - (summary["removed_channels"]?.number ?? 0)
@@ -110,12 +111,7 @@ enum SlimReport {
     if let left = summary["silenceable"]?.integer, left > 0 {
       lines.append("\(left) more channels could be cut with --silence, which changes the logits.")
     }
-    for batchSize in SlimRun.batchSizes {
-      let isFaster = (summary["speed_up_\(batchSize)"]?.number ?? 0) >= 1.05
-      lines.append(
-        "A batch of \(batchSize) is computed \(times(summary, batchSize)) as fast as masked"
-          + (isFaster ? "." : ": no gain on this machine."))
-    }
+    lines += SideBySide.statements(summary, than: "masked")
     if let before = summary["accuracy_before_recalibration"]?.number {
       lines.append(
         "Test accuracy \(Wording.accuracy(before)) before and \(percent(summary, "accuracy", decimals: 2)) after "
@@ -131,13 +127,5 @@ enum SlimReport {
 
   private static func number(_ summary: Record, _ key: String) -> String {
     NumberText.plain(summary[key]?.number ?? .nan, digits: 2)
-  }
-
-  private static func milliseconds(_ summary: Record, _ batchSize: Int, _ network: String) -> String {
-    NumberText.plain(summary["latency_\(batchSize)_\(network)_ms"]?.number ?? .nan, digits: 3) + " ms"
-  }
-
-  private static func times(_ summary: Record, _ batchSize: Int) -> String {
-    NumberText.fixed(summary["speed_up_\(batchSize)"]?.number ?? .nan, decimals: 2) + " times"
   }
 }

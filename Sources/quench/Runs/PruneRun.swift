@@ -24,6 +24,7 @@ struct PruneRun {
   ) throws -> Record {
     let target = pruner.target
     let denseAccuracy = try dense.map { try self.evaluation(of: $0).accuracy }
+    let worth = PrunedWorth(dense: dense ?? network, precision)
     let layout = try target.layout(of: network)
     let magnitude = target.mask(layout.weights(of: network).abs(), layout)
     let learner = try pruner.training(
@@ -61,9 +62,10 @@ struct PruneRun {
       "mask_iou_with_magnitude": .double(mask.intersectionOverUnion(with: magnitude)),
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6),
-      "parameters": .int(network.architecture.parameterCount), "training_images": .int(data.train.count),
+      "training_images": .int(data.train.count),
       "skipped_pictures": .int(data.train.skipped.count + data.test.skipped.count), "seed": .int(options.run.seed)
     ])
+    summary.merge(try worth.record(of: network, mask, classNames: data.train.classNames, in: folder.url))
     return summary
   }
 

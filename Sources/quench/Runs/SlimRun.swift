@@ -7,13 +7,6 @@ import Vision
 
 /// One slimming of a pruned network: what `quench slim` does.
 struct SlimRun {
-  /// Milliseconds that a batch takes, masked and slimmed.
-  struct Latency {
-    var batchSize: Int
-    var masked: Double
-    var slimmed: Double
-  }
-
   let slimming: Slimming
   let file: ModelFile
   /// nil: the weights' zeros are the mask.
@@ -27,9 +20,6 @@ struct SlimRun {
   let seconds: Double
   let options: RunOptions
 
-  static let batchSizes = [1, 64]
-  private static let rounds = 5
-
   /// Slims, recalibrates and tests where there are images, measures, and writes the model into `folder`.
   /// - Returns: The run's summary.
   func perform(in folder: RunFolder) throws -> Record {
@@ -41,15 +31,13 @@ struct SlimRun {
     if let images { summary.merge(try recalibrate(slimmed.network, beside: network, images, folder)) }
     try ModelFile(slimmed.network, classNames: file.classNames)
       .write(to: folder.artefact(TrainRun.modelFileName))
-    for batchSize in Self.batchSizes {
+    for batchSize in SideBySide.batchSizes {
       options.output.note("Timing batches of \(batchSize), masked and slimmed in turns")
-      let latency = Self.latency(
-        of: network, slimmed.network, batchSize: batchSize, seconds: seconds, options.machine.precision)
-      summary.merge([
-        "latency_\(batchSize)_masked_ms": .double(latency.masked),
-        "latency_\(batchSize)_slimmed_ms": .double(latency.slimmed),
-        "speed_up_\(batchSize)": .double(latency.masked / latency.slimmed)
-      ])
+      let plans = [network, slimmed.network].map {
+        InferencePlan($0, batchSize: batchSize, dtype: options.machine.precision.inference)
+      }
+      let latency = Latency(of: plans, batchSize: batchSize, roundSeconds: seconds)
+      summary.merge(SideBySide.record(latency, "masked", "slimmed"))
     }
     summary.merge([
       "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6), "seed": .int(options.seed)
@@ -118,27 +106,5 @@ struct SlimRun {
       "interval_low": .double(after.interval.lowerBound), "interval_high": .double(after.interval.upperBound),
       "n": .int(after.count), "recalibration_images": .int(batches * min(batchSize, images.train.count))
     ]
-  }
-
-  /// The latency of both networks' plans, timed in turns, so that what else the machine does falls on both.
-  static func latency(
-    of masked: Network, _ slimmed: Network, batchSize: Int, seconds: Double, _ precision: Precision
-  ) -> Latency {
-    let images = Tensor.uniform(
-      [batchSize] + masked.architecture.inputShape, using: Generator(seed: 0, for: "latency")
-    ).to(masked.device).contiguous(.channelsLast)
-    let plans = [masked, slimmed].map { InferencePlan($0, batchSize: batchSize, dtype: precision.inference) }
-    let steps = plans.map { plan in
-      let once = Throughput.time(Throughput.warmUpSteps) { plan(images) }
-      return max(1, Int((seconds / max(once, 1e-6)).rounded()))
-    }
-    var times = plans.map { _ in Throughput(imagesPerStep: batchSize, rounds: []) }
-    for _ in 0..<rounds {
-      for index in plans.indices {
-        times[index].rounds.append(Throughput.time(steps[index]) { plans[index](images) })
-      }
-    }
-    return Latency(
-      batchSize: batchSize, masked: times[0].secondsPerStep * 1000, slimmed: times[1].secondsPerStep * 1000)
   }
 }
