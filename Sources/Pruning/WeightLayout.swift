@@ -28,6 +28,9 @@ public struct WeightLayout: Hashable, Sendable {
     }
   }
 
+  /// One layer by itself.
+  public init(of layer: Layer) { self.init(layers: [layer]) }
+
   init(layers: [Layer], coupling: GroupMasks? = nil) {
     self.layers = layers
     self.coupling = coupling

@@ -23,8 +23,9 @@ struct Quench: ParsableCommand {
       """,
     version: Version.quench,
     subcommands: [
-      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
-      ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
+      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, MaskCommand.self,
+      SlimCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+      BenchCommand.self,
       DoctorCommand.self
     ])
 

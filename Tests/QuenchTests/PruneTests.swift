@@ -102,14 +102,12 @@ import Vision
 
   @Test("refuses a mask that was not kept") func check() throws {
     let network = try ModelFixture.smallCNN().network
-    let ratio = try KeepRatio(0.5)
-    let mask = try OMP(keepRatio: ratio).mask(for: network)
-    #expect(throws: InputError.self) { try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) }
+    let mask = try OMP(keepRatio: KeepRatio(0.5)).mask(for: network)
+    let kept = mask.keptCount
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeping: kept) }
     mask.apply(to: network)
-    #expect(
-      try PruneRun.check(network, mask, PruningTarget(keepRatio: ratio)) == mask.layout.count - mask.keptCount)
-    let other = PruningTarget(keepRatio: try KeepRatio(0.4))
-    #expect(throws: InputError.self) { try PruneRun.check(network, mask, other) }
+    #expect(try PruneRun.check(network, mask, keeping: kept) == mask.layout.count - kept)
+    #expect(throws: InputError.self) { try PruneRun.check(network, mask, keeping: kept - 1) }
   }
 }
 

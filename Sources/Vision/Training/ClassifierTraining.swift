@@ -8,16 +8,19 @@ public final class ClassifierTraining: Learner {
   public let loader: BatchLoader
   private let precision: Precision
   private let optimizer: SGD
+  /// Called between the backward pass and the update, for instance to add a penalty's gradient.
+  private let penalty: () -> Void
   /// Called after every update, for instance to hold masked weights at zero.
   private let constraint: () -> Void
 
   public init(
     _ network: Network, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
-    precision: Precision = .automatic, constraint: @escaping () -> Void = {}
+    precision: Precision = .automatic, penalty: @escaping () -> Void = {}, constraint: @escaping () -> Void = {}
   ) {
     self.network = network
     self.recipe = recipe
     self.precision = precision
+    self.penalty = penalty
     self.constraint = constraint
     loader = .training(
       dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
@@ -40,6 +43,7 @@ public final class ClassifierTraining: Learner {
     let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
     optimizer.zeroGradients()
     loss.backward()
+    penalty()
     if let clipNorm = recipe.clipNorm { optimizer.clipGradients(maxNorm: clipNorm) }
     optimizer.step()
     constraint()

@@ -9,7 +9,8 @@ enum PruneReport {
   /// A method's name as its paper writes it.
   static func title(of method: String) -> String {
     let titles = [
-      "bip": "BiP", "grasp": "GraSP", "synflow": "SynFlow", "prospr": "ProsPr", "random": "random choice"
+      "bip": "BiP", "grasp": "GraSP", "synflow": "SynFlow", "prospr": "ProsPr", "random": "random choice",
+      "early-bird": "Early-Bird"
     ]
     return titles[method] ?? method.uppercased()
   }

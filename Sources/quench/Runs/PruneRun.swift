@@ -41,7 +41,8 @@ struct PruneRun {
     let outcome = try session.run(learner)
     learner.finish()
     let mask = learner.mask
-    let zeros = try PruneRun.check(network, mask, target)
+    let search = learner as? EarlyBirdTraining
+    let zeros = try PruneRun.check(network, mask, keeping: search?.keptCount ?? target.kept(of: mask.layout))
 
     try write(network, mask, in: folder.url)
     let evaluation = try evaluation(of: network)
@@ -65,6 +66,7 @@ struct PruneRun {
       "training_images": .int(data.train.count),
       "skipped_pictures": .int(data.train.skipped.count + data.test.skipped.count), "seed": .int(options.run.seed)
     ])
+    summary["ticket_epoch"] = search?.ticketEpoch.map { .int($0) }
     summary.merge(try worth.record(of: network, mask, classNames: data.train.classNames, in: folder.url))
     return summary
   }
@@ -116,8 +118,7 @@ struct PruneRun {
   /// Counts what was promised: so many weights kept, and all others zero.
   /// - Returns: The zeros among the prunable weights.
   /// - Throws: `InputError` if the count is another: no result is better than a wrong one.
-  static func check(_ network: Network, _ mask: Mask, _ target: PruningTarget) throws(InputError) -> Int {
-    let expected = target.kept(of: mask.layout)
+  static func check(_ network: Network, _ mask: Mask, keeping expected: Int) throws(InputError) -> Int {
     let weights = mask.layout.weights(of: network)
     let strays = withoutGradient { (weights * (mask.values .== 0).to(weights.dtype)).nonzeroCount() }
     guard mask.keptCount == expected, strays == 0 else {

@@ -16,7 +16,7 @@ struct PruningOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What is dropped together: weight, filter, channel, or a pattern such as 2:4, which sets the ratio.",
+      "What is dropped together: weight, filter, channel, group (filters whose outputs are added, so that all can be cut), or a pattern such as 2:4, which sets the ratio.",
       valueName: "granularity"))
   var granularity = Granularity.weight
 

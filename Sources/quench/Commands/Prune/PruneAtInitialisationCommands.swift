@@ -164,6 +164,54 @@ struct PruneRandomCommand: ParsableCommand {
   }
 }
 
+struct PruneEarlyBirdCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "early-bird",
+    abstract: "Train, stop when batch norm's scales agree on the filters, train those on (You et al. 2020).",
+    discussion: """
+      Examples:
+        quench prune early-bird --model resnet20 --keep 0.5 --epochs 30
+        quench slim --weights runs/prune-early-bird/model.safetensors
+
+      --keep is the fraction of filters, ranked over the whole network.
+      """)
+
+  @Option(help: ArgumentHelp("Fraction of the filters to keep, above 0 and at most 1.", valueName: "ratio"))
+  var keep: Double
+
+  @OptionGroup(title: "Network") var initial: InitialOptions
+
+  @Option(help: "The epoch after which the ticket is drawn in any case (default: half of --epochs).")
+  var latestEpoch: Int?
+
+  @Option(help: "Weight of the L1 penalty on batch norm's scales while the ticket is searched.")
+  var penalty = 1e-4
+
+  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup(title: "Run") var options: LearningOptions
+
+  func validate() throws {
+    try requireUsage { _ = try KeepRatio(keep) }
+    try requireAtLeastOne(latestEpoch, "--latest-epoch")
+    guard recipe.epochs > 1, latestEpoch ?? 1 < recipe.epochs else {
+      throw ValidationError("--epochs must be at least 2 and above --latest-epoch, to train the ticket.")
+    }
+    guard penalty >= 0, penalty.isFinite else { throw ValidationError("--penalty must be 0 or more.") }
+  }
+
+  func run() throws {
+    var method = EarlyBirdPruning(keepRatio: try KeepRatio(keep))
+    method.method.penalty = penalty
+    method.recipe = recipe.recipe
+    method.latestEpoch = latestEpoch
+    var settings = recipe.settings
+    settings["latest-epoch"] = latestEpoch.map { .int($0) }
+    settings["penalty"] = .double(penalty)
+    try PruneJob(method: "early-bird", settings: settings, start: .initial(initial)) { [method] _ in method }
+      .run(try PruningOptions.parse(["--keep", "\(keep)", "--granularity", "filter"]), options)
+  }
+}
+
 extension InitialOptions {
   /// A pruning of a new network by `criterion`.
   func job(
