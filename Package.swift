@@ -65,7 +65,8 @@ let package = Package(
     .testTarget(
       name: "ExportTests",
       dependencies: [
-        "Export", "Vision", "Torch", "Support", .product(name: "SwiftProtobuf", package: "swift-protobuf")
+        "Export", "Pruning", "Vision", "Torch", "Support",
+        .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(

@@ -67,7 +67,7 @@ enum ONNXRuntime {
   "onnxruntime", .enabled(if: ONNXRuntime.isPresent, "no Python here has onnxruntime; 'make test' installs it"))
 struct ONNXRuntimeTests {
   /// Exports `network`, runs it on `images` and compares with what the network itself answers.
-  private func expectSameAnswers(
+  func expectSameAnswers(
     _ network: Network, on images: Tensor, folding: Bool = true, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let folder = try TemporaryFolder()

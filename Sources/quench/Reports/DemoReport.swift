@@ -1,26 +1,28 @@
 import Reporting
 
-/// The page about `quench demo`: one dense network and what two ways of pruning make of it.
+/// The page about `quench demo`: one dense network, what two ways of pruning make of it, and a smaller one.
 enum DemoReport {
   static func make(_ run: RunFiles) -> Report {
     let dense = run.parts.first { $0.name == "dense" }?.run
-    let pruned = run.parts.filter { $0.name != "dense" }
-    let figures = run.parts.map { entry in
+    let pruned = run.parts.filter { !["dense", Demo.channels, Demo.slim].contains($0.name) }
+    let figures = run.parts.filter { $0.name != Demo.channels }.map { entry in
       let (name, part) = (entry.name, entry.run)
       let prefix = name == "dense" ? "test_" : ""
       let ratio = part.number("keep_ratio").map { " at \(NumberText.percent($0, decimals: 0))" } ?? ""
       return Report.KeyFigure(
-        name == "dense" ? "Dense" : Demo.method(name) + ratio, Wording.accuracy(part.number(prefix + "accuracy")),
+        name == "dense" ? "Dense" : name == Demo.slim ? "Half the channels cut" : Demo.method(name) + ratio,
+        Wording.accuracy(part.number(prefix + "accuracy")),
         detail: "95 %: "
           + Wording.interval(part.number(prefix + "interval_low"), part.number(prefix + "interval_high")))
     }
     return Report(
-      title: "One network, pruned in two ways",
+      title: "One network, pruned and slimmed",
       summary:
         "ResNet-20 was trained on Fashion-MNIST, then pruned by magnitude (OMP) and by bi-level optimisation "
-        + "(BiP). Test accuracy on \(Wording.count(dense?.number("n"))) images that nothing was learned from.",
+        + "(BiP), and made smaller by cutting half of its channels out. Test accuracy on \(Wording.count(dense?.number("n"))) images that nothing was learned from.",
       keyFigures: figures,
-      sections: [comparison(dense, pruned), table(run.parts), layers(pruned)] + TestSections.make(dense?.evaluation)
+      sections: [comparison(dense, pruned), table(run.parts), layers(pruned)] + slimmed(run.parts)
+        + TestSections.make(dense?.evaluation)
         + [method(run)],
       record: run.record)
   }
@@ -70,6 +72,22 @@ enum DemoReport {
             },
             caption: "All layers share one ranking, so each keeps what it needs."))
       ])
+  }
+
+  private static func slimmed(_ parts: [RunFiles.Part]) -> [Report.Section] {
+    guard let summary = parts.first(where: { $0.name == Demo.slim })?.run.summary, !summary.isEmpty else {
+      return []
+    }
+    return [
+      Report.Section(
+        "A smaller network",
+        [
+          .prose(
+            "BiP chose half of the channels, whole groups that residual blocks add to at a time, and these were cut "
+              + "out: a network of the same kind with half of the width."),
+          .table(SlimReport.table(summary))
+        ] + SlimReport.statements(summary).map { .callout(.note, $0) })
+    ]
   }
 
   private static func method(_ run: RunFiles) -> Report.Section {

@@ -54,7 +54,7 @@ enum SlimReport {
       }
   }
 
-  private static func table(_ summary: Record) -> Table {
+  static func table(_ summary: Record) -> Table {
     let isTested = summary["n"] != nil
     func row(_ name: String, channels: Double, suffix: String, accuracy: String) -> [Table.Cell] {
       var texts = [
@@ -92,7 +92,7 @@ enum SlimReport {
   }
 
   /// What the figures mean, a sentence or two each.
-  private static func statements(_ summary: Record) -> [String] {
+  static func statements(_ summary: Record) -> [String] {
     var lines = [
       "The mask asked for \(percent(summary, "requested_channel_ratio")) of the channels; "
         + "\(percent(summary, "achieved_channel_ratio")) are left.",
