@@ -13,9 +13,10 @@ struct Quench: ParsableCommand {
     abstract: "Make vision models lean, and know what they are worth.",
     discussion: """
       First steps:
-        quench demo                                          train, prune and compare on real images
+        quench demo   train, prune and compare on real images
         quench train --data fashion-mnist --model resnet20   train a network
-        quench prune bip --data fashion-mnist --weights runs/train/model.safetensors --keep 0.1
+        quench prune bip --data fashion-mnist \\
+          --weights runs/train/model.safetensors --keep 0.1
         quench doctor                                        what this machine offers
 
       Completion of commands and flags in the shell (bash, zsh or fish):

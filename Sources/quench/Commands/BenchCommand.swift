@@ -11,8 +11,9 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Measure the throughput of training and inference on this machine.",
     discussion: """
-      Works on one batch of random images that stays in memory. Each figure is the median of five rounds; keep the
-      machine idle. 'make bench' measures beside Python's PyTorch.
+      Works on one batch of random images that stays in memory. Each figure is the
+      median of five rounds; keep the machine idle. 'make bench' measures beside
+      Python's PyTorch.
 
       Examples:
         quench bench

@@ -8,7 +8,8 @@ struct DataCheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Read all of a data set and say what is in it and what is wrong with it.",
     discussion: """
-      Reads every file anew. Corrupt pictures are listed and make the exit code 1, unless --skip-corrupt.
+      Reads every file anew. Corrupt pictures are listed and make the exit code 1,
+      unless --skip-corrupt.
 
       Examples:
         quench data check fashion-mnist

@@ -111,7 +111,8 @@ struct DataFetchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fetch", abstract: "Download a data set's original files and check them.",
     discussion: """
-      Files that are there already are left alone. Every file must have the SHA-256 of the original.
+      Files that are there already are left alone. Every file must have the SHA-256
+      of the original.
 
       Examples:
         quench data fetch fashion-mnist

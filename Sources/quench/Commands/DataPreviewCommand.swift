@@ -8,11 +8,13 @@ struct DataPreviewCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "preview", abstract: "Draw some images of every class.",
     discussion: """
-      A page (.html) names the classes; a picture (.png) has a row for each class, in label order.
+      A page (.html) names the classes; a picture (.png) has a row for each class, in
+      label order.
 
       Examples:
         quench data preview fashion-mnist --out preview.html
-        quench data preview cifar10 --data-dir ~/cifar --split train --per-class 20 --out preview.png
+        quench data preview cifar10 --data-dir ~/cifar --split train \\
+          --per-class 20 --out preview.png
       """)
 
   @OptionGroup var data: DataArguments

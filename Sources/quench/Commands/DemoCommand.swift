@@ -11,11 +11,11 @@ struct DemoCommand: ParsableCommand {
     commandName: "demo",
     abstract: "Train, prune and compare on real images, in a few minutes.",
     discussion: """
-      Trains ResNet-20 on Fashion-MNIST, prunes it to a tenth and to a fiftieth of its
-      weights by magnitude (OMP) and by BiP, and compares; then prunes half of its
-      channels and cuts them out, which makes it faster. Each step is a command that it
-      prints first; they are short, so that the demo ends in minutes: longer runs give
-      better networks.
+      Trains ResNet-20 on Fashion-MNIST, prunes it to a tenth and to a fiftieth of
+      its weights by magnitude (OMP) and by BiP, and compares; then prunes half of
+      its channels and cuts them out, which makes it faster. Each step is a command
+      that it prints first; they are short, so that the demo ends in minutes: longer
+      runs give better networks.
 
       What is done already in the --out folder is not done again.
       """)

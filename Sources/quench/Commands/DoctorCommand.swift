@@ -11,7 +11,8 @@ struct DoctorCommand: ParsableCommand {
     commandName: "doctor",
     abstract: "Say what this machine offers, what a run would use, and what is in the way.",
     discussion: """
-      The exit code is 1 if LibTorch computes a wrong result here; warnings leave it at 0.
+      The exit code is 1 if LibTorch computes a wrong result here; warnings leave it
+      at 0.
 
       Examples:
         quench doctor

@@ -27,7 +27,8 @@ struct ExportCommand: ParsableCommand {
 
       Examples:
         quench export --weights model.safetensors --format onnx --out model.onnx
-        quench export --weights pruned.safetensors --format sparse --out small.safetensors
+        quench export --weights pruned.safetensors --format sparse \\
+          --out small.safetensors
         quench export --weights net.pt --model resnet20 --data cifar10 \\
           --format onnx --out net.onnx
       """)

@@ -12,9 +12,12 @@ struct MaskCommand: ParsableCommand {
     abstract: "Look at the masks that pruning leaves, compare them, or lay one on other weights.",
     discussion: """
       Examples:
-        quench mask show runs/bip/mask.safetensors --weights runs/bip/model.safetensors
-        quench mask compare bip.safetensors omp.safetensors --weights model.safetensors
-        quench mask apply mask.safetensors --weights other.safetensors --out masked.safetensors
+        quench mask show runs/bip/mask.safetensors \\
+          --weights runs/bip/model.safetensors
+        quench mask compare bip.safetensors omp.safetensors \\
+          --weights model.safetensors
+        quench mask apply mask.safetensors --weights other.safetensors \\
+          --out masked.safetensors
       """,
     subcommands: [MaskShowCommand.self, MaskCompareCommand.self, MaskApplyCommand.self])
 }
@@ -47,10 +50,11 @@ struct MaskShowCommand: ParsableCommand {
     abstract: "Count, layer by layer, what a mask keeps, what of that still matters, and dead units.",
     discussion: """
       Example:
-        quench mask show runs/bip/mask.safetensors --weights runs/bip/model.safetensors
+        quench mask show runs/bip/mask.safetensors \\
+          --weights runs/bip/model.safetensors
 
-      A kept weight is effective if a path of kept weights leads from the input through
-      it to the output; a unit on no such path is dead.
+      A kept weight is effective if a path of kept weights leads from the input
+      through it to the output; a unit on no such path is dead.
       """)
 
   @ArgumentParser.Argument(help: "The mask's file.", completion: .file()) var mask: String
@@ -100,7 +104,8 @@ struct MaskCompareCommand: ParsableCommand {
     abstract: "Say how much two masks of a network have in common.",
     discussion: """
       Example:
-        quench mask compare bip.safetensors omp.safetensors --weights model.safetensors
+        quench mask compare bip.safetensors omp.safetensors \\
+          --weights model.safetensors
 
       Overlap: weights kept by both over weights kept by either; 1 for equal masks.
       """)
@@ -149,7 +154,8 @@ struct MaskApplyCommand: ParsableCommand {
     abstract: "Zero the weights that a mask prunes in a network of the same architecture.",
     discussion: """
       Example:
-        quench mask apply mask.safetensors --weights other.safetensors --out masked.safetensors
+        quench mask apply mask.safetensors --weights other.safetensors \\
+          --out masked.safetensors
       """)
 
   @ArgumentParser.Argument(help: "The mask's file.", completion: .file()) var mask: String

@@ -23,7 +23,8 @@ struct ModelsListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List the networks with their sizes.",
     discussion: """
-      Sizes are those for 3 x 32 x 32 images of 10 classes; names that end in -imagenet: 3 x 224 x 224, 1000 classes.
+      Sizes are those for 3 x 32 x 32 images of 10 classes; names that end in
+      -imagenet: 3 x 224 x 224, 1000 classes.
 
       Examples:
         quench models list
@@ -57,12 +58,14 @@ struct ModelsDescribeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "describe", abstract: "Describe a network layer by layer: shapes, parameters, multiply-adds.",
     discussion: """
-      With --weights, the network is that of the file, and its zeros are counted; a file that does not say which
-      network its weights belong to needs the name, the input and the number of classes beside it.
+      With --weights, the network is that of the file, and its zeros are counted; a
+      file that does not say which network its weights belong to needs the name, the
+      input and the number of classes beside it.
 
       Examples:
         quench models describe resnet20
-        quench models describe resnet18-imagenet --input 3x224x224 --classes 1000 --json
+        quench models describe resnet18-imagenet --input 3x224x224 \\
+          --classes 1000 --json
         quench models describe --weights runs/prune/model.safetensors
       """)
 

@@ -9,7 +9,7 @@ struct ReportCommand: ParsableCommand {
     abstract: "Write a run's report.html anew from the other files of its folder.",
     discussion: """
       Examples:
-        quench report runs/train       also while the run works, or after it was stopped
+        quench report runs/train   also while the run works, or after it was stopped
       """)
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "dir"), completion: .directory)

@@ -14,7 +14,7 @@ struct TrainCommand: ParsableCommand {
         quench train                        ResNet-20 on Fashion-MNIST, in runs/train
         quench train --data cifar10 --data-dir ~/cifar --epochs 30 --out runs/cifar
         quench train --data folder --data-dir pictures --model resnet18
-        quench train --config cifar.yaml --seed 2      with a line such as 'epochs: 30'
+        quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and

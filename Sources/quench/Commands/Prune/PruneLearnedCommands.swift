@@ -13,7 +13,8 @@ struct PruneBiPCommand: ParsableCommand {
       Examples:
         quench prune bip --weights runs/train/model.safetensors --keep 0.1
         quench prune bip --weights runs/train/model.safetensors --keep 0.1 --resume
-        quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 --epochs 50
+        quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 \\
+          --epochs 50
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -111,7 +112,8 @@ struct PruneHYDRACommand: ParsableCommand {
     discussion: """
       Examples:
         quench prune hydra --weights runs/train/model.safetensors --keep 0.1
-        quench prune hydra --weights dense.safetensors --keep 0.1 --scope layer --scores scaled
+        quench prune hydra --weights dense.safetensors --keep 0.1 --scope layer \\
+          --scores scaled
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions

@@ -13,7 +13,8 @@ struct PruneOMPCommand: ParsableCommand {
       Examples:
         quench prune omp --weights runs/train/model.safetensors --keep 0.1
         quench prune omp --data cifar10 --data-dir ~/cifar --sparsity 0.95
-        quench prune omp --weights last.safetensors --rewind early.safetensors --keep 0.1
+        quench prune omp --weights last.safetensors --rewind early.safetensors \\
+          --keep 0.1
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -47,8 +48,10 @@ struct PruneIMPCommand: ParsableCommand {
     abstract: "Iterative magnitude pruning with rewinding: lottery tickets (Frankle & Carbin 2019).",
     discussion: """
       Examples:
-        quench prune imp --data cifar10 --data-dir ~/cifar --dense-epochs 16 --epochs 12 --keep 0.168
-        quench prune imp --weights dense.safetensors --rewind epoch-1.safetensors --keep 0.1
+        quench prune imp --data cifar10 --data-dir ~/cifar --dense-epochs 16 \\
+          --epochs 12 --keep 0.168
+        quench prune imp --weights dense.safetensors \\
+          --rewind epoch-1.safetensors --keep 0.1
 
       Each round drops a fifth of what is left, rewinds and trains for --epochs. The
       ticket of every round is kept in the folder tickets of the run.

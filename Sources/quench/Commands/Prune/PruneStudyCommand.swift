@@ -12,15 +12,18 @@ struct PruneStudyCommand: ParsableCommand {
     abstract: "Compare pruning methods over keep ratios and seeds, in one report.",
     discussion: """
       Examples:
-        quench prune study --methods bip,imp,omp --keep 0.512,0.2097,0.0859 --seeds 3 --out runs/study
-        quench prune study --methods bip,bip:mode=repo-tied,bip:gamma=10 --keep 0.1 --hold-out 5000
-        quench prune study --methods bip,synflow --keep 0.1 --data cifar10 --data-dir ~/cifar
+        quench prune study --methods bip,imp,omp --keep 0.512,0.2097,0.0859 \\
+          --seeds 3 --out runs/study
+        quench prune study --methods bip,bip:mode=repo-tied,bip:gamma=10 \\
+          --keep 0.1 --hold-out 5000
+        quench prune study --methods bip,synflow --keep 0.1 --data cifar10 \\
+          --data-dir ~/cifar
 
       Each seed has one dense network, which all methods share; imp walks down to the
-      smallest ratio and gives a ticket at each. Methods on the dense network get --epochs,
-      methods that prune before training get the dense network's --dense-epochs. What is
-      done already in the --out folder is not done again: give the same command after a
-      break.
+      smallest ratio and gives a ticket at each. Methods on the dense network get
+      --epochs, methods that prune before training get the dense network's
+      --dense-epochs. What is done already in the --out folder is not done again:
+      give the same command after a break.
       """)
 
   @Option(help: ArgumentHelp("Methods, with flags of their own after colons.", valueName: "list"))
