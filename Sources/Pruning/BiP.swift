@@ -29,6 +29,10 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   public var gamma = 1.0
   /// N, lower steps for each upper step.
   public var lowerSteps = 1
+  /// Whether the weights also learn from the gradient that the upper step takes anyway: a second lower step in every
+  /// iteration at no further pass. The published method leaves that gradient unused. Not for groups, whose upper step
+  /// sees pruned channels' batch norms.
+  public var learnsFromUpperBatch = false
   /// lr_θ.
   public var lowerLearningRate = 0.1
   /// lr_m.
@@ -135,21 +139,30 @@ public final class BiPTraining: PruningLearner {
   public func lowerStep(_ batch: Batch) -> StepResult {
     let (result, gradient, others) = scored.pass(
       batch, others: otherOptimizer.parameters.map(\.tensor), silencing: true, updatingStatistics: true)
-    withoutGradient {
-      weightOptimizer.step(gradients: [mask.values * (gradient + weights * method.weightDecay)])
-      otherOptimizer.step(gradients: others)
-    }
+    moveWeights(gradient, others)
     return result
   }
 
-  /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay.
+  /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay, unless the
+  /// weights learn from this batch too.
   public func upperStep(_ batch: Batch) {
-    let (_, gradient, _) = scored.pass(batch, silencing: false, updatingStatistics: false)
+    let learns = method.learnsFromUpperBatch && method.target.granularity != .group
+    let (_, gradient, others) = scored.pass(
+      batch, others: learns ? otherOptimizer.parameters.map(\.tensor) : [], silencing: false,
+      updatingStatistics: learns)
     withoutGradient {
       scoreOptimizer.step(gradients: [
         method.scoreGradient(weights: weights, mask: mask.values, scores: scores, gradient: gradient)
       ])
-      scored.project()
+    }
+    if learns { moveWeights(gradient, others) }
+    withoutGradient { scored.project() }
+  }
+
+  private func moveWeights(_ gradient: Tensor, _ others: [Tensor?]) {
+    withoutGradient {
+      weightOptimizer.step(gradients: [mask.values * (gradient + weights * method.weightDecay)])
+      otherOptimizer.step(gradients: others)
     }
   }
 

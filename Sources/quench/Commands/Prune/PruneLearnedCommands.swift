@@ -38,6 +38,11 @@ struct PruneBiPCommand: ParsableCommand {
   @Option(help: "Steps of the weights for each step of the mask.")
   var lowerSteps = 1
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Also move the weights by the gradient that the mask's step takes: twice the steps in the same time.")
+  var learnFromBoth = false
+
   @Option(
     help:
       "How the mask's gradient is formed: as published, without its implicit part, or by the rule of the released code, with scores of their own or as it runs."
@@ -80,6 +85,7 @@ struct PruneBiPCommand: ParsableCommand {
     method.gamma = gamma
     method.lowerSteps = lowerSteps
     method.mode = mode
+    method.learnsFromUpperBatch = learnFromBoth
     method.momentum = momentum
     method.weightDecay = weightDecay
     method.augmentation = augmentation ? Augmentation() : nil
@@ -96,7 +102,8 @@ struct PruneBiPCommand: ParsableCommand {
     var settings: Record = [
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
       "mask-learning-rate": .double(maskLearningRate), "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
-      "mode": .string(mode.rawValue), "momentum": .double(momentum), "weight-decay": .double(weightDecay),
+      "mode": .string(mode.rawValue), "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
+      "weight-decay": .double(weightDecay),
       "augmentation": .bool(augmentation)
     ]
     if finetuneEpochs > 0 { settings["finetune-epochs"] = .int(finetuneEpochs) }
