@@ -21,6 +21,7 @@ let package = Package(
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
     .library(name: "Export", targets: ["Export"]),
+    .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Reporting", targets: ["Reporting"]),
     .executable(name: "quench", targets: ["quench"])
   ],
@@ -47,13 +48,14 @@ let package = Package(
       name: "Export",
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
+    .target(name: "CryoEM", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Export", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Export", "CryoEM", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
-    .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
     .executableTarget(
       name: "quench-fuzz",
       dependencies: ["Fuzzing", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -68,10 +70,11 @@ let package = Package(
         "Export", "Pruning", "Vision", "Torch", "Support",
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
+    .testTarget(name: "CryoEMTests", dependencies: ["CryoEM", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
-      dependencies: ["quench", "quench-fuzz", "Pruning", "Reporting", "Support", "Torch", "Vision"])
+      dependencies: ["quench", "quench-fuzz", "CryoEM", "Pruning", "Reporting", "Support", "Torch", "Vision"])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -24,8 +24,13 @@ struct Quench: ParsableCommand {
       """,
     version: Version.quench,
     subcommands: [
+<<<<<<< HEAD
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, MaskCommand.self,
       SlimCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+=======
+      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
+      CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+>>>>>>> cryo
       BenchCommand.self,
       DoctorCommand.self
     ])
