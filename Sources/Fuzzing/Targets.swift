@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 import Reporting
 import Support
@@ -6,12 +7,14 @@ import Vision
 
 extension FuzzTarget {
   /// Every reader of files from outside.
-  public static let all: [FuzzTarget] = [
-    idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
-    picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
-    weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
-    weights("torch-zip", Seeds.torchZip), architecture, yaml, json
-  ]
+  public static let all: [FuzzTarget] =
+    [
+      idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar,
+      annotations,
+      picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
+      weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
+      weights("torch-zip", Seeds.torchZip), architecture, yaml, json
+    ] + microscopy
 
   /// - Throws: `InputError` that lists the names.
   public static func named(_ name: String) throws(InputError) -> FuzzTarget {
