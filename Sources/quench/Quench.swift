@@ -24,7 +24,8 @@ struct Quench: ParsableCommand {
     version: Version.quench,
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
-      ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
+      CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+      BenchCommand.self,
       DoctorCommand.self
     ])
 

@@ -90,7 +90,7 @@ public struct SyntheticHole: Hashable, Sendable {
   ) -> CTFFit {
     let luck = random.normal()
     let isLost = Double.random(in: 0..<1, using: &random) < 0.35
-    guard state == .intact else { return isLost ? .failed : .resolution(12 + 2.5 * abs(luck)) }
+    guard state == .intact else { return isLost ? .failed : .resolution((1200 + 250 * abs(luck)).rounded() / 100) }
     let tooThick = max(thickness - 35, 0)
     let tooThin = max(20 - thickness, 0)
     let resolution = 3 + 0.085 * tooThick + 0.25 * tooThin + 0.03 * slope + 0.7 * Double(contaminants)
