@@ -11,7 +11,8 @@ extension FuzzTarget {
     idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
     picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
     weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
-    weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps
+    weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps,
+    navigator, imageMetadata, mrc, ctfResults, plan
   ]
 
   /// - Throws: `InputError` that lists the names.

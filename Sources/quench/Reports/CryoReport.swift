@@ -44,13 +44,15 @@ struct CryoFigures: Codable, Equatable {
   }
 }
 
-/// The page about `quench cryo train`, `evaluate` and `study`.
+/// The page about `quench cryo train`, `evaluate`, `study`, `calibrate` and `predictor train`.
 enum CryoReport {
   static func make(_ run: RunFiles) -> Report {
     var report =
       switch run.record.command.dropFirst(2).first {
       case "train": training(run)
       case "study": study(run)
+      case "calibrate": CalibrationReport.make(run)
+      case "predictor": PredictorReport.make(run)
       default: evaluation(run)
       }
     if run.cryo?.isSynthetic ?? run.setting("survey").contains("synthetic") {

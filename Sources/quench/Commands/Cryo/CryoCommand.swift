@@ -17,5 +17,7 @@ struct CryoCommand: ParsableCommand {
       one with a header line and columns such as name,tile,square,patch,ctf. Predictions
       are lines 'name resolution' or 'name p0 p1 ...'.
       """,
-    subcommands: [CryoTrainCommand.self])
+    subcommands: [
+      CryoTrainCommand.self, CryoCalibrateCommand.self, CryoExportCommand.self, CryoPredictorCommand.self
+    ])
 }

@@ -1,0 +1,254 @@
+import ArgumentParser
+import CryoEM
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct CryoPredictorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predictor",
+    abstract: "Predict holes' resolution from their pictures.",
+    discussion: """
+      Examples:
+        quench cryo predictor synthesize --out synthetic        pictures to try it on
+        quench cryo predictor train --images synthetic/images --survey synthetic/survey.csv
+        quench cryo predictor predict --weights runs/cryo-predictor/model.safetensors \\
+          --images new/images --out predictions.txt
+      """,
+    subcommands: [PredictorTrainCommand.self, PredictorPredictCommand.self, PredictorSynthesizeCommand.self])
+}
+
+struct PredictorSynthesizeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "synthesize",
+    abstract: "Draw made-up pictures of holes with a made-up CTF, and say so everywhere.",
+    discussion: """
+      Ice of uneven thickness, broken and empty holes and ice crystals; thick, thin or dirty
+      ice makes the CTF bad. Nothing here comes from a microscope: it is for trying things
+      out, not for figures.
+      """)
+
+  @Option(help: "Atlas tiles.") var tiles = SyntheticGrid().tiles
+  @Option(help: "Squares of a tile.") var squares = SyntheticGrid().squaresPerTile
+  @Option(help: "Patches of a square.") var patches = SyntheticGrid().patchesPerSquare
+  @Option(help: "Holes of a patch.") var holes = SyntheticGrid().holesPerPatch
+  @Option(help: "Height and width of a picture in pixels.") var side = 150
+  @Option(help: "png or mrc.") var format = SyntheticGrid.PictureFormat.png
+  @Option(help: "Seed of every random choice.") var seed = 1
+  @Option(help: ArgumentHelp("Folder for pictures and survey.", valueName: "dir"), completion: .directory)
+  var out: String
+  @OptionGroup var output: OutputOptions
+
+  func run() throws {
+    let url = URL(filePath: out, directoryHint: .isDirectory)
+    try RunFolder.check(url, resume: false)
+    var grid = SyntheticGrid()
+    (grid.tiles, grid.squaresPerTile, grid.patchesPerSquare, grid.holesPerPatch) = (tiles, squares, patches, holes)
+    grid.seed = UInt64(bitPattern: Int64(seed))
+    let count = try grid.holes().count
+    var line = ProgressLine("Drawing", total: count, unit: "pictures", style: output.progress)
+    try grid.write(to: url, format: format, side: side) { done, _ in line.update(done) }
+    line.finish()
+    output.printResult(
+      ["synthetic": true, "holes": .int(count), "folder": .string(out)],
+      "\(count) SYNTHETIC pictures, no microscope involved\nimages  \(out)/images\nsurvey  \(out)/survey.csv")
+  }
+}
+
+struct PredictorTrainCommand: ParsableCommand {
+  private static let standard = PredictorRecipe()
+
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a predictor on pictures of holes whose CTF was measured.",
+    discussion: """
+      Examples:
+        quench cryo predictor train --images images --survey train.csv \\
+          --validation-survey val.csv --weights resnet50-imagenet.pt
+        quench cryo predictor train --images images --survey train.csv --classes 6 --balance
+        quench cryo predictor train --images images --survey train.csv --side 64 \\
+          --model resnet18-imagenet --epochs 10          small enough for a processor
+
+      Pictures are PNG, JPEG or MRC files named after their holes. The defaults are those
+      of cryoRL's released code. With a validation survey the weights of the epoch with the
+      lowest loss on it are kept. Writes model.safetensors, predictions.txt for the
+      validation survey (else for the training survey), metrics.jsonl, summary.json,
+      config.yaml and report.html.
+      """)
+
+  @Option(help: ArgumentHelp("Folder of pictures.", valueName: "dir"), completion: .directory)
+  var images: String
+
+  @Option(help: ArgumentHelp("Holes with their measured CTF.", valueName: "csv"), completion: .file())
+  var survey: String
+
+  @Option(help: ArgumentHelp("Other holes, to choose the epoch by.", valueName: "csv"), completion: .file())
+  var validationSurvey: String?
+
+  @Option(help: "The network; published ones are resnet18-imagenet and resnet50-imagenet.")
+  var model = ModelName.resnet50ImageNet
+
+  @Option(
+    help: ArgumentHelp("Weights to begin with, such as ImageNet's: all but the last layer.", valueName: "file"),
+    completion: .file())
+  var weights: String?
+
+  @Option(
+    help: ArgumentHelp("Tell classes apart instead, which end at these resolutions: 6 or 4,8.", valueName: "Å"))
+  var classes: String?
+
+  @Flag(help: "With --classes: each class counts the same, however rare it is.")
+  var balance = false
+
+  @Option(help: "Of regression: l2, l1 or smooth-l1.")
+  var loss = standard.loss
+
+  @Option(help: "Height and width that the network sees.")
+  var side = 224
+
+  @Option(help: ArgumentHelp("Å up to which a hole counts as good in the metrics.", valueName: "Å"))
+  var threshold = 6.0
+
+  @Option(help: "Times that every picture is seen.") var epochs = standard.epochs
+  @Option(help: "Pictures a step.") var batchSize = standard.batchSize
+  @Option(help: "The learning rate at the start; it falls to 0 by a cosine.") var learningRate = standard
+    .learningRate
+  @Option(help: "L2 penalty on every parameter.") var weightDecay = standard.weightDecay
+
+  @Option(help: ArgumentHelp("The least share of a picture that a random crop keeps.", valueName: "fraction"))
+  var leastCrop = HoleAugmentation().area.lowerBound
+
+  @Flag(inversion: .prefixedNo, help: "Crop, mirror and brighten training pictures at random.")
+  var augmentation = true
+
+  @Option(help: ArgumentHelp("Seconds between checkpoints inside an epoch.", valueName: "seconds"))
+  var checkpointInterval = 60.0
+
+  @OptionGroup(title: "Run") var options: RunOptions
+
+  func validate() throws {
+    try requireUsage {
+      try recipe.validate()
+      _ = try task
+    }
+    guard model.isClassifier else { throw ValidationError("--model \(model.rawValue) is no classifier.") }
+    guard (8...1024).contains(side) else { throw ValidationError("--side must be 8 to 1024.") }
+    guard leastCrop > 0, leastCrop <= 1 else {
+      throw ValidationError("--least-crop must be above 0 and at most 1.")
+    }
+    guard threshold > 0, threshold < CTFFit.clip else {
+      throw ValidationError("--threshold must be above 0 and below \(Int(CTFFit.clip)) Å.")
+    }
+  }
+
+  func run() throws {
+    let device = try options.machine.prepare()
+    let url = try options.folder(named: "cryo-predictor")
+    let job = try PredictorRun(self, device: device)
+    let record = RunRecord.current(settings, inputs: job.inputs, device: device)
+    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
+      try job.perform(in: folder, resumes: options.resume)
+    }
+    options.output.printResult(summary, PredictorReport.text(summary, url))
+  }
+
+  var task: CTFPredictor.Task {
+    get throws(InputError) {
+      guard let classes else { return .regression }
+      let words = classes.split(separator: ",", omittingEmptySubsequences: false)
+      let boundaries = words.compactMap { Double($0) }
+      guard boundaries.count == words.count else {
+        throw InputError("not resolutions", at: "--classes", expected: "such as 6 or 4,8", found: "'\(classes)'")
+      }
+      return .classification(boundaries)
+    }
+  }
+
+  var recipe: PredictorRecipe {
+    var recipe = PredictorRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.learningRate) = (epochs, batchSize, learningRate)
+    (recipe.weightDecay, recipe.loss, recipe.balancesClasses) = (weightDecay, loss, balance)
+    recipe.augmentation?.area = leastCrop...1
+    if !augmentation { recipe.augmentation = nil }
+    return recipe
+  }
+
+  private var settings: Record {
+    var settings: Record = ["images": .string(images), "survey": .string(survey)]
+    settings["validation-survey"] = validationSurvey.map { .string($0) }
+    settings["model"] = .string(model.rawValue)
+    settings["weights"] = weights.map { .string($0) }
+    settings["classes"] = classes.map { .string($0) }
+    settings.merge([
+      "balance": .bool(balance), "loss": .string(loss.rawValue), "side": .int(side),
+      "threshold": .double(threshold),
+      "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
+      "weight-decay": .double(weightDecay), "least-crop": .double(leastCrop), "augmentation": .bool(augmentation),
+      "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
+    ])
+    return settings
+  }
+}
+
+struct PredictorPredictCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "predict",
+    abstract: "Predict holes from their pictures, as text that the planner reads.",
+    discussion: """
+      Example:
+        quench cryo predictor predict --weights model.safetensors --images images \\
+          --survey survey.csv --out predictions.txt
+
+      A line a hole: its name and the resolution in Å, or the probabilities of the
+      classes from best to worst.
+      """)
+
+  @Option(help: ArgumentHelp("What 'train' wrote.", valueName: "file"), completion: .file())
+  var weights: String
+
+  @Option(help: ArgumentHelp("Folder of pictures.", valueName: "dir"), completion: .directory)
+  var images: String
+
+  @Option(
+    help: ArgumentHelp("Which holes; all pictures of the folder unless given.", valueName: "csv"),
+    completion: .file())
+  var survey: String?
+
+  @Option(help: ArgumentHelp("The file to write.", valueName: "txt"), completion: .file())
+  var out: String
+
+  @Option(help: "Pictures that are looked at once.") var batchSize = 64
+  @OptionGroup var machine: MachineOptions
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
+  }
+
+  func run() throws {
+    let device = try machine.prepare()
+    let predictor = try CTFPredictor(contentsOf: URL(filePath: weights), device: device)
+    let holes = try survey.map { try SurveyFile(contentsOf: URL(filePath: $0)).survey.holes.map(\.name) }
+    let pictures = try PredictorRun.pictures(
+      URL(filePath: images, directoryHint: .isDirectory), holes: holes, side: predictor.pictureSide, output)
+    var line = ProgressLine("Predicting", total: pictures.count, unit: "pictures", style: output.progress)
+    let clock = ContinuousClock.now
+    let predictions = predictor.predict(pictures, batchSize: batchSize, precision: machine.precision) {
+      line.update($0)
+    }
+    let seconds = (ContinuousClock.now - clock) / .seconds(1)
+    line.finish()
+    try AtomicFile.write(Data(PredictionFile.text(pictures.names, predictions).utf8), to: URL(filePath: out))
+    output.printResult(
+      [
+        "holes": .int(pictures.count), "images_per_second": .double(Double(pictures.count) / seconds),
+        "file": .string(out)
+      ],
+      "\(pictures.count) holes, \(Wording.count(Double(pictures.count) / seconds)) pictures a second\n\(out)")
+  }
+}
+
+extension SyntheticGrid.PictureFormat: ExpressibleByArgument {}
+extension PredictorRecipe.Loss: ExpressibleByArgument {}
