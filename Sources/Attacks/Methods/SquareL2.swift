@@ -4,6 +4,7 @@ import Torch
 extension Square {
   /// R(a, b): the sum over k of 1/(k+1)² on the square of side 2k + 1 about the centre, of unit length.
   static func bump(_ height: Int, _ width: Int) -> [[Double]] {
+    guard height > 0 else { return [] }
     let (row, column) = (height / 2, width / 2)
     var values = [[Double]](repeating: [Double](repeating: 0, count: width), count: height)
     for k in 0...max(row, column) {
