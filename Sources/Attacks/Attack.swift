@@ -39,7 +39,8 @@ extension AttackedModel {
   func require(classes: Int, for attack: String, remedy: String) throws(InputError) {
     guard self.classes >= classes else {
       throw InputError(
-        "the attack \(attack) needs more classes", at: name, expected: "\(classes) or more", found: "\(self.classes)",
+        "the attack \(attack) needs more classes", at: name, expected: "\(classes) or more",
+        found: "\(self.classes)",
         remedy: remedy)
     }
   }

@@ -79,7 +79,9 @@ public struct AttackSettings: Hashable, Sendable {
     }
     let budget = epsilon ?? PixelBudget(norm == .linf ? 8.0 / 255 : (norm == .l2 ? 0.5 : 12))
     try budget.validate(for: norm, at: "--epsilon")
-    for (flag, value) in [("--steps", steps), ("--restarts", restarts), ("--queries", queries), ("--targets", targets)] {
+    for (flag, value) in [
+      ("--steps", steps), ("--restarts", restarts), ("--queries", queries), ("--targets", targets)
+    ] {
       guard (value ?? 1) > 0 else {
         throw InputError("out of range", at: flag, expected: "at least 1", found: "\(value ?? 0)")
       }
@@ -130,7 +132,8 @@ public struct AttackSettings: Hashable, Sendable {
       attack.run.stopsAtSuccess = stopsAtSuccess ?? true
       return attack
     case .fab, .fabT:
-      var attack = FAB(norm: norm, epsilon: searchesSmallest ? nil : epsilon, targets: name == .fabT ? targets ?? 9 : nil)
+      var attack = FAB(
+        norm: norm, epsilon: searchesSmallest ? nil : epsilon, targets: name == .fabT ? targets ?? 9 : nil)
       attack.steps = steps ?? attack.steps
       attack.restarts = restarts ?? 1
       return attack

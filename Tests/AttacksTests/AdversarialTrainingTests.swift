@@ -19,7 +19,8 @@ import Vision
     var settings = AdversarialTraining.Settings()
     (settings.method, settings.epsilon, settings.steps) = (method, epsilon, 2)
     return AdversarialTraining(
-      Network(.smallCNN(input: [3, 8, 8], classes: 4), seed: 1), on: data, recipe: recipe, settings: settings, seed: 4,
+      Network(.smallCNN(input: [3, 8, 8], classes: 4), seed: 1), on: data, recipe: recipe, settings: settings,
+      seed: 4,
       precision: .float32)
   }
 
@@ -42,7 +43,9 @@ import Vision
     for step in 0..<5 { _ = first.step(at: LoaderPosition(epoch: step / 4, batch: step % 4)) }
     try second.restore(first.state, from: "test")
     for step in 5..<8 { _ = second.step(at: LoaderPosition(epoch: step / 4, batch: step % 4)) }
-    for (a, b) in zip(whole.network.state, second.network.state) { #expect(a.tensor.isEqual(to: b.tensor), "\(a.name)") }
+    for (a, b) in zip(whole.network.state, second.network.state) {
+      #expect(a.tensor.isEqual(to: b.tensor), "\(a.name)")
+    }
   }
 
   @Test("keeps the weights from before a collapse and learns nothing after it") func collapse() throws {
@@ -56,6 +59,8 @@ import Vision
     for batch in 0..<4 { _ = learner.step(at: LoaderPosition(epoch: 1, batch: batch)) }
     #expect(learner.collapsedAfterEpoch == 2)
     for batch in 0..<4 { _ = learner.step(at: LoaderPosition(epoch: 2, batch: batch)) }
-    for (kept, entry) in zip(sound, learner.network.state) { #expect(kept.isEqual(to: entry.tensor), "\(entry.name)") }
+    for (kept, entry) in zip(sound, learner.network.state) {
+      #expect(kept.isEqual(to: entry.tensor), "\(entry.name)")
+    }
   }
 }

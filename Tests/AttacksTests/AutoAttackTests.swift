@@ -17,8 +17,8 @@ import Torch
   func standard(_ norm: Norm, _ epsilon: Double, _ expected: [Int]) throws {
     let model = Fixture.convolutional()
     var attack = AutoAttack(.standard, norm: norm, epsilon: epsilon)
-    // Square adds nothing here; the reference's 5000 queries would take a second.
-    attack.queries = 300
+    // The reference's 100 steps and 5000 queries find no more here and take seconds.
+    (attack.queries, attack.steps) = (100, 50)
     #expect(try robust(AttackEvaluator(attack, for: model), model, Fixture.convolutionalData()) == expected)
   }
 
@@ -31,7 +31,7 @@ import Torch
     #expect(try left(TargetedAPGD(epsilon: 2.0 / 255)) == [1, 0, 0, 0, 0, 0, 1, 1])
     #expect(try left(FAB(norm: .linf, epsilon: 2.0 / 255, targets: 9)) == [1, 0, 0, 0, 0, 0, 1, 1])
     var square = Square(norm: .linf, epsilon: 2.0 / 255)
-    square.queries = 2000
+    square.queries = 1000
     #expect(try left(square) == [1, 1, 0, 0, 0, 0, 1, 1])
   }
 
@@ -44,7 +44,7 @@ import Torch
   func exact(_ norm: Norm, _ epsilon: Double, _ expected: [Int]) throws {
     let model = Fixture.linear()
     var attack = AutoAttack(.standard, norm: norm, epsilon: epsilon)
-    attack.queries = 100
+    (attack.queries, attack.steps) = (50, 40)
     let evaluator = AttackEvaluator(attack, for: model)
     #expect(evaluator.findings.map(\.kind) == [.fewClasses])
     #expect(try robust(evaluator, model, Fixture.linearData()) == expected)
@@ -83,7 +83,7 @@ import Torch
   @Test("individual runs each attack on all samples and reports the worst case a sample") func individual() throws {
     let model = Fixture.convolutional()
     var attack = AutoAttack(.individual, epsilon: 2.0 / 255)
-    attack.queries = 300
+    (attack.queries, attack.steps) = (100, 50)
     let report = try AttackEvaluator(attack, for: model).run(on: model, Fixture.convolutionalData())
     #expect(report.shares.map(\.tried) == [8, 8, 8, 8])
     #expect(report.shares[0].robustAfter == 4)

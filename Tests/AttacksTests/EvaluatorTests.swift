@@ -106,10 +106,13 @@ import Vision
     var settings = AttackSettings()
     settings.epsilon = PixelBudget(-0.1)
     #expect(inputError { try settings.make(.pgd) }?.description.contains("outside the range of a pixel") == true)
-    #expect(inputError { try PixelBudget(parsing: "-1/255") }?.description.contains("not a perturbation budget") == true)
+    #expect(
+      inputError { try PixelBudget(parsing: "-1/255") }?.description.contains("not a perturbation budget") == true)
   }
 
-  @Test("finds answers that look like probabilities, are constant or change from call to call") func suspicious() throws {
+  @Test("finds answers that look like probabilities, are constant or change from call to call") func suspicious()
+    throws
+  {
     let cnn = Fixture.convolutionalNetwork()
     func kinds(_ model: AttackedModel) throws -> Set<Finding.Kind> {
       Set(try evaluate(model, FGSM()).findings.map(\.kind))
@@ -186,11 +189,12 @@ import Vision
     }
   }
 
-  @Test("goes on after a kill to the same rows, byte for byte", arguments: [0, 1, 2, 3]) func resume(_ kept: Int) throws {
+  @Test("goes on after a kill to the same rows, byte for byte", arguments: [0, 1, 2, 3]) func resume(_ kept: Int)
+    throws
+  {
     let model = Fixture.convolutional()
     var attack = AutoAttack(.standard, epsilon: 2.0 / 255)
-    attack.queries = 50
-    attack.steps = 20
+    (attack.queries, attack.steps, attack.targets) = (20, 6, 3)
     var evaluator = AttackEvaluator(attack, for: model)
     evaluator.batchSize = 3
     let record = RunRecord(command: ["test"], settings: [:])
@@ -236,7 +240,9 @@ import Vision
     }
   }
 
-  @Test("aims at the class that it is told to", arguments: TargetPicker.allCases) func aims(_ picker: TargetPicker) throws {
+  @Test("aims at the class that it is told to", arguments: TargetPicker.allCases) func aims(_ picker: TargetPicker)
+    throws
+  {
     let model = Fixture.convolutional()
     var evaluator = AttackEvaluator([PGD().bounded(by: 0.2)])
     evaluator.aim = picker

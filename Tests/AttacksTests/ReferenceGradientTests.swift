@@ -123,8 +123,8 @@ import Torch
     let cnn = Fixture.convolutionalNetwork()
     // The features are those of the last convolution after its ReLU.
     let model = AttackedModel(
-      name: "cnn", inputShape: [3, 8, 8], classes: 10, features: { cnn.output(before: 5, of: $0) }
-    ) { cnn($0) }
+      name: "cnn", inputShape: [3, 8, 8], classes: 10, features: { cnn.output(before: 5, of: $0) },
+      forward: { cnn($0) })
     let all = Fixture.convolutionalInputs()
     let samples = Samples(
       images: all[..<4], labels: Tensor(Array(Fixture.convolutionalLabels[..<4])), indices: [0, 1, 2, 3], seed: 0)

@@ -10,7 +10,8 @@ import Torch
     .l1: [0.121094, 0.189732, 0.405134]
   ]
 
-  private func sizes(_ attack: some Attack, _ samples: Samples, _ model: AttackedModel) -> (sizes: [Double], Tensor) {
+  private func sizes(_ attack: some Attack, _ samples: Samples, _ model: AttackedModel) -> (sizes: [Double], Tensor)
+  {
     let images = attack.perturb(samples, on: model)
     return ((images - samples.images).perSample(attack.norm).values, images)
   }

@@ -65,7 +65,9 @@ extension AttackJournal.Entry {
     func numbers(_ tensor: Tensor) -> [Double] { tensor.to(.float64).array(Double.self) }
     func counts(_ tensor: Tensor) -> [Int] { tensor.to(.int64).array(Int64.self).map { Int($0) } }
     let (after, broken) = (counts(logits.argmax(1)), counts(samples.broken(logits)))
-    let (linf, l2, l1) = (numbers(delta.perSample(.linf)), numbers(delta.perSample(.l2)), numbers(delta.perSample(.l1)))
+    let (linf, l2, l1) = (
+      numbers(delta.perSample(.linf)), numbers(delta.perSample(.l2)), numbers(delta.perSample(.l1))
+    )
     let l0 = counts((delta .!= 0).to(.float32).sumPerSample())
     let loss = numbers(logits.crossEntropy(samples.labels, reduction: .none))
     let (queries, gradients) = (counts(samples.ledger.forward), counts(samples.ledger.backward))

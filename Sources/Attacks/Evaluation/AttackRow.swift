@@ -43,7 +43,8 @@ public struct AttackRow: Hashable, Sendable {
     func text(_ value: Double) -> String { value.isFinite ? "\(Float(value))" : "" }
     return [
       "\(index)", "\(label)", epsilon.map { "\(PixelBudget($0))" } ?? "", "\(before)", "\(after)",
-      isBroken ? "1" : "0", attack, text(linf), text(l2), text(l1), "\(l0)", "\(queries)", "\(gradients)", text(loss)
+      isBroken ? "1" : "0", attack, text(linf), text(l2), text(l1), "\(l0)", "\(queries)", "\(gradients)",
+      text(loss)
     ].joined(separator: ",")
   }
 }

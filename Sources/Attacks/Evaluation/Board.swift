@@ -120,11 +120,14 @@ struct Board {
     current = AttackReport.Share(
       attack: "", epsilon: nil, tried: 0, broken: 0, robustAfter: 0, queries: 0, gradients: 0, seconds: 0)
     if attack is Square, !isSquareImage {
-      findings.append(Finding(.notSquare, "the images are not square: Square's windows are bounded by the shorter side"))
+      findings.append(
+        Finding(.notSquare, "the images are not square: Square's windows are bounded by the shorter side"))
     }
   }
 
-  private func isRobust(_ place: Int, _ point: Int) -> Bool { isCorrect(place) && !standings[point][place].isBroken }
+  private func isRobust(_ place: Int, _ point: Int) -> Bool {
+    isCorrect(place) && !standings[point][place].isBroken
+  }
 
   func robustShare(at point: Int) -> Double {
     Double(labels.indices.count { isRobust($0, point) }) / Double(max(1, labels.count))
@@ -201,7 +204,8 @@ struct Board {
     }
     let squares = report.shares.filter { $0.attack == "square" }
     let others = report.shares.filter { $0.attack != "square" && !$0.attack.hasPrefix("noise") }
-    if let square = squares.last, let best = others.filter({ $0.epsilon == square.epsilon }).map(\.robustAfter).min(),
+    if let square = squares.last,
+      let best = others.filter({ $0.epsilon == square.epsilon }).map(\.robustAfter).min(),
       Double(best - square.robustAfter) > 0.002 * Double(count), mode == .individual || square.tried > 0
     {
       findings.append(

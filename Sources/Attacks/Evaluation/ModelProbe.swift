@@ -33,13 +33,15 @@ enum ModelProbe {
       let differentiated = model.probe(images)
       if !unit(differentiated).isClose(to: unit(logits), relative: 0, absolute: 1e-3) {
         findings.append(
-          Finding(.dynamic, "the logits depend on whether gradients are recorded: the gradient may not be the model's"))
+          Finding(
+            .dynamic, "the logits depend on whether gradients are recorded: the gradient may not be the model's"))
       }
     }
     let sums = logits.sum([1])
     if logits.min().item() >= 0, logits.max().item() <= 1, (sums - 1).abs().max().item() <= 1e-5 {
       findings.append(
-        Finding(.probabilities, "the answers look like probabilities: attacks need logits, and losses are flat here"))
+        Finding(
+          .probabilities, "the answers look like probabilities: attacks need logits, and losses are flat here"))
     }
     if images.size(0) > 1, (logits - logits[0..<1]).abs().max().item() == 0, distinct(images) {
       findings.append(Finding(.constant, "all images get the same logits: nothing can be attacked or defended"))

@@ -25,7 +25,8 @@ public struct DeepFool: Attack, Equatable, Codable, Sendable {
   public var isBounded: Bool { false }
   public var settings: Record {
     [
-      "steps": .int(steps), "overshoot": .double(overshoot), "form": .string(form.rawValue), "classes": .int(classes)
+      "steps": .int(steps), "overshoot": .double(overshoot), "form": .string(form.rawValue),
+      "classes": .int(classes)
     ]
   }
 

@@ -160,14 +160,17 @@ public final class AttackedModel {
 extension Network {
   /// The node of the last linear layer: what lies before it are the penultimate features.
   var lastLinear: Int {
-    architecture.nodes.lastIndex { if case .linear = $0.layer { true } else { false } } ?? architecture.nodes.count - 1
+    architecture.nodes.lastIndex { if case .linear = $0.layer { true } else { false } } ?? architecture.nodes.count
+      - 1
   }
 
   /// What the node at `position` reads, for `images` `[N, C, H, W]`.
   func output(before position: Int, of images: Tensor) -> Tensor {
     var values = [Tensor?](repeating: nil, count: architecture.nodes.count)
     values[0] = normalized(images)
-    for node in architecture.nodes.indices.dropFirst() where node < position { values[node] = output(of: node, values) }
+    for node in architecture.nodes.indices.dropFirst() where node < position {
+      values[node] = output(of: node, values)
+    }
     return values[architecture.nodes[position].inputs[0]] ?? images
   }
 }

@@ -94,7 +94,8 @@ public struct PixelBudget: Hashable, Codable, Sendable {
       default: nil
       }
     guard let value, value.isFinite, value >= 0 else {
-      throw InputError("not a perturbation budget", expected: "a number of 0 or more such as 8/255", found: "'\(text)'")
+      throw InputError(
+        "not a perturbation budget", expected: "a number of 0 or more such as 8/255", found: "'\(text)'")
     }
     self.value = value
   }

@@ -83,10 +83,11 @@ struct RunFiles {
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
     case "demo": return DemoReport.make(self)
+    case "attack": return AttackReportPage.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, attack or demo", found: other.map { "'\($0)'" })
     }
   }
 
