@@ -20,6 +20,7 @@ let package = Package(
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
+    .library(name: "Attacks", targets: ["Attacks"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Reporting", targets: ["Reporting"]),
@@ -44,6 +45,7 @@ let package = Package(
     .target(name: "Reporting", dependencies: ["CImageIO", "Support", "Yams"]),
     .target(name: "Vision", dependencies: ["CImageIO", "Support", "Torch", "Reporting"]),
     .target(name: "Pruning", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "Attacks", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .target(
       name: "Export",
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
@@ -52,7 +54,7 @@ let package = Package(
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Export", "CryoEM", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Attacks", "Export", "CryoEM", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
@@ -64,6 +66,7 @@ let package = Package(
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
+    .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(
       name: "ExportTests",
       dependencies: [

@@ -24,15 +24,9 @@ struct Quench: ParsableCommand {
       """,
     version: Version.quench,
     subcommands: [
-<<<<<<< HEAD
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, MaskCommand.self,
-      SlimCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
-=======
-      DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
-      CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
->>>>>>> cryo
-      BenchCommand.self,
-      DoctorCommand.self
+      SlimCommand.self, AttackCommand.self, CryoCommand.self, ReportCommand.self, ExportCommand.self,
+      DataCommand.self, ModelsCommand.self, BenchCommand.self, DoctorCommand.self
     ])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Attacks
 import Foundation
 import Reporting
 import Support
@@ -16,6 +17,7 @@ struct TrainCommand: ParsableCommand {
         quench train --data folder --data-dir pictures --model resnet18
         quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
+        quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2      a robust network
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and
       report.html. Ctrl-C writes a checkpoint and leaves; --resume goes on from there
@@ -31,6 +33,7 @@ struct TrainCommand: ParsableCommand {
     ))
   var snapshotEpoch: Int?
 
+  @OptionGroup(title: "Robustness") var robustness: RobustnessOptions
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
 
@@ -48,6 +51,7 @@ struct TrainCommand: ParsableCommand {
     let data = try options.load(on: device)
     var training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
     training.snapshotEpoch = snapshotEpoch
+    training.adversary = robustness.settings
     let record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
       try training.train(in: folder, resumes: run.resume)

@@ -87,11 +87,12 @@ struct RunFiles {
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
     case "demo": return DemoReport.make(self)
+    case "attack": return AttackReportPage.make(self)
     case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim, cryo or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, attack, cryo or demo", found: other.map { "'\($0)'" })
     }
   }
 

@@ -1,3 +1,4 @@
+import Attacks
 import Foundation
 import Reporting
 import Support
@@ -15,6 +16,8 @@ struct TrainRun {
   let device: Device
   /// The epoch after which the weights are kept beside the last ones; 0: the new network's.
   var snapshotEpoch: Int?
+  /// How adversarial images are made, for robust training.
+  var adversary: AdversarialTraining.Settings?
 
   static func snapshotFileName(_ epoch: Int) -> String { "epoch-\(epoch).safetensors" }
 
@@ -23,6 +26,11 @@ struct TrainRun {
     var settings: Record = ["model": .string(model.rawValue)]
     settings.merge(recipe.settings)
     settings["snapshot-epoch"] = snapshotEpoch.map { .int($0) }
+    if let adversary {
+      settings["adversarial"] = .string(adversary.method.rawValue)
+      settings["adversarial-epsilon"] = .string(PixelBudget(adversary.epsilon).description)
+      settings["adversarial-steps"] = .int(adversary.steps)
+    }
     settings.merge(options.settings)
     return settings
   }
@@ -33,8 +41,6 @@ struct TrainRun {
     let architecture = try data.train.architecture(of: model)
     let network = Network(architecture, seed: options.run.seedBits, device: device)
     let precision = options.run.machine.precision
-    let learner = ClassifierTraining(
-      network, on: data.train, recipe: recipe.recipe, seed: options.run.seedBits, precision: precision)
 
     var session = options.session("Training", in: folder, resumes: resumes)
     func write(_ name: String) throws {
@@ -45,7 +51,7 @@ struct TrainRun {
       if epoch == snapshotEpoch { try write(Self.snapshotFileName(epoch)) }
       return data.validation(of: network, precision)
     }
-    let outcome = try session.run(learner)
+    let (outcome, collapse) = try learn(network, session)
     try write(Self.modelFileName)
 
     let plan = InferencePlan(network, dtype: precision.inference)
@@ -59,6 +65,7 @@ struct TrainRun {
       "test_interval_low": .double(accuracy.interval.lowerBound),
       "test_interval_high": .double(accuracy.interval.upperBound)
     ]
+    if let collapse { summary["collapsed_after_epoch"] = .int(collapse) }
     summary.merge(data.validation(of: network, precision))
     summary.merge([
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
@@ -69,5 +76,26 @@ struct TrainRun {
       "skipped_pictures": .int(data.train.skipped.count + data.test.skipped.count), "seed": .int(options.run.seed)
     ])
     return summary
+  }
+  /// Trains plainly or on adversarial images.
+  /// - Returns: What it cost, and the epoch after which robustness collapsed, if it did.
+  private func learn(
+    _ network: Network, _ session: TrainingSession
+  ) throws -> (TrainingSession.Outcome, collapse: Int?) {
+    let (seed, precision) = (options.run.seedBits, options.run.machine.precision)
+    guard let adversary else {
+      let learner = ClassifierTraining(
+        network, on: data.train, recipe: recipe.recipe, seed: seed, precision: precision)
+      return (try session.run(learner), nil)
+    }
+    let learner = AdversarialTraining(
+      network, on: data.train, recipe: recipe.recipe, settings: adversary, seed: seed, precision: precision)
+    let outcome = try session.run(learner)
+    if let epoch = learner.collapsedAfterEpoch {
+      options.run.output.note(
+        "note: robustness collapsed after epoch \(epoch) (catastrophic overfitting); the weights are those before it"
+      )
+    }
+    return (outcome, learner.collapsedAfterEpoch)
   }
 }

@@ -50,6 +50,13 @@ enum ConfigurationFile {
       command = next
       depth += 1
     }
+    // `attack pgd` leaves out the name of the subcommand that is meant if none is said.
+    if let name = command?["defaultSubcommand"]?.string,
+      let next = command?["subcommands"]?.array?.lazy.compactMap(\.record)
+        .first(where: { $0["commandName"]?.string == name })
+    {
+      command = next
+    }
     var flags = Flags()
     for argument in command?["arguments"]?.array?.compactMap(\.record) ?? [] {
       let names = (argument["names"]?.array ?? []).compactMap { name -> String? in

@@ -1,0 +1,168 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+/// Runs attacks on a classifier and says what survived.
+///
+/// No attack gets round it: only samples that are right and not broken yet are handed out; what comes back is checked for
+/// range and budget, scored again and measured; queries are counted by the model. One row a sample is kept, and a run
+/// that was killed goes on to the same rows, since a sample's random numbers follow from its own index.
+public struct AttackEvaluator {
+  public enum Mode: String, Codable, Sendable {
+    /// Each attack works on the samples that the ones before left.
+    case ensemble
+    /// Each attack works on all samples; a sample is robust if it withstood every one.
+    case individual
+  }
+
+  public var attacks: [any Attack]
+  public var mode = Mode.ensemble
+  /// Budgets in pixel units, ascending, for a curve; nil: each attack's own.
+  ///
+  /// A sample that is broken at one budget is broken at the larger ones, whose balls hold the same image. An attack that
+  /// looks for the smallest perturbation runs once for all of them.
+  public var epsilons: [Double]?
+  public var seed: UInt64 = 1
+  /// Samples that are attacked at once.
+  public var batchSize = 250
+  /// Aim at a class instead of at any wrong one.
+  public var aim: TargetPicker?
+  /// What the user believes the clean accuracy to be; a difference of more than a point is a finding.
+  public var expectedCleanAccuracy: Double?
+  /// What is known before the run, such as changes to an ensemble.
+  public var findings: [Finding] = []
+  /// Return the images, for evaluations without a folder.
+  public var keepsImages = false
+  public var progress = ProgressLine.Style.quiet
+
+  public init(_ attacks: [any Attack]) { self.attacks = attacks }
+
+  public init(_ attack: AutoAttack, for model: AttackedModel) {
+    (attacks, findings) = attack.attacks(for: model)
+    if attack.version == .individual { mode = .individual }
+  }
+
+  /// Attacks every sample of `data` that `model` classifies right.
+  /// - Parameters:
+  ///   - model: Under attack.
+  ///   - data: Images and labels.
+  ///   - folder: Where `rows.csv` and the journal go; nil: nowhere.
+  ///   - resumes: Go on with what the folder's journal holds.
+  /// - Throws: `InputError` if model, images and attacks do not fit together, if the model answers NaN, or if an attack
+  ///   leaves its budget; `Interrupted` when the user asked to leave.
+  public func run(
+    on model: AttackedModel, _ data: AttackData, in folder: RunFolder? = nil, resumes: Bool = false
+  ) throws -> AttackReport {
+    try check(model, data)
+    var board = try Board(model, data, budgets: budgets, norm: norm, batchSize: batchSize)
+    board.findings = findings + board.findings
+    board.images = keepsImages ? data.pixels(at: Tensor(Array(0..<data.count)).to(model.device)) : nil
+    let targets = aim?.targets(board.logits, labels: data.labels, indices: data.indices, seed: seed)
+    let journal = try folder.map { try AttackJournal(at: $0.artefact("journal.jsonl"), resumes: resumes) }
+    let rows = try folder.map { try RowFile(at: $0.artefact("rows.csv")) }
+    try rows?.append(board.rows(of: board.settled(after: nil, mode, isLast: false)))
+    var line = ProgressLine(
+      "Attacking", total: data.count * budgets.count * attacks.count, unit: "samples", style: progress)
+    var unit = 0
+    for (stage, (point, attack)) in stages.enumerated() {
+      let work = board.work(at: point, mode)
+      for start in stride(from: 0, to: work.count, by: batchSize) {
+        let places = Array(work[start..<min(work.count, start + batchSize)])
+        let entry: AttackJournal.Entry
+        if let known = try journal?.entry(unit, attack: attack.name, places: places) {
+          entry = known
+        } else {
+          if Interruption.isRequested, let folder { throw Interrupted(folder: folder.url) }
+          entry = try attempt(attack, places, targets, on: model, data, &board)
+          try journal?.append(entry, unit: unit)
+        }
+        board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
+        unit += 1
+        let isLast = stage == stages.count - 1 && start + batchSize >= work.count
+        try rows?.append(board.rows(of: board.settled(after: point, mode, isLast: isLast)))
+        line.update(
+          stage * data.count + data.count - work.count + start + places.count,
+          note: "\(attack.name), robust \(NumberText.percent(board.robustShare(at: point), decimals: 1))")
+      }
+      board.close(attack, at: point, tried: work.count, mode)
+    }
+    line.finish(note: "robust \(NumberText.percent(board.robustShare(at: budgets.count - 1), decimals: 1))")
+    let report = board.report(expected: expectedCleanAccuracy, mode)
+    try rows?.finish(report.points.flatMap(\.rows))
+    return report
+  }
+
+  private var norm: Norm { attacks.first?.norm ?? .linf }
+
+  /// The budgets of the curve; one that is nil where the attack has none.
+  private var budgets: [Double?] { epsilons.map { $0 } ?? [attacks.first?.epsilon] }
+
+  /// What is run, in order. With several budgets an attack without one runs at the first.
+  private var stages: [(point: Int, attack: any Attack)] {
+    budgets.indices.flatMap { point in
+      attacks.compactMap { attack -> (Int, any Attack)? in
+        guard let epsilon = budgets[point] else { return (point, attack) }
+        guard attack.isBounded || budgets.count == 1 else { return point == 0 ? (point, attack) : nil }
+        return (point, attack.bounded(by: epsilon))
+      }
+    }
+  }
+
+  private func check(_ model: AttackedModel, _ data: AttackData) throws(InputError) {
+    precondition(batchSize > 0, "a batch needs a sample")
+    try data.check(model)
+    guard model.classes >= 2 else {
+      throw InputError("there is nothing to confuse", at: model.name, expected: "2 classes or more", found: "1")
+    }
+    for attack in attacks { try attack.check(model) }
+    for case let epsilon? in budgets where epsilon < 0 || !epsilon.isFinite {
+      throw InputError("a budget is negative or no number", expected: "0 or more", found: "\(epsilon)")
+    }
+    if let aim, let attack = attacks.first(where: { !$0.takesTargets }) {
+      throw InputError(
+        "the attack \(attack.name) cannot aim at a class", at: aim.rawValue,
+        remedy: "aim with one of fgsm, pgd, bim, mi-fgsm, cw, apgd-ce, apgd-dlr, square")
+    }
+  }
+
+  /// Attacks one batch and judges what came of it.
+  private func attempt(
+    _ attack: any Attack, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData,
+    _ board: inout Board
+  ) throws(InputError) -> AttackJournal.Entry {
+    let start = ContinuousClock.now
+    let chosen = Tensor(places).to(model.device)
+    let clean = data.pixels(at: chosen.to(data.labels.device)).to(model.device)
+    let samples = Samples(
+      images: clean, labels: data.labels.selecting(chosen), targets: targets?.selecting(chosen),
+      indices: places.map { data.indices[$0] }, seed: seed)
+    let images = attack.perturb(samples, on: model)
+    try AttackEvaluator.check(images, samples, attack)
+    let logits = model.score(images)
+    try ModelProbe.check(model, images, logits)
+    board.images?.setRows(images, at: chosen)
+    return AttackJournal.Entry(
+      attack: attack.name, places: places, images: images, samples: samples, logits: logits,
+      seconds: (ContinuousClock.now - start) / .seconds(1))
+  }
+
+  /// - Throws: `InputError` if the attack did not keep to the pixel range or its budget.
+  static func check(_ images: Tensor, _ samples: Samples, _ attack: any Attack) throws(InputError) {
+    func fail(_ what: String, _ expected: String, _ found: String) -> InputError {
+      InputError("the attack \(attack.name) \(what)", expected: expected, found: found, remedy: "mend the attack")
+    }
+    guard images.shape == samples.images.shape else {
+      throw fail("returned images of another shape", "\(samples.images.shape)", "\(images.shape)")
+    }
+    guard images.isFinite().all(), images.min().item() >= 0, images.max().item() <= 1 else {
+      throw fail("left the pixel range", "0 to 1", "\(images.min().item()) to \(images.max().item())")
+    }
+    guard attack.isBounded, let epsilon = attack.epsilon else { return }
+    let size = (images - samples.images).perSample(attack.norm).max().item()
+    guard size <= epsilon + attack.norm.tolerance(epsilon) else {
+      throw fail("left its budget", "\(attack.norm.rawValue) of at most \(epsilon)", "\(size)")
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import Support
+import Torch
+import Vision
+
+/// A classifier under attack, and the only door to it: each question is about samples, and is counted for them.
+///
+/// Made from a network it is a frozen copy with folded batch norm in channels-last memory; the network itself, its
+/// mode and its gradients stay as they are.
+public final class AttackedModel {
+  /// For reports: `resnet20`.
+  public let name: String
+  /// `[channels, height, width]`.
+  public let inputShape: [Int]
+  public let classes: Int
+  public let device: Device
+  /// Passes that a gradient, and the logits beside it, are averaged over: more than 1 for a randomised defence
+  /// (expectation over transformation, Athalye et al. 2018).
+  public var gradientSamples = 1
+  /// Logits `[N, classes]` of pixels `[N, C, H, W]`, differentiable.
+  private let forward: (Tensor) -> Tensor
+  /// The same without gradients, as fast as it can be had.
+  private let plan: (Tensor) -> Tensor
+  /// Activations that a feature attack compares, `[N, ...]`, differentiable.
+  private let featureMap: ((Tensor) -> Tensor)?
+
+  /// - Parameter network: A classifier; copied.
+  public init(_ network: Network) {
+    let frozen = network.foldingBatchNorm()
+    let plan = InferencePlan(network, dtype: .float32)
+    name = network.architecture.name
+    inputShape = network.architecture.inputShape
+    classes = network.architecture.outputShape[0]
+    device = network.device
+    forward = { frozen($0) }
+    self.plan = { plan($0) }
+    featureMap = { frozen.output(before: frozen.lastLinear, of: $0) }
+  }
+
+  /// A model that is a closure: a defence around a network, or a function of any kind.
+  /// - Parameters:
+  ///   - name: For reports.
+  ///   - inputShape: `[channels, height, width]` of one image.
+  ///   - classes: How many logits an image gets.
+  ///   - device: Where it computes.
+  ///   - features: Activations that a feature attack compares.
+  ///   - forward: Logits `[N, classes]` for pixels in [0, 1], `[N, C, H, W]`, differentiable with respect to them.
+  public init(
+    name: String, inputShape: [Int], classes: Int, device: Device = .cpu, features: ((Tensor) -> Tensor)? = nil,
+    forward: @escaping (Tensor) -> Tensor
+  ) {
+    self.name = name
+    self.inputShape = inputShape
+    self.classes = classes
+    self.device = device
+    self.forward = forward
+    plan = forward
+    featureMap = features
+  }
+
+  /// Logits `[N, classes]`, without gradients.
+  public func logits(_ images: Tensor, _ samples: Samples) -> Tensor {
+    samples.ledger.note(samples, forward: 1)
+    return withoutGradient { plan(images).detached() }
+  }
+
+  /// Logits for the evaluator's own use: uncounted.
+  func score(_ images: Tensor) -> Tensor { withoutGradient { plan(images).detached() } }
+
+  /// Logits as an attack that differentiates sees them: uncounted, for probes.
+  func probe(_ images: Tensor) -> Tensor { withGradient { forward(images.detached().requiringGrad()).detached() } }
+
+  /// Logits with their graph, for models built upon this one.
+  func differentiable(_ images: Tensor) -> Tensor { forward(images) }
+
+  /// What ``gradient(at:_:of:)`` found, without its graph.
+  public struct Gradient {
+    /// `[N, classes]`
+    public var logits: Tensor
+    /// `[N]`
+    public var loss: Tensor
+    /// `[N, C, H, W]`
+    public var gradient: Tensor
+  }
+
+  /// The gradient of each sample's loss at its own image: that of the sum over the batch, so that it does not depend
+  /// on the other samples.
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]`.
+  ///   - samples: Whose images these are.
+  ///   - loss: One value a sample, `[N]`, of logits `[N, classes]`.
+  public func gradient(at images: Tensor, _ samples: Samples, of loss: (Tensor) -> Tensor) -> Gradient {
+    samples.ledger.note(samples, forward: gradientSamples, backward: gradientSamples)
+    var total = single(images, loss)
+    for _ in 1..<max(1, gradientSamples) {
+      let more = single(images, loss)
+      total.logits += more.logits
+      total.loss += more.loss
+      total.gradient += more.gradient
+    }
+    if gradientSamples > 1 {
+      let scale = 1 / Double(gradientSamples)
+      total = Gradient(
+        logits: total.logits * scale, loss: total.loss * scale, gradient: total.gradient * scale)
+    }
+    return total
+  }
+
+  private func single(_ images: Tensor, _ loss: (Tensor) -> Tensor) -> Gradient {
+    withGradient {
+      let leaf = images.detached().requiringGrad()
+      let logits = forward(leaf)
+      let values = loss(logits)
+      let gradient = grad(of: values.sum(), withRespectTo: [leaf])[0]
+      return Gradient(logits: logits.detached(), loss: values.detached(), gradient: gradient)
+    }
+  }
+
+  /// The gradients of z_k - z_y for each of several classes k a sample: one forward pass, and a backward pass a class
+  /// for the whole batch.
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]`.
+  ///   - samples: Whose images these are.
+  ///   - classes: int64 `[N]` each.
+  /// - Returns: Logits `[N, classes]`, and for each k the gradient `[N, C, H, W]`.
+  func marginGradients(
+    at images: Tensor, _ samples: Samples, against classes: [Tensor]
+  ) -> (logits: Tensor, gradients: [Tensor]) {
+    samples.ledger.note(samples, forward: 1, backward: classes.count)
+    return withGradient {
+      let leaf = images.detached().requiringGrad()
+      let logits = forward(leaf)
+      let own = logits.gathered(1, samples.labels.unsqueezed(1))
+      let gradients = classes.enumerated().map { index, other in
+        let margin = (logits.gathered(1, other.unsqueezed(1)) - own).sum()
+        return grad(of: margin, withRespectTo: [leaf], retainGraph: index < classes.count - 1)[0]
+      }
+      return (logits.detached(), gradients)
+    }
+  }
+
+  /// Whether there is a layer to compare features at.
+  var hasFeatures: Bool { featureMap != nil }
+
+  /// The features of images that belong to no sample: a guide's.
+  func guideFeatures(_ images: Tensor) -> Tensor {
+    withoutGradient { (featureMap?(images) ?? forward(images)).flattened(from: 1).detached() }
+  }
+
+  /// Squared distances `[N]` to features `[N, F]`, and their gradient.
+  func featureDistance(at images: Tensor, _ samples: Samples, to guides: Tensor) -> (Tensor, gradient: Tensor) {
+    samples.ledger.note(samples, forward: 1, backward: 1)
+    return withGradient {
+      let leaf = images.detached().requiringGrad()
+      let distance = ((featureMap?(leaf) ?? forward(leaf)).flattened(from: 1) - guides).square().sum([1])
+      return (distance.detached(), grad(of: distance.sum(), withRespectTo: [leaf])[0])
+    }
+  }
+}
+
+extension Network {
+  /// The node of the last linear layer: what lies before it are the penultimate features.
+  var lastLinear: Int {
+    architecture.nodes.lastIndex { if case .linear = $0.layer { true } else { false } } ?? architecture.nodes.count
+      - 1
+  }
+
+  /// What the node at `position` reads, for `images` `[N, C, H, W]`.
+  func output(before position: Int, of images: Tensor) -> Tensor {
+    var values = [Tensor?](repeating: nil, count: architecture.nodes.count)
+    values[0] = normalized(images)
+    for node in architecture.nodes.indices.dropFirst() where node < position {
+      values[node] = output(of: node, values)
+    }
+    return values[architecture.nodes[position].inputs[0]] ?? images
+  }
+}

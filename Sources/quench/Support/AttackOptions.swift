@@ -1,0 +1,176 @@
+import ArgumentParser
+import Attacks
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+extension AttackName: ExpressibleByArgument {}
+extension Norm: ExpressibleByArgument {}
+extension TargetPicker: ExpressibleByArgument {}
+extension AutoAttack.Version: ExpressibleByArgument {}
+extension AttackedModel.Knowledge: ExpressibleByArgument {}
+extension AdversarialTraining.Method: ExpressibleByArgument {}
+
+extension PixelBudget: ExpressibleByArgument {
+  public init?(argument: String) { try? self.init(parsing: argument) }
+  public var defaultValueDescription: String { description }
+}
+
+/// A list of budgets separated by commas.
+struct PixelBudgets: ExpressibleByArgument {
+  /// Ascending.
+  let values: [PixelBudget]
+
+  init(_ values: [PixelBudget]) { self.values = values.sorted { $0.value < $1.value } }
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+    let budgets = parts.compactMap { PixelBudget(argument: String($0)) }
+    guard budgets.count == parts.count, !budgets.isEmpty else { return nil }
+    self.init(budgets)
+  }
+
+  var defaultValueDescription: String { text }
+  var text: String { values.map(\.description).joined(separator: ",") }
+}
+
+/// Which network is attacked on which images, and how the evaluation goes.
+struct AttackedOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Weights: safetensors, or what torch.save wrote.", valueName: "file"), completion: .file())
+  var weights: String
+
+  @Option(help: "The network that the weights belong to, where their file does not say.")
+  var model: ModelName?
+
+  @Option(help: "Images that are attacked at once.")
+  var batchSize = 250
+
+  @Option(help: "The norm that the budget is measured in: linf, l2 or l1.")
+  var norm: Norm?
+
+  @Option(
+    help: ArgumentHelp(
+      "The clean accuracy that you expect, in [0, 1]: a difference of a point becomes a finding.",
+      valueName: "fraction"))
+  var expectedAccuracy: Double?
+
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Run") var run: RunOptions
+
+  func validate() throws {
+    guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
+    if let expectedAccuracy, !(0...1).contains(expectedAccuracy) {
+      throw ValidationError("--expected-accuracy must be from 0 to 1.")
+    }
+  }
+
+  /// The settings under the names of their flags.
+  var settings: Record {
+    var settings: Record = ["weights": .string(weights)]
+    settings["model"] = model.map { .string($0.rawValue) }
+    settings.merge(data.settings)
+    settings["batch-size"] = .int(batchSize)
+    settings["expected-accuracy"] = expectedAccuracy.map { .double($0) }
+    settings["seed"] = .int(run.seed)
+    return settings
+  }
+
+  /// Attacks the network and writes the run's folder.
+  /// - Parameters:
+  ///   - name: The folder's, where the user names none.
+  ///   - settings: Those of the attack.
+  ///   - inputs: Fingerprints of files beside weights and images.
+  ///   - make: The evaluator for the model, and other models that it needs are made there.
+  func perform(
+    _ name: String, _ settings: Record, inputs: Record = [:],
+    _ make: (AttackedModel, ImageDataset, Device) throws -> AttackEvaluator
+  ) throws {
+    let url = try run.folder(named: "attack-\(name)")
+    let device = try run.machine.prepare()
+    let test = try data.load(.test, on: device, run.output)
+    let network = try WeightsFile.load(weights, model: model, for: test, on: device).network
+    let target = AttackedModel(network)
+    var evaluator = try make(target, test, device)
+    evaluator.seed = run.seedBits
+    evaluator.batchSize = batchSize
+    evaluator.expectedCleanAccuracy = expectedAccuracy
+    evaluator.progress = run.output.progress
+
+    var all: Record = settings
+    all.merge(self.settings)
+    var fingerprints: Record = [
+      "test images": .string(test.fingerprint),
+      "weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))
+    ]
+    fingerprints.merge(inputs)
+    let record = RunRecord.current(all, inputs: fingerprints, device: device)
+    Interruption.watch()
+    let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
+      let report = try evaluator.run(on: target, try AttackData(test), in: folder, resumes: run.resume)
+      var summary: Record = ["attack": .string(name)]
+      summary.merge(report.summary)
+      return summary
+    }
+    run.output.printResult(summary, AttackText.make(summary, url))
+    if !run.output.json { for finding in AttackText.findings(summary) { run.output.note("note: \(finding)") } }
+  }
+}
+
+/// How an attack's result is told on the terminal.
+enum AttackText {
+  static func make(_ summary: Record, _ url: URL) -> String {
+    let interval = summary["interval"]?.array?.map(\.number) ?? []
+    let count = Wording.count(summary["n"]?.number)
+    var lines = [
+      "clean accuracy   \(Wording.accuracy(summary["clean_accuracy"]?.number)) of \(count) images",
+      "robust accuracy  \(Wording.accuracy(summary["robust_accuracy"]?.number)) "
+        + "(95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)))"
+        + (summary["epsilon"]?.number.map { " at \(summary["norm"]?.string ?? "") \(PixelBudget($0))" } ?? "")
+    ]
+    let shares = summary["attacks"]?.array?.compactMap(\.record) ?? []
+    if shares.count > 1 {
+      for share in shares {
+        let budget = share["epsilon"]?.number.map { " at \(PixelBudget($0))" } ?? ""
+        lines.append(
+          "  after \(share["attack"]?.string ?? "")\(budget): \(Wording.accuracy(share["robust_accuracy"]?.number))"
+        )
+      }
+    }
+    lines.append("time             \(Wording.duration(summary["seconds"]?.number))")
+    lines.append("rows             \(url.appending(path: "rows.csv").relativePath)")
+    lines.append("report           \(url.appending(path: "report.html").relativePath)")
+    return lines.joined(separator: "\n")
+  }
+
+  static func findings(_ summary: Record) -> [String] {
+    (summary["findings"]?.array ?? []).compactMap { $0.record?["message"]?.string }
+  }
+}
+
+/// Training on adversarial images.
+struct RobustnessOptions: ParsableArguments {
+  @Option(help: "Train on adversarial images: fgsm-rs (one step from a random point) or pgd.")
+  var adversarial: AdversarialTraining.Method?
+
+  @Option(help: "The budget of these images, in pixel units.")
+  var adversarialEpsilon = PixelBudget(8.0 / 255)
+
+  @Option(help: "Steps of pgd.")
+  var adversarialSteps = 7
+
+  func validate() throws {
+    guard adversarialSteps > 0 else { throw ValidationError("--adversarial-steps must be at least 1.") }
+    try requireUsage { try adversarialEpsilon.validate(for: .linf, at: "--adversarial-epsilon") }
+  }
+
+  var settings: AdversarialTraining.Settings? {
+    adversarial.map { method in
+      var settings = AdversarialTraining.Settings()
+      (settings.method, settings.epsilon, settings.steps) = (method, adversarialEpsilon.value, adversarialSteps)
+      return settings
+    }
+  }
+}
