@@ -24,6 +24,7 @@ struct Quench: ParsableCommand {
     version: Version.quench,
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
+      CertifyCommand.self,
       ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
       DoctorCommand.self
     ])

@@ -1,6 +1,7 @@
 import Foundation
 import Pruning
 import Reporting
+import Smoothing
 import Support
 import Torch
 
@@ -27,6 +28,8 @@ struct RunFiles {
   var evaluation: Evaluation?
   /// Of a pruned network, in the order of its layers.
   var layers: [LayerCount]
+  /// Of a certification: a row for each image so far.
+  var certified: [CertifiedRow] = []
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
   /// Of a study: what is compared, and what came of it so far.
@@ -58,6 +61,8 @@ struct RunFiles {
         ? try StateDictionary.load(mask).map { name, tensor in
           LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
         } : [])
+    let table = folder.artefact(CertifiedTable.fileName)
+    if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
     if record.command.dropFirst().prefix(2) == ["prune", "study"] {
       let study = PruningStudy(record.settings)
@@ -82,11 +87,12 @@ struct RunFiles {
       if let study { return StudyReport.make(study.plan, study.results, record) }
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
+    case "certify": return CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, certify or demo", found: other.map { "'\($0)'" })
     }
   }
 

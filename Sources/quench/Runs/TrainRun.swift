@@ -15,6 +15,8 @@ struct TrainRun {
   let device: Device
   /// The epoch after which the weights are kept beside the last ones; 0: the new network's.
   var snapshotEpoch: Int?
+  /// The standard deviation of the noise on training images.
+  var noise = 0.0
 
   static func snapshotFileName(_ epoch: Int) -> String { "epoch-\(epoch).safetensors" }
 
@@ -23,6 +25,7 @@ struct TrainRun {
     var settings: Record = ["model": .string(model.rawValue)]
     settings.merge(recipe.settings)
     settings["snapshot-epoch"] = snapshotEpoch.map { .int($0) }
+    if noise > 0 { settings["noise"] = .double(noise) }
     settings.merge(options.settings)
     return settings
   }
@@ -33,8 +36,10 @@ struct TrainRun {
     let architecture = try data.train.architecture(of: model)
     let network = Network(architecture, seed: options.run.seedBits, device: device)
     let precision = options.run.machine.precision
+    var recipe = recipe.recipe
+    recipe.noise = noise
     let learner = ClassifierTraining(
-      network, on: data.train, recipe: recipe.recipe, seed: options.run.seedBits, precision: precision)
+      network, on: data.train, recipe: recipe, seed: options.run.seedBits, precision: precision)
 
     var session = options.session("Training", in: folder, resumes: resumes)
     func write(_ name: String) throws {

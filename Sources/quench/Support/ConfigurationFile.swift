@@ -50,6 +50,10 @@ enum ConfigurationFile {
       command = next
       depth += 1
     }
+    if let name = command?["defaultSubcommand"]?.string {
+      command = command?["subcommands"]?.array?.lazy.compactMap(\.record)
+        .first { $0["commandName"]?.string == name }
+    }
     var flags = Flags()
     for argument in command?["arguments"]?.array?.compactMap(\.record) ?? [] {
       let names = (argument["names"]?.array ?? []).compactMap { name -> String? in
