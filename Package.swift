@@ -82,7 +82,7 @@ let package = Package(
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
-      dependencies: ["quench", "quench-fuzz", "Pruning", "Reporting", "Support", "Torch", "Vision"])
+      dependencies: ["quench", "quench-fuzz", "Pruning", "Reporting", "Smoothing", "Support", "Torch", "Vision"])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

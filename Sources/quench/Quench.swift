@@ -24,7 +24,7 @@ struct Quench: ParsableCommand {
     version: Version.quench,
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
-      CertifyCommand.self,
+      CertifyCommand.self, DefendCommand.self,
       ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
       DoctorCommand.self
     ])

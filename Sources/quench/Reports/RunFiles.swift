@@ -88,11 +88,12 @@ struct RunFiles {
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
     case "certify": return CertifyReport.make(self)
+    case "defend": return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim, certify or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, certify, defend or demo", found: other.map { "'\($0)'" })
     }
   }
 
