@@ -23,12 +23,14 @@ let package = Package(
     .library(name: "Attacks", targets: ["Attacks"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
+    .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
     .executable(name: "quench", targets: ["quench"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -39,6 +41,8 @@ let package = Package(
     .target(
       name: "CImageIO",
       linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+    // Optimised in debug builds too: drawing noise would be most of what the tests do.
+    .target(name: "CStatistics", cxxSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto", .when(platforms: [.linux]))]),
     .target(name: "Support", dependencies: ["CDigest"]),
     .target(name: "Torch", dependencies: ["CTorch", "Support"]),
@@ -51,10 +55,15 @@ let package = Package(
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
     .target(name: "CryoEM", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(
+      name: "Smoothing",
+      dependencies: [
+        "CStatistics", "Torch", "Vision", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")
+      ]),
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Export", "CryoEM", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Attacks", "Smoothing", "Export", "CryoEM", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
@@ -74,10 +83,15 @@ let package = Package(
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
     .testTarget(name: "CryoEMTests", dependencies: ["CryoEM", "Vision", "Torch", "Reporting", "Support"]),
+    .testTarget(
+      name: "SmoothingTests",
+      dependencies: ["CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
-      dependencies: ["quench", "quench-fuzz", "CryoEM", "Pruning", "Reporting", "Support", "Torch", "Vision"])
+      dependencies: [
+        "quench", "quench-fuzz", "CryoEM", "Pruning", "Reporting", "Smoothing", "Support", "Torch", "Vision"
+      ])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -31,13 +31,13 @@ public final class FinetunedPruning: PruningLearner {
   public var learningRate: Double { current.learningRate }
   private var current: any PruningLearner { finetuning ?? pruning }
 
-  public func step(at position: LoaderPosition) -> StepResult {
-    guard position.epoch >= pruning.epochs else { return pruning.step(at: position) }
+  public func step(at position: LoaderPosition) throws -> StepResult {
+    guard position.epoch >= pruning.epochs else { return try pruning.step(at: position) }
     if finetuning == nil {
       pruning.finish()
       finetuning = makeFinetuning(pruning.mask)
     }
-    return current.step(at: LoaderPosition(epoch: position.epoch - pruning.epochs, batch: position.batch))
+    return try current.step(at: LoaderPosition(epoch: position.epoch - pruning.epochs, batch: position.batch))
   }
 
   public func finish() { current.finish() }

@@ -26,9 +26,9 @@ enum TinyRun {
   }
 
   /// Steps through a whole run, or from one position to another.
-  static func steps(_ learner: any PruningLearner, _ range: Range<Int>) {
+  static func steps(_ learner: any PruningLearner, _ range: Range<Int>) throws {
     for step in range {
-      _ = learner.step(
+      _ = try learner.step(
         at: LoaderPosition(epoch: step / learner.stepsPerEpoch, batch: step % learner.stepsPerEpoch))
     }
   }
@@ -37,15 +37,15 @@ enum TinyRun {
   static func expectResumes(_ make: () throws -> any PruningLearner, breaks: [Int]) throws {
     let whole = try make()
     let total = whole.epochs * whole.stepsPerEpoch
-    steps(whole, 0..<total)
+    try steps(whole, 0..<total)
     whole.finish()
     for position in breaks {
       let first = try make()
-      steps(first, 0..<position)
+      try steps(first, 0..<position)
       let state = StateDictionary(first.state.map { ($0.name, $0.tensor.cloned()) })
       let second = try make()
       try second.restore(state, from: "memory")
-      steps(second, position..<total)
+      try steps(second, position..<total)
       second.finish()
       #expect(second.mask.values.isEqual(to: whole.mask.values), "broken at \(position)")
       for (mine, theirs) in zip(second.network.state, whole.network.state) {
@@ -98,10 +98,10 @@ enum TinyRun {
     method.finetuning = TinyRun.recipe(epochs: 1)
     let learner = try method.training(network, on: try TinyRun.images(), seed: 1, precision: .float32)
     #expect(learner.epochs == 2)
-    TinyRun.steps(learner, 0..<4)
+    try TinyRun.steps(learner, 0..<4)
     learner.finish()
     #expect(learner.mask.layout.weights(of: network).isEqual(to: before * learner.mask.values))
-    TinyRun.steps(learner, 4..<8)
+    try TinyRun.steps(learner, 4..<8)
     learner.finish()
     let after = learner.mask.layout.weights(of: network)
     #expect(!after.isEqual(to: before * learner.mask.values))
@@ -162,10 +162,10 @@ enum TinyRun {
     let training = try #require(learner as? IMPTraining)
     #expect(training.epochs == 2)
     let expected = try OMP(keepRatio: training.rounds[0]).mask(for: network)
-    TinyRun.steps(training, 0..<4)
+    try TinyRun.steps(training, 0..<4)
     let first = training.mask
     #expect(first.values.isEqual(to: expected.values))
-    TinyRun.steps(training, 4..<8)
+    try TinyRun.steps(training, 4..<8)
     let second = training.mask
     #expect(second.keptCount == training.rounds[1].kept(of: second.layout.count))
     #expect((second.values * (first.values .== 0).to(.float32)).nonzeroCount() == 0)
@@ -196,7 +196,7 @@ enum TinyRun {
     let expected = try OMP(keepRatio: try KeepRatio(0.2)).mask(for: network)
     let learner = try Self.method { $0.upperLearningRate = 0 }
       .training(network, on: try TinyRun.images(), seed: 1)
-    TinyRun.steps(learner, 0..<4)
+    try TinyRun.steps(learner, 0..<4)
     #expect(learner.mask.values.isEqual(to: expected.values))
   }
 
@@ -216,7 +216,7 @@ enum TinyRun {
       method.upperLearningRate = 30
       let learner = try method.training(network, on: try TinyRun.images(), seed: 1)
       let first = learner.mask.values.cloned()
-      TinyRun.steps(learner, 0..<4)
+      try TinyRun.steps(learner, 0..<4)
       #expect(learner.mask.keptCount == method.target.kept(of: learner.mask.layout))
       #expect(!learner.mask.values.isEqual(to: first), "\(granularity)")
     }

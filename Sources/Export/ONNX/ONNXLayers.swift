@@ -43,6 +43,14 @@ extension ONNXGraphBuilder {
       add("BatchNormalization", names + parameters + statistics, ["epsilon": .float(norm.epsilon)])
     case .linear: add("Gemm", names + parameters, ["transB": .int(1)])
     case .relu: add("Relu", names)
+    case .sigmoid: add("Sigmoid", names)
+    case .convTranspose2d(let conv):
+      add(
+        "ConvTranspose", names + parameters,
+        [
+          "kernel_shape": .ints([conv.kernel, conv.kernel]), "strides": .ints([conv.stride, conv.stride]),
+          "pads": .ints(.init(repeating: conv.padding, count: 4))
+        ])
     case .maxPool(let kernel, let stride, let padding):
       add(
         "MaxPool", names,

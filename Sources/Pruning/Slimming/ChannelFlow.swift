@@ -1,3 +1,4 @@
+import Foundation
 import Torch
 
 /// What each channel of a network with zeroed weights still carries: forward, whether its value is a constant;
@@ -68,6 +69,8 @@ struct ChannelFlow {
             if value != nil && isSilent(channel) { return 0 }
             return normalized(value, at: position, channel, norm.epsilon)
           })
+      case .convTranspose2d(let conv): constants.append(Array(repeating: nil, count: conv.outputs))
+      case .sigmoid: constants.append(input.map { $0.map { 1 / (1 + exp(-$0)) } })
       case .relu: constants.append(input.map { $0.map { max(0, $0) } })
       case .maxPool, .averagePool, .adaptiveAveragePool: constants.append(input)
       case .flatten:

@@ -66,7 +66,7 @@ public struct ChannelGroups: Hashable, Sendable {
         channels.unite(offsets[position] + mine, offsets[other] + theirs)
       }
       switch node.layer {
-      case .input, .linear: continue
+      case .input, .linear, .convTranspose2d: continue
       case .conv2d(let conv) where conv.isDepthwise:
         for filter in 0..<conv.outputs {
           couple(filter, with: filter / (conv.outputs / conv.groups), of: node.inputs[0])
@@ -83,7 +83,7 @@ public struct ChannelGroups: Hashable, Sendable {
         for feature in 0..<widths[position] { couple(feature, with: feature / pixels, of: node.inputs[0]) }
       case .zeroPadShortcut(_, let places, _):
         for (channel, place) in places.enumerated() { couple(place, with: channel, of: node.inputs[0]) }
-      case .batchNorm, .relu, .maxPool, .averagePool, .adaptiveAveragePool, .add, .subtract:
+      case .batchNorm, .relu, .sigmoid, .maxPool, .averagePool, .adaptiveAveragePool, .add, .subtract:
         for other in node.inputs {
           for channel in 0..<widths[position] { couple(channel, with: channel, of: other) }
         }
@@ -108,6 +108,8 @@ public struct ChannelGroups: Hashable, Sendable {
       switch declared.layer {
       case .input: each(positions[node]) { set, _ in set.isFrozen = true }
       case .batchNorm: each(positions[node]) { $0.norms.append(Channel(node: node, index: $1)) }
+      case .convTranspose2d:  // not cut
+        each(positions[node] + positions[declared.inputs[0]]) { set, _ in set.isFrozen = true }
       case .conv2d, .linear:
         each(positions[node]) { $0.producers.append(Channel(node: node, index: $1)) }
         if declared.layer.readsPlanes {

@@ -25,7 +25,9 @@ extension Architecture {
         let ranks = Dictionary(uniqueKeysWithValues: zip(outputs, outputs.indices))
         smaller.nodes[position].layer = .zeroPadShortcut(
           stride: stride, positions: inputs.compactMap { ranks[places[$0]] }, channels: outputs.count)
-      case .input, .relu, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .add, .subtract: break
+      case .input, .convTranspose2d, .relu, .sigmoid, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .add,
+        .subtract:
+        break
       }
     }
     return smaller

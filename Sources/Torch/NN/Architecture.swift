@@ -116,6 +116,14 @@ public struct ArchitectureBuilder {
     return append(name, .conv2d(conv), x)
   }
 
+  public mutating func convTranspose(
+    _ name: String, _ x: Value, _ outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0
+  ) -> Value {
+    let conv = ConvTranspose2d(
+      inputs: x.channels, outputs: outputs, kernel: kernel, stride: stride, padding: padding)
+    return append(name, .convTranspose2d(conv), x)
+  }
+
   public mutating func batchNorm(_ name: String, _ x: Value) -> Value {
     append(name, .batchNorm(BatchNorm(channels: x.channels)), x)
   }
@@ -125,6 +133,7 @@ public struct ArchitectureBuilder {
   }
 
   public mutating func relu(_ name: String, _ x: Value) -> Value { append(name, .relu, x) }
+  public mutating func sigmoid(_ name: String, _ x: Value) -> Value { append(name, .sigmoid, x) }
   public mutating func add(_ name: String, _ a: Value, _ b: Value) -> Value { append(name, .add, a, b) }
 
   /// Global average pooling: `[C, H, W]` → `[C]`.

@@ -3,9 +3,11 @@ public enum Layer: Hashable, Codable, Sendable {
   /// The images, `[channels, height, width]`.
   case input(shape: [Int])
   case conv2d(Conv2d)
+  case convTranspose2d(ConvTranspose2d)
   case batchNorm(BatchNorm)
   case linear(Linear)
   case relu
+  case sigmoid
   case maxPool(kernel: Int, stride: Int, padding: Int)
   case averagePool(kernel: Int, stride: Int)
   /// The mean over a grid of `size` × `size` parts.
@@ -46,6 +48,27 @@ public struct Conv2d: Hashable, Codable, Sendable {
   var weightShape: [Int] { [outputs, inputs / groups, kernel, kernel] }
 }
 
+/// A transposed two-dimensional convolution with a square kernel: what undoes a ``Conv2d``'s change of size.
+public struct ConvTranspose2d: Hashable, Codable, Sendable {
+  public var inputs: Int
+  public var outputs: Int
+  public var kernel: Int
+  public var stride = 1
+  public var padding = 0
+  public var bias = true
+
+  public init(inputs: Int, outputs: Int, kernel: Int, stride: Int = 1, padding: Int = 0, bias: Bool = true) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.kernel = kernel
+    self.stride = stride
+    self.padding = padding
+    self.bias = bias
+  }
+
+  var weightShape: [Int] { [inputs, outputs, kernel, kernel] }
+}
+
 /// Batch normalisation over channels.
 public struct BatchNorm: Hashable, Codable, Sendable {
   public var channels: Int
@@ -73,6 +96,8 @@ extension Layer {
   public var parameters: [(name: String, shape: [Int])] {
     switch self {
     case .conv2d(let conv):
+      [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
+    case .convTranspose2d(let conv):
       [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
     case .linear(let linear):
       [("weight", [linear.outputs, linear.inputs])] + (linear.bias ? [("bias", [linear.outputs])] : [])
@@ -120,13 +145,18 @@ extension Layer {
     case .conv2d(let conv):
       return fits(conv.kernel, conv.stride, conv.padding) && first[0] == conv.inputs && conv.groups > 0
         && (1...1 << 20).contains(conv.outputs) && conv.inputs % conv.groups == 0 && conv.outputs % conv.groups == 0
+    case .convTranspose2d(let conv):
+      return first.count == 3 && first[0] == conv.inputs && (1...1 << 20).contains(conv.outputs)
+        && (1...1 << 10).contains(conv.kernel) && (1...1 << 10).contains(conv.stride)
+        && (0...conv.kernel).contains(conv.padding)
+        && first.dropFirst().allSatisfy { ($0 - 1) * conv.stride + conv.kernel > 2 * conv.padding }
     case .linear(let linear): return first == [linear.inputs] && (1...1 << 24).contains(linear.outputs)
     case .batchNorm(let norm): return first.first == norm.channels
     case .maxPool(let kernel, let stride, let padding):
       return fits(kernel, stride, padding) && padding <= kernel / 2
     case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
     case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
-    case .flatten, .relu: return true
+    case .flatten, .relu, .sigmoid: return true
     case .add, .subtract: return inputs[0] == inputs[1]
     case .zeroPadShortcut(let stride, let positions, let channels):
       return first.count == 3 && (1...1 << 10).contains(stride) && (1...1 << 20).contains(channels)
@@ -144,6 +174,8 @@ extension Layer {
     switch self {
     case .input(let shape): return shape
     case .conv2d(let conv): return [conv.outputs] + spatial(conv.kernel, conv.stride, conv.padding)
+    case .convTranspose2d(let conv):
+      return [conv.outputs] + first.dropFirst().map { ($0 - 1) * conv.stride + conv.kernel - 2 * conv.padding }
     case .linear(let linear): return [linear.outputs]
     case .maxPool(let kernel, let stride, let padding): return [first[0]] + spatial(kernel, stride, padding)
     case .averagePool(let kernel, let stride): return [first[0]] + spatial(kernel, stride, 0)
@@ -151,7 +183,7 @@ extension Layer {
     case .flatten: return [first.reduce(1, *)]
     case .zeroPadShortcut(let stride, _, let channels):
       return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
-    case .batchNorm, .relu, .add, .subtract: return first
+    case .batchNorm, .relu, .sigmoid, .add, .subtract: return first
     }
   }
 
@@ -159,6 +191,10 @@ extension Layer {
   public func multiplyAdds(outputShape: [Int]) -> Int {
     switch self {
     case .conv2d(let conv): conv.weightShape.reduce(1, *) * outputShape.dropFirst().reduce(1, *)
+    case .convTranspose2d(let conv):
+      outputShape.dropFirst().reduce(conv.weightShape.reduce(1, *)) { product, side in
+        product * ((side + 2 * conv.padding - conv.kernel) / conv.stride + 1)
+      }
     case .linear(let linear): linear.inputs * linear.outputs
     default: 0
     }

@@ -111,6 +111,9 @@ public final class Network {
       return input().conv2d(
         parameter(0), bias: conv.bias ? parameter(1) : nil, stride: conv.stride, padding: conv.padding,
         groups: conv.groups)
+    case .convTranspose2d(let conv):
+      return input().convTranspose2d(
+        parameter(0), bias: conv.bias ? parameter(1) : nil, stride: conv.stride, padding: conv.padding)
     case .batchNorm(let norm):
       let keepsStatistics = !isTraining || updatingStatistics
       if isTraining && updatingStatistics { withoutGradient { buffers[offsets[position].buffer + 2].tensor += 1 } }
@@ -120,6 +123,7 @@ public final class Network {
         epsilon: norm.epsilon)
     case .linear(let linear): return input().linear(parameter(0), bias: linear.bias ? parameter(1) : nil)
     case .relu: return worksInPlace[position] ? input().reluInPlace() : input().relu()
+    case .sigmoid: return input().sigmoid()
     case .maxPool(let kernel, let stride, let padding):
       return input().maxPool2d(kernel, stride: stride, padding: padding)
     case .averagePool(let kernel, let stride): return input().avgPool2d(kernel, stride: stride)
@@ -262,7 +266,7 @@ extension Network {
         consumers[first].count == 1
       else { return false }
       switch architecture.nodes[first].layer {
-      case .conv2d, .batchNorm, .linear, .add, .subtract: return true
+      case .conv2d, .convTranspose2d, .batchNorm, .linear, .add, .subtract: return true
       default: return false
       }
     }
@@ -299,6 +303,10 @@ extension Initialization {
       rule = convolution
       fanIn = conv.inputs / conv.groups * conv.kernel * conv.kernel
       fanOut = conv.outputs / conv.groups * conv.kernel * conv.kernel
+    case .convTranspose2d(let conv):  // PyTorch takes the fan-in of the weight as it lies, [inputs, outputs, ...]
+      rule = convolution
+      fanIn = conv.outputs * conv.kernel * conv.kernel
+      fanOut = conv.inputs * conv.kernel * conv.kernel
     case .linear(let linear):
       rule = self.linear
       fanIn = linear.inputs

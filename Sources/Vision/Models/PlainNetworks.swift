@@ -40,12 +40,21 @@ extension Architecture {
   }
 
   /// DnCNN (Zhang et al. 2017): predicts the noise and subtracts it; answers an image of the input's shape.
-  public static func dnCNN(input: [Int], depth: Int = 17, width: Int = 64) -> Architecture {
+  /// - Parameters:
+  ///   - input: `[channels, height, width]` of one image.
+  ///   - depth: Convolutions.
+  ///   - width: Channels between them.
+  ///   - norm: What of the batch norms differs from PyTorch's usual: their epsilon and momentum.
+  public static func dnCNN(
+    input: [Int], depth: Int = 17, width: Int = 64, norm: (epsilon: Double, momentum: Double) = (1e-5, 0.1)
+  ) -> Architecture {
     var net = ArchitectureBuilder(input: input)
     var x = net.relu("dncnn.1", net.conv("dncnn.0", net.input, width, bias: true))
     var index = 2
     for _ in 0..<depth - 2 {
-      x = net.batchNorm("dncnn.\(index + 1)", net.conv("dncnn.\(index)", x, width))
+      var layer = BatchNorm(channels: width)
+      (layer.epsilon, layer.momentum) = norm
+      x = net.append("dncnn.\(index + 1)", .batchNorm(layer), net.conv("dncnn.\(index)", x, width))
       x = net.relu("dncnn.\(index + 2)", x)
       index += 3
     }

@@ -6,6 +6,7 @@ public final class ClassifierTraining: Learner {
   public let network: Network
   public let recipe: TrainingRecipe
   public let loader: BatchLoader
+  private let seed: UInt64
   private let precision: Precision
   private let optimizer: SGD
   /// Called between the backward pass and the update, for instance to add a penalty's gradient.
@@ -19,6 +20,7 @@ public final class ClassifierTraining: Learner {
   ) {
     self.network = network
     self.recipe = recipe
+    self.seed = seed
     self.precision = precision
     self.penalty = penalty
     self.constraint = constraint
@@ -39,6 +41,7 @@ public final class ClassifierTraining: Learner {
     let batch = loader.batch(at: position)
     optimizer.learningRate = recipe.learningRate * factor(recipe.schedule, at: position)
     network.isTraining = true
+    if recipe.noise > 0 { batch.images += noise(like: batch.images, at: position) }
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(batch.images) }
     let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
     optimizer.zeroGradients()
@@ -48,6 +51,15 @@ public final class ClassifierTraining: Learner {
     optimizer.step()
     constraint()
     return StepResult(loss: loss, logits: logits, labels: batch.labels)
+  }
+
+  /// The noise of a step follows from the seed and the position, so that a resumed run draws the same.
+  private func noise(like images: Tensor, at position: LoaderPosition) -> Tensor {
+    let generator = Generator(
+      seed: seed, for: "noise \(position.epoch) \(position.batch)", device: images.device)
+    let noise = images.emptyLike()
+    noise.fillNormal(standardDeviation: recipe.noise, using: generator)
+    return noise
   }
 
   public var state: StateDictionary {

@@ -12,8 +12,8 @@ public protocol Learner: AnyObject {
   var imagesPerStep: Int { get }
   /// The learning rate of the last step.
   var learningRate: Double { get }
-  /// Learns from the batch at `position`.
-  func step(at position: LoaderPosition) -> StepResult
+  /// Learns from the batch at `position`. A step that throws leaves ``state`` as it was.
+  func step(at position: LoaderPosition) throws -> StepResult
   /// Everything that the next step depends on: weights, statistics, optimiser buffers.
   var state: StateDictionary { get }
   /// Continues from a stored ``state``.
@@ -44,6 +44,16 @@ public struct StepResult {
     self.loss = loss.detached()
     images = labels.shape[0]
     correct = withoutGradient { (logits.argmax(1) .== labels).sum() }
+  }
+
+  /// - Parameters:
+  ///   - loss: The mean loss over the batch.
+  ///   - correct: How many images got their class right; NaN where there are no classes.
+  ///   - images: How many images they are over.
+  public init(loss: Tensor, correct: Double, images: Int) {
+    self.loss = loss.detached()
+    self.correct = Tensor(correct)
+    self.images = images
   }
 }
 

@@ -17,6 +17,10 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
   /// Random crops and flips; nil: images as they are.
   public var augmentation: Augmentation? = Augmentation()
 
+  /// The standard deviation of Gaussian noise that is added to training images, in units in which pixels lie in
+  /// [0, 1]: what a classifier that is certified under such noise learns from (Cohen et al. 2019).
+  public var noise = 0.0
+
   public init() {}
 
   /// - Throws: `InputError` for a value out of its range.
@@ -31,5 +35,6 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
     try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "0 or more", weightDecay)
     try require((0..<1).contains(labelSmoothing), "--label-smoothing", "0 or more and below 1", labelSmoothing)
     try require((clipNorm ?? 1) > 0, "--clip-norm", "above 0", clipNorm ?? 0)
+    try require(noise >= 0 && noise.isFinite, "--noise", "0 or more", noise)
   }
 }

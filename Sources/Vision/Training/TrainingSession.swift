@@ -49,7 +49,12 @@ public struct TrainingSession {
     while point.step < total {
       let position = LoaderPosition(
         epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
-      let result = learner.step(at: position)
+      let result: StepResult
+      do { result = try learner.step(at: position) } catch {
+        // What was learned so far is not lost with the step that failed.
+        try? checkpoint?.write(learner, at: point)
+        throw error
+      }
       point.add(result)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0
       if point.step % window == 0 || endsEpoch {

@@ -240,6 +240,9 @@ extension Layer {
         + (conv.groups > 1 ? ", \(conv.groups) groups" : "")
     case .batchNorm: "batch norm"
     case .linear: "linear"
+    case .convTranspose2d(let conv):
+      "transposed conv \(conv.kernel)x\(conv.kernel)" + (conv.stride > 1 ? " x \(conv.stride)" : "")
+    case .sigmoid: "sigmoid"
     case .relu: "ReLU"
     case .maxPool(let kernel, let stride, _): "max pool \(kernel)x\(kernel) / \(stride)"
     case .averagePool(let kernel, let stride): "average pool \(kernel)x\(kernel) / \(stride)"

@@ -15,7 +15,8 @@ struct TrainCommand: ParsableCommand {
         quench train                        ResNet-20 on Fashion-MNIST, in runs/train
         quench train --data cifar10 --data-dir ~/cifar --epochs 30 --out runs/cifar
         quench train --data folder --data-dir pictures --model resnet18
-        quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
+        quench train --noise 0.25 --out runs/noisy     for 'quench certify --sigma 0.25'
+        quench train --config cifar.yaml --seed 2      with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
         quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2      a robust network
 
@@ -34,11 +35,22 @@ struct TrainCommand: ParsableCommand {
   var snapshotEpoch: Int?
 
   @OptionGroup(title: "Robustness") var robustness: RobustnessOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Add Gaussian noise of this standard deviation to training images, pixels in [0, 1]; for 'quench certify'.",
+      valueName: "sigma"))
+  var noise = 0.0
+
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
     guard model.isClassifier else { throw ValidationError("--model \(model.rawValue) is no classifier.") }
+    guard noise >= 0, noise.isFinite else { throw ValidationError("--noise must be 0 or more.") }
+    guard noise == 0 || robustness.settings == nil else {
+      throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
+    }
     if let snapshotEpoch, !(0...recipe.epochs).contains(snapshotEpoch) {
       throw ValidationError("--snapshot-epoch must be from 0 to the number of epochs.")
     }
@@ -52,6 +64,7 @@ struct TrainCommand: ParsableCommand {
     var training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
     training.snapshotEpoch = snapshotEpoch
     training.adversary = robustness.settings
+    training.noise = noise
     let record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
       try training.train(in: folder, resumes: run.resume)

@@ -1,6 +1,7 @@
 import Foundation
 import Pruning
 import Reporting
+import Smoothing
 import Support
 import Torch
 
@@ -27,6 +28,8 @@ struct RunFiles {
   var evaluation: Evaluation?
   /// Of a pruned network, in the order of its layers.
   var layers: [LayerCount]
+  /// Of a certification: a row for each image so far.
+  var certified: [CertifiedRow] = []
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
   /// Of a cryo-EM run: its curves and map.
@@ -62,6 +65,8 @@ struct RunFiles {
         } : [])
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
+    let table = folder.artefact(CertifiedTable.fileName)
+    if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
     if record.command.dropFirst().prefix(2) == ["prune", "study"] {
       let study = PruningStudy(record.settings)
@@ -86,13 +91,15 @@ struct RunFiles {
       if let study { return StudyReport.make(study.plan, study.results, record) }
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
+    case "certify": return CertifyReport.make(self)
+    case "defend": return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
     case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim, attack, cryo or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, attack, certify, defend, cryo or demo", found: other.map { "'\($0)'" })
     }
   }
 

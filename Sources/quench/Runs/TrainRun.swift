@@ -18,6 +18,8 @@ struct TrainRun {
   var snapshotEpoch: Int?
   /// How adversarial images are made, for robust training.
   var adversary: AdversarialTraining.Settings?
+  /// The standard deviation of the noise on training images.
+  var noise = 0.0
 
   static func snapshotFileName(_ epoch: Int) -> String { "epoch-\(epoch).safetensors" }
 
@@ -31,6 +33,7 @@ struct TrainRun {
       settings["adversarial-epsilon"] = .string(PixelBudget(adversary.epsilon).description)
       settings["adversarial-steps"] = .int(adversary.steps)
     }
+    if noise > 0 { settings["noise"] = .double(noise) }
     settings.merge(options.settings)
     return settings
   }
@@ -84,8 +87,10 @@ struct TrainRun {
   ) throws -> (TrainingSession.Outcome, collapse: Int?) {
     let (seed, precision) = (options.run.seedBits, options.run.machine.precision)
     guard let adversary else {
+      var recipe = recipe.recipe
+      recipe.noise = noise
       let learner = ClassifierTraining(
-        network, on: data.train, recipe: recipe.recipe, seed: seed, precision: precision)
+        network, on: data.train, recipe: recipe, seed: seed, precision: precision)
       return (try session.run(learner), nil)
     }
     let learner = AdversarialTraining(

@@ -1,0 +1,120 @@
+import Foundation
+import Support
+import Torch
+
+/// A model behind a program that answers on its standard output what it reads on its standard input: any language, any
+/// library, any service that such a program calls.
+///
+/// The program begins by writing one line of JSON, `{"classes": 10, "feedback": "logits", "version": "7"}`, with
+/// `"max_batch": n` where it has a limit. Then, for every request, it reads a line `{"shape": [N, C, H, W],
+/// "datatype": "FP32"}` and the pixels, little-endian and in row-major order, and writes a line `{"shape": [N, classes],
+/// "datatype": "FP32"}` (for labels `{"shape": [N], "datatype": "INT64"}`) and the numbers in the same form; or a line
+/// `{"error": "what is wrong"}`. It ends when its input ends.
+public final class ProgramBlackBox: BlackBox {
+  public let feedback: Feedback
+  public let classes: Int
+  public let version: String
+  public let largestBatch: Int?
+  private let name: String
+  private let process: Process
+  private let input: FileHandle
+  private let output: FileHandle
+
+  private struct Greeting: Decodable {
+    var classes: Int
+    var feedback: Feedback?
+    var version: String?
+    var largestBatch: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case classes, feedback, version
+      case largestBatch = "max_batch"
+    }
+  }
+
+  private struct Header: Codable {
+    var shape: [Int]?
+    var datatype: String?
+    var error: String?
+  }
+
+  /// Starts the program.
+  /// - Parameter command: The program and its arguments.
+  /// - Throws: `InputError` if it cannot be started, or does not introduce itself.
+  public init(_ command: [String]) throws {
+    signal(SIGPIPE, SIG_IGN)  // a program that ended shows as an error of the write
+    name = command.first ?? "no program"
+    process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = command
+    let (input, output) = (Pipe(), Pipe())
+    process.standardInput = input
+    process.standardOutput = output
+    do { try process.run() } catch {
+      throw InputError("the program cannot be started: \(error.localizedDescription)", at: name)
+    }
+    self.input = input.fileHandleForWriting
+    self.output = output.fileHandleForReading
+    let line = try Self.line(of: self.output, name)
+    guard let greeting = try? JSONDecoder().decode(Greeting.self, from: line), greeting.classes > 0 else {
+      throw InputError(
+        "the program does not introduce itself", at: name,
+        expected: #"a first line such as {"classes": 10, "feedback": "logits", "version": "7"}"#,
+        found: "'\(String(decoding: line.prefix(80), as: UTF8.self))'")
+    }
+    classes = greeting.classes
+    feedback = greeting.feedback ?? .logits
+    version = greeting.version ?? name
+    largestBatch = greeting.largestBatch
+  }
+
+  deinit {
+    try? input.close()
+    process.terminate()
+  }
+
+  public func answer(_ images: Tensor) throws -> Tensor {
+    let pixels = images.to(.float32).data()
+    do {
+      try input.write(
+        contentsOf: JSONEncoder().encode(Header(shape: images.shape, datatype: "FP32")) + Data("\n".utf8))
+      try input.write(contentsOf: pixels)
+    } catch { throw InputError("the program takes no more images", at: name, remedy: "see what it says above") }
+    let line = try Self.line(of: output, name)
+    guard let header = try? JSONDecoder().decode(Header.self, from: line) else {
+      throw InputError(
+        "the program does not answer by the protocol", at: name,
+        found: "'\(String(decoding: line.prefix(80), as: UTF8.self))'")
+    }
+    if let error = header.error { throw InputError("the program answers with an error: \(error)", at: name) }
+    let shape = feedback == .labels ? [images.size(0)] : [images.size(0), classes]
+    let dtype: DType = feedback == .labels ? .int64 : .float32
+    guard header.shape == shape, header.datatype == (feedback == .labels ? "INT64" : "FP32") else {
+      throw InputError(
+        "the program answers another number of images or classes, or another type", at: name, expected: "\(shape)",
+        found: "\(header.shape ?? []) \(header.datatype ?? "")")
+    }
+    let count = shape.reduce(dtype.byteCount, *)
+    var data = Data()
+    while data.count < count, let part = try output.read(upToCount: count - data.count), !part.isEmpty {
+      data += part
+    }
+    guard data.count == count else { throw Self.ended(name) }
+    return data.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: dtype) }.to(images.device)
+  }
+
+  /// The next line, without its end.
+  private static func line(of handle: FileHandle, _ name: String) throws -> Data {
+    var line = Data()
+    while let byte = try handle.read(upToCount: 1), !byte.isEmpty {
+      if byte[byte.startIndex] == UInt8(ascii: "\n") { return line }
+      line += byte
+      guard line.count < 1 << 16 else { throw InputError("the program's line has no end", at: name) }
+    }
+    throw ended(name)
+  }
+
+  private static func ended(_ name: String) -> InputError {
+    InputError("the program ended before it answered", at: name, remedy: "see what it says above")
+  }
+}

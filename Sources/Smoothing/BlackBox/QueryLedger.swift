@@ -1,0 +1,146 @@
+import Foundation
+import GRDB
+import Support
+
+/// The book of a black box's queries, in an SQLite file: what was asked, how much may still be asked, and the answers
+/// that were paid for.
+///
+/// A query counts, image by image, from before it is sent: a crash can neither lose a count nor exceed the budget.
+public final class QueryLedger {
+  /// What images are asked for.
+  public enum Purpose: String, CaseIterable, Sendable {
+    /// The answer for a clean image, which is what a defence keeps.
+    case target
+    /// The value at the point of an estimate.
+    case base
+    /// The values round it.
+    case perturbation
+    case evaluation, certification
+    /// Sent again after an error: the owner of the model counts those too.
+    case retry
+  }
+
+  private let database: DatabasePool
+  private let path: String
+  /// The most images that may be asked for in all; nil: any number.
+  public let budget: Int?
+
+  /// How many answers are kept for a run that is resumed from its last checkpoint.
+  private static let keptAnswers = 20_000
+
+  /// Opens the book at `url`, or begins it.
+  /// - Parameters:
+  ///   - url: The file.
+  ///   - model: The black box's version: a book belongs to one model.
+  ///   - budget: The most images in all, those of earlier runs with this book included; nil: any number.
+  /// - Throws: `InputError` if the file is no ledger, or that of another model.
+  public init(at url: URL, model: String, budget: Int?) throws {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(30)
+    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
+    let database: DatabasePool
+    let owner: String?
+    do {
+      database = try DatabasePool(path: url.path, configuration: configuration)
+      owner = try database.write { db -> String? in
+        try db.execute(
+          sql: """
+            CREATE TABLE IF NOT EXISTS model (id INTEGER PRIMARY KEY CHECK (id = 1), version TEXT NOT NULL);
+            CREATE TABLE IF NOT EXISTS queries (purpose TEXT PRIMARY KEY, images INTEGER NOT NULL,
+              requests INTEGER NOT NULL, cached INTEGER NOT NULL);
+            CREATE TABLE IF NOT EXISTS answers (id INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE,
+              answer BLOB NOT NULL);
+            """)
+        try db.execute(sql: "INSERT OR IGNORE INTO model (id, version) VALUES (1, ?)", arguments: [model])
+        return try String.fetchOne(db, sql: "SELECT version FROM model")
+      }
+    } catch {
+      throw InputError("this is no query ledger, or it cannot be written", at: url.path, found: "\(error)")
+    }
+    guard owner == model else {
+      throw InputError(
+        "the ledger is that of another model", at: url.path, expected: "model \(model)",
+        found: "model \(owner ?? "none")", remedy: "name another file with --ledger")
+    }
+    self.database = database
+    path = url.path
+    self.budget = budget
+    if let budget, try total >= budget {
+      throw Self.spent(budget, try total, path)
+    }
+  }
+
+  /// Images asked for in all, cached answers left out.
+  public var total: Int {
+    get throws {
+      try database.read { try Int.fetchOne($0, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0 }
+    }
+  }
+
+  /// Images asked for by purpose; those answered from the book are not among them.
+  public var counts: [Purpose: Int] {
+    get throws { try column("images") }
+  }
+
+  /// Images answered from the book.
+  public var cached: [Purpose: Int] {
+    get throws { try column("cached") }
+  }
+
+  private func column(_ name: String) throws -> [Purpose: Int] {
+    try database.read { db in
+      let rows = try Row.fetchAll(db, sql: "SELECT purpose, \(name) AS value FROM queries")
+      return rows.reduce(into: [:]) { counts, row in
+        if let purpose = Purpose(rawValue: row["purpose"]) { counts[purpose] = row["value"] }
+      }
+    }
+  }
+
+  /// Enters `images` that are about to be sent.
+  /// - Throws: `InputError`, with nothing entered, if the budget does not allow them.
+  func enter(_ images: Int, for purpose: Purpose) throws {
+    let (budget, path) = (budget, path)
+    try database.write { db in
+      if let budget {
+        let total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
+        guard total + images <= budget else { throw Self.spent(budget, total, path) }
+      }
+      try Self.add(db, purpose, "images", images)
+    }
+  }
+
+  private static func add(_ db: Database, _ purpose: Purpose, _ column: String, _ images: Int) throws {
+    try db.execute(
+      sql: "INSERT OR IGNORE INTO queries VALUES (?, 0, 0, 0)", arguments: [purpose.rawValue])
+    try db.execute(
+      sql: "UPDATE queries SET \(column) = \(column) + ?, requests = requests + 1 WHERE purpose = ?",
+      arguments: [images, purpose.rawValue])
+  }
+
+  private static func spent(_ budget: Int, _ total: Int, _ path: String) -> InputError {
+    InputError(
+      "the query budget is spent", at: path, expected: "at most \(budget) images in all",
+      found: "\(total) asked for",
+      remedy: "raise --budget; what was learned so far is kept, and --resume goes on from there")
+  }
+
+  /// The answer to a request that was paid for before.
+  func answer(to hash: String, images: Int, for purpose: Purpose) throws -> Data? {
+    try database.write { db in
+      guard let answer = try Data.fetchOne(db, sql: "SELECT answer FROM answers WHERE hash = ?", arguments: [hash])
+      else { return nil }
+      try Self.add(db, purpose, "cached", images)
+      return answer
+    }
+  }
+
+  /// Keeps an answer; old ones make room.
+  func keep(_ answer: Data, to hash: String) throws {
+    try database.write { db in
+      try db.execute(
+        sql: "INSERT OR REPLACE INTO answers (hash, answer) VALUES (?, ?)", arguments: [hash, answer])
+      try db.execute(
+        sql: "DELETE FROM answers WHERE id <= ?", arguments: [db.lastInsertedRowID - Int64(Self.keptAnswers)])
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Smoothing
+import Support
+import Torch
+import Vision
+
+struct DefendEvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Certify a defence together with its model.",
+    discussion: """
+      Examples:
+        quench defend evaluate --weights box.safetensors --defense runs/defend --limit 500
+        quench defend evaluate --program 'python3 model.py' --defense runs/defend
+
+      Writes certified.tsv, summary.json and report.html, as 'quench certify' does.
+      """)
+
+  @Option(
+    help: ArgumentHelp("A run of 'defend train'; without it the model alone.", valueName: "dir"),
+    completion: .directory)
+  var defense: String?
+
+  @OptionGroup(title: "Model") var box: BlackBoxOptions
+  @OptionGroup(title: "Certification") var certification: CertificationOptions
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Run") var options: RunOptions
+
+  func run() throws {
+    let url = try options.folder(named: "defend-evaluate")
+    let device = try options.machine.prepare()
+    let test = try data.load(.test, on: device, options.output)
+    let loaded = try defense.map { try Defense(contentsOf: URL(filePath: $0), device: device) }
+    if let loaded, loaded.inputShape != test.imageShape {
+      throw InputError(
+        "the defence takes other images than those of \(test.name)", at: defense, expected: "\(test.imageShape)",
+        found: "\(loaded.inputShape)")
+    }
+    let dtype = options.machine.precision.inference
+    let model = try box.blackBox(for: test, dtype: dtype, batchSize: certification.batchSize, on: device)
+    let plan = loaded.map { DefensePlan($0, batchSize: certification.batchSize, dtype: dtype) }
+    var inputs: Record = ["test images": .string(test.fingerprint)]
+    inputs.merge(try box.inputs())
+    if let defense {
+      let file = URL(filePath: defense).appending(path: Defense.denoiserFileName)
+      inputs["denoiser"] = .string(try Fingerprint.sha256(ofFile: file))
+    }
+    let record = RunRecord.current(settings, inputs: inputs, device: device)
+    let certifying = CertifyRun(
+      options: certification, data: test, seed: options.seedBits, version: model.version, device: device,
+      output: options.output)
+    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
+      var summary: Record = [
+        "model": .string(loaded == nil ? "the model alone" : "a defended model"),
+        "data": .string(data.data.rawValue)
+      ]
+      summary.merge(
+        try certifying.certify(in: folder, resumes: options.resume) { noisy in
+          let answers = try model.answer(plan?(noisy) ?? noisy)
+          return model.feedback == .labels ? answers.oneHot(classes: model.classes).to(.float32) : answers
+        })
+      return summary
+    }
+    options.output.printResult(summary, CertifyRun.text(summary, url))
+  }
+
+  private var settings: Record {
+    var settings = box.settings
+    settings["defense"] = defense.map { .string($0) }
+    settings.merge(certification.settings)
+    settings.merge(data.settings)
+    settings["seed"] = .int(options.seed)
+    settings["precision"] = .string(options.machine.precision.rawValue)
+    return settings
+  }
+}

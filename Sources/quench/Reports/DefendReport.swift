@@ -1,0 +1,55 @@
+import Reporting
+
+/// The page about `quench defend pretrain` and `quench defend train`.
+enum DefendReport {
+  static func make(_ run: RunFiles) -> Report {
+    if let error = run.number("test_mse") {
+      return Report(
+        title: "A defence's \(run.setting("part")) on \(run.setting("data"))",
+        summary: "It was trained for \(run.setting("epochs")) epochs to give back images, without the model.",
+        keyFigures: [
+          .init("Mean squared error", NumberText.plain(error), detail: "on the test images"),
+          .init("Training time", Wording.duration(run.number("seconds"))),
+          .init("Parameters", Wording.count(run.number("parameters")))
+        ], sections: [section(run, loss: "Mean squared error")], record: run.record)
+    }
+    return Report(
+      title: "A defence by \(run.setting("method")) on \(run.setting("data"))",
+      summary: "A denoiser was trained to keep the model's answers under noise of standard deviation "
+        + "`\(run.setting("sigma"))`; `quench defend evaluate` certifies the two together.",
+      keyFigures: [
+        .init("Queries", Wording.count(run.number("queries")), detail: "images that the model was asked about"),
+        .init("In the ledger", Wording.count(run.number("ledger_queries"))),
+        .init("Training time", Wording.duration(run.number("seconds"))),
+        .init(
+          "Time in queries", run.number("query_share_of_time").map { NumberText.percent($0, decimals: 1) } ?? "–")
+      ], sections: [section(run, loss: "Cross-entropy to the model's answer")], record: run.record)
+  }
+
+  private static func section(_ run: RunFiles, loss: String) -> Report.Section {
+    func points(_ key: String) -> [LineChart.Point] {
+      run.metrics.compactMap { row in
+        guard let epoch = row["epoch"]?.number, let value = row[key]?.number else { return nil }
+        return LineChart.Point(epoch, value)
+      }
+    }
+    let epoch = Axis("Epoch", unit: nil)
+    var blocks: [Report.Block] = [
+      .figure(
+        LineChart(
+          "Loss", x: epoch, y: Axis(loss, unit: nil), series: [.init("training batches", points("loss"))],
+          caption: "Mean over the batches since the last point."))
+    ]
+    let kept = points("accuracy")
+    if !kept.isEmpty {
+      blocks.append(
+        .figure(
+          LineChart(
+            "Answers kept", x: epoch, y: Axis("Answers kept", unit: nil, style: .percent),
+            series: [.init("training batches", kept)],
+            caption: "Noisy images that get, through the defence, the class that the model gives the clean image."))
+      )
+    }
+    return Report.Section("Learning", blocks)
+  }
+}

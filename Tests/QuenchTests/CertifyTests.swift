@@ -1,0 +1,120 @@
+import Foundation
+import Smoothing
+import Support
+import Testing
+import Torch
+import Vision
+
+@Suite("quench certify") struct CertifyTests {
+  /// A fresh network is a classifier as good as any for what is tested here.
+  private func certify(_ out: URL, _ more: [String]) throws -> [String] {
+    let weights = out.deletingLastPathComponent().appending(path: "model.safetensors")
+    try ModelFile(Network(.smallCNN(input: [3, 32, 32], classes: 10), seed: 1)).write(to: weights)
+    return [
+      "certify", "--weights", weights.path, "--data", "synthetic", "--limit", "6", "--threads", "1", "--precision",
+      "float32", "--sigma", "0.1", "--n0", "10", "--out", out.path
+    ] + more
+  }
+
+  @Test("It writes a row for each image and the figures over them", arguments: [["--fixed"], ["--radii", "0,0.1"]])
+  func writes(mode: [String]) async throws {
+    let folder = try TemporaryFolder()
+    let out = folder / "run"
+    let outcome = try await Tool.run(try certify(out, ["--n", "60", "--json"] + mode))
+    let summary = try outcome.json()
+    let rows = try CertifiedTable.read(out.appending(path: "certified.tsv"))
+    #expect(rows.map(\.index) == Array(0..<6))
+    #expect(summary["accuracy"]?.number == rows.certifiedAccuracy(at: 0).fraction)
+    #expect(summary["certified_accuracy_0"]?.number == summary["accuracy"]?.number)
+    #expect(summary["abstained"]?.integer == rows.count { $0.predicted == nil })
+    #expect(summary["samples"]?.integer == rows.reduce(0) { $0 + ($1.queries ?? 0) })
+    #expect(summary["samples"]?.integer ?? 0 >= 60 && summary["seconds"]?.number ?? 0 > 0)
+    if mode == ["--fixed"] { #expect(summary["samples"]?.integer == 6 * 70) }
+    let report = try String(contentsOf: out.appending(path: "report.html"), encoding: .utf8)
+    #expect(report.contains("Certified accuracy over radius"))
+  }
+
+  @Test("A run that was killed goes on behind its last whole row and ends with the same rows")
+  func resumes() async throws {
+    let folder = try TemporaryFolder()
+    let out = folder / "run"
+    let flags = ["--n", "60", "--radii", "0,0.1"]
+    try expectSuccess(try await Tool.run(try certify(out, flags)))
+    let table = out.appending(path: "certified.tsv")
+    func rows() throws -> [CertifiedRow] {
+      try CertifiedTable.read(table).map { row in
+        var row = row
+        row.seconds = 0
+        row.details.removeAll()
+        return row
+      }
+    }
+    let whole = try rows()
+    // What a kill leaves: a torn row, and a run that has not ended.
+    let lines = try String(contentsOf: table, encoding: .utf8).split(separator: "\n")
+    try Data((lines.prefix(4).joined(separator: "\n") + "\n3\t3").utf8).write(to: table)
+    let config = out.appending(path: "config.yaml")
+    let record = try String(contentsOf: config, encoding: .utf8)
+    try Data(record.replacing("outcome: completed", with: "outcome: null").utf8).write(to: config)
+    let resumed = try await Tool.run(try certify(out, flags + ["--resume"]))
+    try expectSuccess(resumed)
+    #expect(!resumed.errors.contains("nothing is left to do"))
+    #expect(try rows() == whole)
+  }
+
+  @Test("Curves of several runs go into one page")
+  func plots() async throws {
+    let folder = try TemporaryFolder()
+    let out = folder / "run"
+    try expectSuccess(try await Tool.run(try certify(out, ["--n", "60", "--target-radius", "0.05"])))
+    let page = folder / "page.html"
+    let outcome = try await Tool.run(["certify", "plot", out.path, out.path, "--out", page.path])
+    #expect(outcome.code == 0 && outcome.output.contains("Images"))
+    #expect(try String(contentsOf: page, encoding: .utf8).contains("<svg"))
+  }
+
+  @Test(
+    "What can certify nothing is refused before anything is written",
+    arguments: [
+      (["--sigma", "0"], "--sigma"), (["--n", "9"], "expected at least 11, found 9"),
+      (["--n", "9", "--fixed"], "expected at least 10, found 9"),
+      (["--fixed", "--radii", "0.1"], "exclude each other"),
+      (["--radii", "0.1,x"], "--radii"), (["--shard", "3/2"], "--shard")
+    ]) func refuses(flags: [String], words: String) async throws
+  {
+    let folder = try TemporaryFolder()
+    let outcome = try await Tool.run(try certify(folder / "run", flags))
+    #expect(outcome.code == 64)
+    #expect(outcome.errors.contains(words), "\(outcome.errors)")
+    #expect(!FileManager.default.fileExists(atPath: (folder / "run").path))
+  }
+
+  @Test("A network for other images is refused")
+  func otherImages() async throws {
+    let folder = try TemporaryFolder()
+    let outcome = try await Tool.run([
+      "certify", "--weights", (folder / "none").path, "--data", "synthetic", "--out", (folder / "run").path
+    ])
+    #expect(outcome.code == 1 && outcome.errors.contains("no such file"))
+  }
+
+  @Test("Noise on training images changes what is learned, and a resumed run draws the same noise")
+  func noise() async throws {
+    let folder = try TemporaryFolder()
+    let flags = ["train", "--model", "small-cnn", "--epochs", "2", "--checkpoint-interval", "0"] + Tool.tiny
+    let (whole, broken, clean) = (folder / "whole", folder / "broken", folder / "clean")
+    try expectSuccess(try await Tool.run(flags + ["--noise", "0.2", "--out", whole.path]))
+    try expectSuccess(try await Tool.run(flags + ["--out", clean.path]))
+    let noisy = flags + ["--noise", "0.2", "--out", broken.path]
+    let table = broken.appending(path: "metrics.jsonl")
+    _ = try await Tool.run(noisy, sending: SIGKILL, once: table, hasLines: 1)
+    try expectSuccess(try await Tool.run(noisy + ["--resume"]))
+    func model(_ url: URL) -> URL { url.appending(path: "model.safetensors") }
+    #expect(try sameBytes(model(whole), model(broken)))
+    #expect(try !sameBytes(model(whole), model(clean)))
+  }
+
+  private func expectSuccess(_ outcome: Tool.Outcome) throws {
+    try #require(outcome.code == 0, "\(outcome.errors)")
+  }
+}
