@@ -20,7 +20,7 @@ extension ONNXRuntimeTests {
     method.batchSize = 16
     method.epochs = 1
     let learner = try method.training(network, on: train, seed: 1, precision: .float32)
-    for batch in 0..<2 { _ = learner.step(at: LoaderPosition(batch: batch)) }
+    for batch in 0..<2 { _ = try learner.step(at: LoaderPosition(batch: batch)) }
     learner.finish()
     network.isTraining = false
 

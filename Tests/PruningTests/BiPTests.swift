@@ -35,9 +35,10 @@ enum ReferenceNetwork {
       images: Tensor([0.0, 1, 1, 1], shape: [2, 2]), labels: Tensor([1, 0]), position: LoaderPosition())
   }
 
-  /// BiP as in C6 and C7: no momentum, no decay.
+  /// BiP as published, as in C6 and C7: no momentum, no decay, and the upper batch moves the scores alone.
   static func training(_ configure: (inout BiP) -> Void = { _ in }) throws -> BiPTraining {
     var method = BiP(keepRatio: try KeepRatio(0.5))
+    method.learnsFromUpperBatch = false
     method.lowerLearningRate = 0.01
     method.momentum = 0
     method.weightDecay = 0

@@ -26,9 +26,9 @@ import Vision
     let network = Self.network()
     let learner = try Self.method(latest: 3, tolerance: 1).training(network, on: images, seed: 1)
     let training = try #require(learner as? EarlyBirdTraining)
-    TinyRun.steps(training, 0..<2 * training.stepsPerEpoch)
+    try TinyRun.steps(training, 0..<2 * training.stepsPerEpoch)
     #expect(training.ticketEpoch == nil && training.mask.keptCount == training.mask.layout.count)
-    TinyRun.steps(training, 2 * training.stepsPerEpoch..<4 * training.stepsPerEpoch)
+    try TinyRun.steps(training, 2 * training.stepsPerEpoch..<4 * training.stepsPerEpoch)
     #expect(training.ticketEpoch == 2, "two masks, any distance")
     let kept = training.mask.layers.map { $0.reshaped([$0.size(0), -1]).max([1]) }
     let filters = kept.reduce(0) { $0 + $1.count }
@@ -36,7 +36,7 @@ import Vision
     #expect(training.mask.keptCount == training.keptCount)
 
     let late = try Self.method(latest: 1, tolerance: -1).training(Self.network(), on: images, seed: 1)
-    TinyRun.steps(late, 0..<late.stepsPerEpoch + 1)
+    try TinyRun.steps(late, 0..<late.stepsPerEpoch + 1)
     #expect((late as? EarlyBirdTraining)?.ticketEpoch == 1)
   }
 
@@ -44,7 +44,7 @@ import Vision
   func slims() throws {
     let network = Self.network()
     let learner = try Self.method().training(network, on: try TinyRun.images(), seed: 1, precision: .float32)
-    TinyRun.steps(learner, 0..<4 * learner.stepsPerEpoch)
+    try TinyRun.steps(learner, 0..<4 * learner.stepsPerEpoch)
     learner.finish()
     let slimmed = try Slimming(policy: .intersection).slim(network, mask: learner.mask)
     #expect(slimmed.report.removedChannels > 0)

@@ -61,7 +61,7 @@ import Vision
     let learner = try Self.method().training(
       network, on: try TinyRun.images(), seed: 1, precision: .float32)
     let first = learner.mask.values.cloned()
-    TinyRun.steps(learner, 0..<learner.stepsPerEpoch)
+    try TinyRun.steps(learner, 0..<learner.stepsPerEpoch)
     learner.finish()
     #expect(!learner.mask.values.isEqual(to: first))
     for policy in [Slimming.Policy.intersection, .groupScore] {
@@ -80,8 +80,8 @@ import Vision
       Self.method().training(Self.network(), on: images, seed: 1, precision: .float32)
     )
     for step in 0..<plain.stepsPerEpoch {
-      TinyRun.steps(plain, step..<step + 1)
-      TinyRun.steps(watched, step..<step + 1)
+      try TinyRun.steps(plain, step..<step + 1)
+      try TinyRun.steps(watched, step..<step + 1)
       watched.finish()
     }
     plain.finish()
@@ -107,7 +107,7 @@ import Vision
     method.recipe = TinyRun.recipe(epochs: 1)
     let network = Self.network()
     let learner = try method.training(network, on: try TinyRun.images(), seed: 1, precision: .float32)
-    TinyRun.steps(learner, 0..<learner.stepsPerEpoch)
+    try TinyRun.steps(learner, 0..<learner.stepsPerEpoch)
     let slimmed = try Slimming(policy: .intersection).slim(network, mask: learner.mask)
     #expect(slimmed.report.achievedChannelRatio == 0.25)
   }

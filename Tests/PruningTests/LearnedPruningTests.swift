@@ -222,6 +222,24 @@ enum TinyRun {
     }
   }
 
+  @Test("learning from the upper batch too moves kept weights by its gradient, and leaves the scores' step as it is")
+  func learnsFromBoth() throws {
+    let published = try ReferenceNetwork.training()
+    let shared = try ReferenceNetwork.training { $0.learnsFromUpperBatch = true }
+    let mask = shared.mask.values.cloned()
+    let before = shared.weights.cloned()
+    for training in [published, shared] { training.upperStep(ReferenceNetwork.b) }
+    #expect(shared.scores.isEqual(to: published.scores))
+    #expect(shared.mask.values.isEqual(to: published.mask.values))
+    #expect(published.weights.isEqual(to: before))
+    // g of batch B at the first mask, C6's network before its lower step: only kept weights move, by lr · m⊙g.
+    let moved = (shared.weights - before) * (1 / -0.01)
+    #expect(((mask * -1 + 1) * moved).nonzeroCount() == 0)
+    let lower = try ReferenceNetwork.training()
+    lower.lowerStep(ReferenceNetwork.b)
+    expectClose(shared.weights, lower.weights.array(Double.self), within: 1e-12)
+  }
+
   @Test("in the tied mode scores and weights are one tensor")
   func tied() throws {
     let tied = try ReferenceNetwork.training { $0.mode = .repoTied }

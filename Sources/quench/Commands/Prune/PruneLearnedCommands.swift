@@ -41,7 +41,7 @@ struct PruneBiPCommand: ParsableCommand {
   @Flag(
     inversion: .prefixedNo,
     help: "Also move the weights by the gradient that the mask's step takes: twice the steps in the same time.")
-  var learnFromBoth = false
+  var learnFromBoth = true
 
   @Option(
     help:
