@@ -17,5 +17,8 @@ struct CryoCommand: ParsableCommand {
       one with a header line and columns such as name,tile,square,patch,ctf. Predictions
       are lines 'name resolution' or 'name p0 p1 ...'.
       """,
-    subcommands: [CryoTrainCommand.self])
+    subcommands: [
+      CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
+      CryoEvaluateCommand.self, CryoStudyCommand.self, CryoTimeModelCommand.self, CryoBenchCommand.self
+    ])
 }
