@@ -83,8 +83,10 @@ public final class QNetwork {
   public func write(to url: URL) throws(InputError) {
     let description = QNetworkDescription(
       kind: mode.kind.rawValue, smoothing: mode.smoothing, isDueling: isDueling)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
     let json: String
-    do { json = String(decoding: try JSONEncoder().encode(description), as: UTF8.self) } catch {
+    do { json = String(decoding: try encoder.encode(description), as: UTF8.self) } catch {
       throw InputError.writing(url, error)
     }
     try Safetensors.write(state, metadata: [Self.key: json], to: url)

@@ -18,6 +18,8 @@ struct CryoCommand: ParsableCommand {
       are lines 'name resolution' or 'name p0 p1 ...'.
       """,
     subcommands: [
-      CryoTrainCommand.self, CryoCalibrateCommand.self, CryoExportCommand.self, CryoPredictorCommand.self
+      CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
+      CryoEvaluateCommand.self, CryoStudyCommand.self, CryoCalibrateCommand.self, CryoTimeModelCommand.self,
+      CryoExportCommand.self, CryoPredictorCommand.self, CryoBenchCommand.self
     ])
 }
