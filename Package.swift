@@ -23,11 +23,14 @@ let package = Package(
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Reporting", targets: ["Reporting"]),
-    .executable(name: "quench", targets: ["quench"])
+    .executable(name: "quench", targets: ["quench"]),
+    .executable(name: "quench-server", targets: ["quench-server"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -49,10 +52,24 @@ let package = Package(
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
     .target(name: "CryoEM", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(
+      name: "CryoSession",
+      dependencies: ["CryoEM", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")]),
+    // HTTP lies behind targets of its own: its libraries take minutes to build, and most work needs none of them.
+    .target(
+      name: "QuenchServer",
+      dependencies: [
+        "CryoSession", "Reporting", "Support", .product(name: "Hummingbird", package: "hummingbird")
+      ]),
+    .executableTarget(
+      name: "quench-server",
+      dependencies: [
+        "QuenchServer", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")
+      ]),
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Export", "CryoEM", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Export", "CryoEM", "CryoSession", "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
@@ -70,6 +87,7 @@ let package = Package(
         "Export", "Vision", "Torch", "Support", .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
     .testTarget(name: "CryoEMTests", dependencies: ["CryoEM", "Vision", "Torch", "Reporting", "Support"]),
+    .testTarget(name: "CryoSessionTests", dependencies: ["CryoSession", "CryoEM", "Reporting", "Support"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
