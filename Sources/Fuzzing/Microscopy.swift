@@ -3,11 +3,8 @@ import Foundation
 import Support
 
 extension FuzzTarget {
-  /// Every reader of files from a microscope or a CTF program.
-  static let microscopy: [FuzzTarget] = [navigator, imageMetadata, mrc, ctfResults, plan]
-
   /// Read, taken for a survey, put in another order and read again; what is not touched must come out as it went in.
-  private static let navigator = FuzzTarget(name: "navigator", seeds: [MicroscopySeeds.navigator]) { data in
+  static let navigator = FuzzTarget(name: "navigator", seeds: [MicroscopySeeds.navigator]) { data in
     let navigator = try Navigator(data, name: "navigator")
     guard navigator.data == data else { throw Changed() }
     let targets = try navigator.targets()
@@ -16,22 +13,22 @@ extension FuzzTarget {
     guard ordered.items.count == navigator.items.count else { throw Changed() }
   }
 
-  private static let imageMetadata = FuzzTarget(name: "mdoc", seeds: [MicroscopySeeds.metadata]) { data in
+  static let imageMetadata = FuzzTarget(name: "mdoc", seeds: [MicroscopySeeds.metadata]) { data in
     guard try ImageMetadata(data, name: "mdoc").data == data else { throw Changed() }
   }
 
-  private static let mrc = FuzzTarget(name: "mrc", seeds: MicroscopySeeds.mrc) { data in
+  static let mrc = FuzzTarget(name: "mrc", seeds: MicroscopySeeds.mrc) { data in
     _ = try MRCImage(data, name: "mrc").pixels.max()
   }
 
-  private static let ctfResults = FuzzTarget(
+  static let ctfResults = FuzzTarget(
     name: "ctf-results", seeds: [MicroscopySeeds.ctffind, MicroscopySeeds.star]
   ) { data in
     _ = try? CTFResults(data, name: "fits", isGrowing: true)
     _ = try CTFResults(data, name: "fits").measurements.count
   }
 
-  private static let plan = FuzzTarget(name: "plan", seeds: [MicroscopySeeds.plan]) { data in
+  static let plan = FuzzTarget(name: "plan", seeds: [MicroscopySeeds.plan]) { data in
     _ = try PlanFile(parsing: data, name: "plan")
   }
 

@@ -166,6 +166,38 @@ enum Seeds {
   /// An IDX file of shape `[2, 2, 3]`, written by Python's gzip.
   static let gzipIDX = base64("H4sIAAAAAAACA2Ng4GBmYGBggmJmBkYmZhZWNnYOTi5uAHgeI4QcAAAA")
 
+  /// A cryo-EM survey of two holes among other images, and one with a header.
+  static let cryoSurvey = Data(
+    """
+    s_00001gr,1830,0,-1,-1
+    s_00001gr_00002sq_v01_00003hl,-12.5,40,-1,-1
+    s_00001gr_00002sq_v01_00003hl_v01_00004en-a,-161.7,1.6,4.25,0.62
+    s_00001gr_00002sq_v01_00003hl_v01_00005en-a,-1e2,353.6,100000,-0.016
+
+    """.utf8)
+  static let cryoHeadedSurvey = Data(
+    "name,tile,square,patch,ctf,stage_x,stage_y\na,T,S,P,4.5,1,2\nb,T,S,P,,,\n".utf8)
+  static let cryoPredictions = Data(
+    """
+    s_00001gr_00002sq_v01_00003hl_v01_00004en-a 4.17
+    s_00001gr_00002sq_v01_00003hl_v01_00005en-a 11.67
+
+    """.utf8)
+  static let cryoScores = Data(
+    """
+    s_00001gr_00002sq_v01_00003hl_v01_00005en-a 0.25 0.75
+    s_00001gr_00002sq_v01_00003hl_v01_00004en-a 1.00 0.00
+
+    """.utf8)
+  static let cryoTimestamps = Data(
+    """
+    s_1gr_1sq_1hl_1en,2021-03-02 23:58:50
+    s_1gr_1sq_1hl_1en-a,2021-03-02 23:59:35
+    s_1gr_1sq_1hl_2en,2021-03-03 00:00:21
+    s_1gr_1sq_2hl_1en,2021-03-03 00:03:26
+
+    """.utf8)
+
   static func little(_ value: Int, _ bytes: Int) -> Data {
     Data((0..<bytes).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) })
   }

@@ -7,14 +7,13 @@ import Vision
 
 extension FuzzTarget {
   /// Every reader of files from outside.
-  public static let all: [FuzzTarget] =
-    [
-      idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar,
-      annotations,
-      picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
-      weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
-      weights("torch-zip", Seeds.torchZip), architecture, yaml, json
-    ] + microscopy
+  public static let all: [FuzzTarget] = [
+    idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
+    picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
+    weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
+    weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps,
+    navigator, imageMetadata, mrc, ctfResults, plan
+  ]
 
   /// - Throws: `InputError` that lists the names.
   public static func named(_ name: String) throws(InputError) -> FuzzTarget {
@@ -104,4 +103,35 @@ extension FuzzTarget {
   private static let json = FuzzTarget(name: "json", seeds: [Seeds.json]) { data in
     _ = try Value(json: data, name: "json")
   }
+
+  /// A table of holes; what is accepted comes back from its own text and can be planned on.
+  private static let cryoSurvey = FuzzTarget(
+    name: "cryo-survey", seeds: [Seeds.cryoSurvey, Seeds.cryoHeadedSurvey]
+  ) { data in
+    let survey = try SurveyFile(parsing: data, name: "survey").survey
+    guard survey.count <= 1 << 12 else { return }
+    let plan = TreePlanner(survey, minutes: .headMinutes).plan(
+      values: survey.holes.map { $0.fit.isGood(threshold: 6) ? 0 : 1 }, from: 0,
+      isVisited: survey.holes.map { _ in false }, budget: 30)
+    guard plan.minutes <= 30 else { throw BrokenPromise("a plan that takes \(plan.minutes) of 30 minutes") }
+  }
+
+  private static let cryoPredictions = FuzzTarget(
+    name: "cryo-predictions", seeds: [Seeds.cryoPredictions, Seeds.cryoScores]
+  ) { data in
+    let survey = try SurveyFile(parsing: Seeds.cryoSurvey, name: "survey").survey
+    let predicted = try survey.predicting(PredictionFile(parsing: data, name: "predictions"))
+    _ = Calibration.logistic(LogisticCalibration(assumingThreshold: 6)).probabilities(of: predicted, threshold: 6)
+  }
+
+  private static let cryoTimestamps = FuzzTarget(name: "cryo-timestamps", seeds: [Seeds.cryoTimestamps]) { data in
+    _ = try TimeModel(TimestampFile(parsing: data, name: "timestamps"), from: "timestamps").minutes(
+      includesStops: true)
+  }
+}
+
+/// A reader let something through that breaks what follows.
+private struct BrokenPromise: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
 }

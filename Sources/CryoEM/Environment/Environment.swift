@@ -1,7 +1,7 @@
 import Foundation
 import Support
 
-/// How a visit is rewarded (section 1.3 of the specification). The true fit decides, never a prediction.
+/// How a visit is rewarded, by cryoRL's code. The true fit decides, never a prediction.
 public struct RewardRule: Hashable, Sendable {
   /// What a good hole earns, by the move to it.
   public var table = MoveTable.headRewards

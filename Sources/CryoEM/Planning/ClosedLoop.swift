@@ -74,7 +74,7 @@ public struct MixedBelief: Sendable {
 
 /// A planner that looks at outcomes: expectations are mended after each exposure, and the tree planner plans anew for
 /// the time that is left.
-public struct ClosedLoopPlanner: Policy {
+public struct ClosedLoopPlanner: Policy, Sendable {
   /// What it holds possible at the start.
   public var hypotheses: [Hypothesis]
   /// Exposures between two plans.

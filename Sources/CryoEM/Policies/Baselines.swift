@@ -1,7 +1,7 @@
 import Vision
 
 /// A policy whose order stands before the first exposure: the baselines that do not look at outcomes.
-public struct FixedOrder: Policy {
+public struct FixedOrder: Policy, Sendable {
   private let order: @Sendable (Acquisition) -> [Int]
   private var holes: [Int] = []
   private var position = 0

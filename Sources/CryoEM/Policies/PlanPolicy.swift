@@ -1,6 +1,6 @@
 /// Follows the tree planner's plan for given values, made once: the oracle with the truth for values, the open-loop planner
 /// with probabilities.
-public struct PlanPolicy: Policy {
+public struct PlanPolicy: Policy, Sendable {
   /// What each hole is worth.
   public let values: [Double]
 

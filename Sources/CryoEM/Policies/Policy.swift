@@ -1,5 +1,5 @@
 /// A way to choose the next hole from what was seen so far.
-public protocol Policy: Sendable {
+public protocol Policy {
   /// Whether the choices depend on the budget. If not, the results of smaller budgets are the beginnings of one long
   /// episode.
   var dependsOnBudget: Bool { get }

@@ -3,7 +3,7 @@
 /// In the current patch it visits holes in order while fewer than ``patience`` outcomes in a row were bad; then it closes
 /// the patch and goes to the first open one after it in the same square, else tile, else grid, else anywhere. When
 /// all are closed the remaining holes follow in order. (Named in eLife 88640 without a definition; the rules are ours.)
-public struct Snowball: Policy {
+public struct Snowball: Policy, Sendable {
   /// Bad outcomes in a row that close a patch.
   public var patience = 3
 

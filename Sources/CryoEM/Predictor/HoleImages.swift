@@ -32,8 +32,9 @@ public struct HoleImages {
 
   /// Reads one PNG, JPEG or MRC file a hole, named after it: `<hole>.png`, `<hole>.mrc`.
   ///
-  /// MRC pixels are scaled to 8 bits over mean ± 3 standard deviations of all crops of one patch together, so that
-  /// thick ice stays darker than thin ice within it. Pictures are resized to `side` and their middle square is taken.
+  /// MRC pixels are scaled to 8 bits over mean ± 3 standard deviations of all crops that are read together, so that thick
+  /// ice stays darker than thin ice: read the crops of one session together. Pictures are resized to `side`, and their
+  /// middle square is taken.
   /// - Parameters:
   ///   - folder: Where they lie.
   ///   - holes: Which holes; nil for every picture in the folder, in the order of their names.
@@ -54,11 +55,11 @@ public struct HoleImages {
         found: missing.first.map { "none for '\($0)'" })
     }
     var warnings: [String] = []
-    let ranges = try MRCRanges(names: names, files: files, warnings: &warnings)
+    let range = try MRCRange(names: names, files: files, warnings: &warnings)
     var images: [Tensor] = []
     for (index, name) in names.enumerated() {
       guard let url = files[name] else { continue }
-      let grey = try Self.isMRC(url) ? ranges.grey(name, url) : Self.grey(url)
+      let grey = try Self.isMRC(url) ? range.grey(url) : Self.grey(url)
       images.append(Self.resized(grey, to: side))
       progress(index + 1, names.count)
     }
@@ -111,32 +112,30 @@ public struct HoleImages {
   }
 }
 
-/// What grey values of MRC crops become black and white: one range for the crops of a patch.
-private struct MRCRanges {
-  private var sums: [String: (count: Double, sum: Double, squares: Double)] = [:]
+/// What grey values of MRC crops become black and white.
+private struct MRCRange {
+  private var count = 0.0
+  private var sum = 0.0
+  private var squares = 0.0
 
   init(names: [String], files: [String: URL], warnings: inout [String]) throws(InputError) {
     for name in names {
       guard let url = files[name], HoleImages.isMRC(url) else { continue }
       let image = try MRCImage(contentsOf: url)
       warnings += image.warnings
-      let (sum, squares) = image.pixels.reduce(into: (0.0, 0.0)) { total, pixel in
-        total.0 += Double(pixel)
-        total.1 += Double(pixel) * Double(pixel)
+      count += Double(image.pixels.count)
+      for pixel in image.pixels {
+        sum += Double(pixel)
+        squares += Double(pixel) * Double(pixel)
       }
-      let total = sums[Self.patch(name), default: (0, 0, 0)]
-      sums[Self.patch(name)] = (total.count + Double(image.pixels.count), total.sum + sum, total.squares + squares)
     }
   }
 
-  private static func patch(_ name: String) -> String { HoleName(name)?.patch ?? name }
-
   /// Pixels of 0 to 255, float32, `[1, 1, H, W]`.
-  func grey(_ name: String, _ url: URL) throws(InputError) -> Tensor {
+  func grey(_ url: URL) throws(InputError) -> Tensor {
     let image = try MRCImage(contentsOf: url)
-    let total = sums[Self.patch(name), default: (1, 0, 0)]
-    let mean = total.sum / total.count
-    let deviation = max(total.squares / total.count - mean * mean, 0).squareRoot()
+    let mean = sum / max(count, 1)
+    let deviation = max(squares / max(count, 1) - mean * mean, 0).squareRoot()
     let pixels = Tensor(image.pixels, shape: [1, 1, image.height, image.width])
     guard deviation > 0 else { return pixels * 0 + 127.5 }
     return ((pixels - mean) * (255 / (6 * deviation)) + 127.5).clamped(to: 0...255)

@@ -29,6 +29,8 @@ struct RunFiles {
   var layers: [LayerCount]
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
+  /// Of a cryo-EM run: its curves and map.
+  var cryo: CryoFigures?
   /// Of a study: what is compared, and what came of it so far.
   var study: (plan: PruningStudy, results: PruningStudy.Results)?
 
@@ -58,6 +60,8 @@ struct RunFiles {
         ? try StateDictionary.load(mask).map { name, tensor in
           LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
         } : [])
+    let cryo = folder.artefact(CryoFigures.fileName)
+    if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
     if record.command.dropFirst().prefix(2) == ["prune", "study"] {
       let study = PruningStudy(record.settings)
@@ -83,7 +87,7 @@ struct RunFiles {
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
     case "demo": return DemoReport.make(self)
-    case "cryo": return try CryoReport.make(self)
+    case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",

@@ -39,13 +39,7 @@ struct CryoLiveCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What was predicted for them.", valueName: "txt"), completion: .file())
   var predictions: String?
 
-  @Option(
-    help: ArgumentHelp("Holes with measured CTF, to learn what predictions are worth.", valueName: "csv"),
-    completion: .file())
-  var trainSurvey: String?
-
-  @Option(help: ArgumentHelp("What was predicted for those.", valueName: "txt"), completion: .file())
-  var trainPredictions: String?
+  @OptionGroup(title: "Calibration") var training: TrainingSurveyOptions
 
   @Option(help: ArgumentHelp("Where the microscope stands: a hole's name.", valueName: "hole"))
   var start: String?
@@ -53,8 +47,11 @@ struct CryoLiveCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Å up to which a micrograph is good.", valueName: "Å"))
   var threshold = AcquisitionRules().threshold
 
-  @Option(help: ArgumentHelp("Minutes to another hole, patch, square and tile.", valueName: "minutes"))
-  var costs = "1,2,6,8"
+  @Option(
+    help: ArgumentHelp(
+      "Minutes to a hole of the same patch, square, tile, and to another tile; a fifth number is for another grid.",
+      valueName: "list"))
+  var costs = CostsArgument(.headMinutes)
 
   @Option(help: ArgumentHelp("Minutes at the microscope.", valueName: "minutes"))
   var budget = AcquisitionRules().budget
@@ -88,9 +85,6 @@ struct CryoLiveCommand: ParsableCommand {
     guard (survey == nil) == (predictions == nil) else {
       throw ValidationError("--survey and --predictions go together.")
     }
-    guard (trainSurvey == nil) == (trainPredictions == nil) else {
-      throw ValidationError("--train-survey and --train-predictions go together.")
-    }
     guard speed > 0, speed.isFinite else { throw ValidationError("--speed must be above 0.") }
     guard longestGap ?? 1 > 0 else { throw ValidationError("--longest-gap must be above 0.") }
     guard (0...65535).contains(port) else { throw ValidationError("--port must be 0 to 65535.") }
@@ -100,7 +94,7 @@ struct CryoLiveCommand: ParsableCommand {
   func run() throws {
     Interruption.watch()
     let url = URL(filePath: log)
-    let given = try survey.map { try Self.read($0, predictions ?? "") }
+    let given = try survey.map { try SurveyOptions.load($0, predictions, allowsStrangers: false).survey }
     let replay = try self.replay.map { path in
       guard let given else {
         throw InputError("a replay needs the survey with its measurements", at: "--replay", remedy: "give --survey")
@@ -133,6 +127,10 @@ struct CryoLiveCommand: ParsableCommand {
       LiveReport.text(runner.session, last, slowest: slowest))
   }
 
+  private var rules: AcquisitionRules {
+    AcquisitionRules(minutes: costs.table, threshold: threshold, budget: budget, rule: .strict)
+  }
+
   private func open(_ url: URL, _ given: Survey?, _ replay: SessionReplay?) throws(InputError) -> AcquisitionLog {
     if FileManager.default.fileExists(atPath: url.path) {
       let log = try AcquisitionLog(existing: url)
@@ -151,7 +149,6 @@ struct CryoLiveCommand: ParsableCommand {
     } else {
       throw InputError("where the microscope stands is not said", at: "--start", expected: "a hole's name")
     }
-    let rules = try rules
     let (calibration, hypotheses) = try expectations(rules)
     let settings = SessionSettings(
       rules: rules, start: start, hypotheses: hypotheses, began: Date(), isReplay: replay != nil)
@@ -162,39 +159,17 @@ struct CryoLiveCommand: ParsableCommand {
   private func expectations(
     _ rules: AcquisitionRules
   ) throws(InputError) -> (calibration: LogisticCalibration, hypotheses: [Hypothesis]) {
-    guard let trainSurvey, let trainPredictions else {
+    guard let train = try training.load(allowsStrangers: false) else {
       output.note("no --train-survey: what predictions are worth is assumed, and learned from outcomes")
       return (
         LogisticCalibration(assumingThreshold: rules.threshold),
         ClosedLoopPlanner(assumingThreshold: rules.threshold).hypotheses
       )
     }
-    let train = try Self.read(trainSurvey, trainPredictions)
     return (
       try LogisticCalibration(fitting: train, threshold: rules.threshold),
       try ClosedLoopPlanner(training: train, threshold: rules.threshold).hypotheses
     )
-  }
-
-  private static func read(_ survey: String, _ predictions: String) throws(InputError) -> Survey {
-    try SurveyFile(contentsOf: URL(filePath: survey)).survey
-      .predicting(PredictionFile(contentsOf: URL(filePath: predictions)))
-  }
-
-  private var rules: AcquisitionRules {
-    get throws(InputError) {
-      let words = costs.split(separator: ",", omittingEmptySubsequences: false)
-      let values = words.compactMap { Double($0) }
-      guard values.count == words.count, (4...5).contains(values.count) else {
-        throw InputError(
-          "not the costs of moves", at: "--costs", expected: "minutes for hole, patch, square and tile: 1,2,6,8",
-          found: "'\(costs)'")
-      }
-      let table = MoveTable(values[0], values[1], values[2], values[3], grid: values.count > 4 ? values[4] : nil)
-      let rules = AcquisitionRules(minutes: table, threshold: threshold, budget: budget, rule: .strict)
-      try rules.validate()
-      return rules
-    }
   }
 }
 

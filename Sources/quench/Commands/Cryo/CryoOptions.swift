@@ -1,0 +1,145 @@
+import ArgumentParser
+import CryoEM
+import Foundation
+import Reporting
+import Support
+
+/// Which holes there are.
+struct SurveyOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Table of the holes.", valueName: "csv"), completion: .file())
+  var survey: String
+
+  @Option(help: ArgumentHelp("What a predictor says of them.", valueName: "txt"), completion: .file())
+  var predictions: String?
+
+  @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
+  var extraPredictions = false
+
+  /// The survey with its predictions.
+  func load() throws(InputError) -> SurveyFile {
+    try Self.load(survey, predictions, allowsStrangers: extraPredictions)
+  }
+
+  static func load(
+    _ survey: String, _ predictions: String?, allowsStrangers: Bool
+  ) throws(InputError) -> SurveyFile {
+    var file = try SurveyFile(contentsOf: URL(filePath: survey))
+    if let predictions {
+      file.survey = try file.survey.predicting(
+        PredictionFile(contentsOf: URL(filePath: predictions)), allowsStrangers: allowsStrangers)
+    }
+    return file
+  }
+
+  var settings: Record {
+    var settings: Record = ["survey": .string(survey)]
+    settings["predictions"] = predictions.map { .string($0) }
+    return settings
+  }
+
+  func inputs() throws(InputError) -> Record {
+    try Fingerprint.inputs(["survey": survey, "predictions": predictions])
+  }
+}
+
+/// What planners learn from: a survey whose outcomes are known.
+struct TrainingSurveyOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Measured survey to learn calibration and variances from.", valueName: "csv"),
+    completion: .file())
+  var trainSurvey: String?
+
+  @Option(help: ArgumentHelp("Predictions of its holes.", valueName: "txt"), completion: .file())
+  var trainPredictions: String?
+
+  func validate() throws {
+    if (trainSurvey == nil) != (trainPredictions == nil) {
+      throw ValidationError("--train-survey and --train-predictions go together.")
+    }
+  }
+
+  func load(allowsStrangers: Bool) throws(InputError) -> Survey? {
+    guard let trainSurvey else { return nil }
+    return try SurveyOptions.load(trainSurvey, trainPredictions, allowsStrangers: allowsStrangers).survey
+  }
+
+  var settings: Record {
+    var settings: Record = [:]
+    settings["train-survey"] = trainSurvey.map { .string($0) }
+    settings["train-predictions"] = trainPredictions.map { .string($0) }
+    return settings
+  }
+
+  func inputs() throws(InputError) -> Record {
+    try Fingerprint.inputs(["train-survey": trainSurvey, "train-predictions": trainPredictions])
+  }
+}
+
+/// Minutes by move: a preset or numbers.
+struct CostsArgument: ExpressibleByArgument {
+  let table: MoveTable
+
+  init(_ table: MoveTable) { self.table = table }
+
+  init?(argument: String) {
+    switch argument {
+    case "head": table = .headMinutes
+    case "old": table = .oldMinutes
+    default:
+      let values = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+      let numbers = values.compactMap { $0 }
+      guard numbers.count == values.count, (4...5).contains(numbers.count) else { return nil }
+      table = MoveTable(
+        numbers[0], numbers[1], numbers[2], numbers[3],
+        grid: numbers.count == 5 ? numbers[4] : max(20, numbers[3]))
+    }
+  }
+
+  var defaultValueDescription: String { "1,2,6,8" }
+}
+
+/// Several budgets in minutes.
+struct BudgetsArgument: ExpressibleByArgument {
+  let minutes: [Double]
+
+  init(_ minutes: [Double]) { self.minutes = minutes }
+
+  init?(argument: String) {
+    let values = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    minutes = values.compactMap { $0 }
+    guard minutes.count == values.count, !minutes.isEmpty else { return nil }
+  }
+
+  var defaultValueDescription: String { minutes.map { NumberText.plain($0) }.joined(separator: ",") }
+}
+
+extension BudgetRule: ExpressibleByArgument {}
+
+/// What an acquisition costs and what counts.
+struct RulesOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Holes fitted to this resolution or better are good.", valueName: "Å"))
+  var threshold = 6.0
+
+  @Option(
+    help: ArgumentHelp(
+      "Minutes to a hole of the same patch, square, tile, and to another tile; a fifth number is for another grid. Or head or old, the published tables.",
+      valueName: "list"))
+  var costs = CostsArgument(.headMinutes)
+
+  @Option(
+    help: ArgumentHelp("R counts the visit that crosses the budget, as published; S does not.", valueName: "R|S"))
+  var rule = BudgetRule.strict
+
+  func rules(budget: Double) throws -> AcquisitionRules {
+    let rules = AcquisitionRules(minutes: costs.table, threshold: threshold, budget: budget, rule: rule)
+    try requireUsage { try rules.validate() }
+    return rules
+  }
+
+  var settings: Record {
+    [
+      "threshold": .double(threshold), "costs": .array(costs.table.values.map { .double($0) }),
+      "rule": .string(rule.rawValue)
+    ]
+  }
+}

@@ -1,0 +1,170 @@
+import CryoEM
+import Foundation
+import Reporting
+import Support
+import Testing
+
+@testable import quench
+
+@Suite("quench cryo") struct CryoTests {
+  /// A small synthetic survey as files, made by the tool itself.
+  private func simulate(_ folder: TemporaryFolder, seed: Int = 5) async throws -> [String] {
+    let grid = folder / "grid\(seed)"
+    let outcome = try await Tool.run([
+      "cryo", "simulate", "--tiles", "2", "--patches", "3", "--holes", "6", "--seed", "\(seed)", "--out", grid.path
+    ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("synthetic"))
+    return [
+      "--survey", grid.appending(path: "survey.csv").path, "--predictions",
+      grid.appending(path: "predictions.txt").path
+    ]
+  }
+
+  private static let quick = ["--threads", "1", "--precision", "float32"]
+
+  @Test("inspects a survey and says that it is synthetic") func inspects() async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    let outcome = try await Tool.run(["cryo", "inspect", "--json"] + files)
+    let summary = try outcome.json()
+    let survey = try SurveyFile(contentsOf: URL(filePath: files[1])).survey
+    #expect(summary["holes"]?.integer == survey.count && summary["patches"]?.integer == survey.patches.count)
+    #expect(summary["good"]?.integer == survey.goodCount(threshold: 6))
+    #expect(summary["synthetic"]?.bool == true)
+    #expect(try await Tool.run(["cryo", "inspect"] + files).output.contains("made up"))
+  }
+
+  @Test("plans an order with costs, probabilities and sums that agree") func plans() async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    let plan = folder / "plan.csv"
+    let outcome = try await Tool.run(
+      ["cryo", "plan", "--start", "3", "--budget", "25", "--ignore-measured", "--out", plan.path, "--json"] + files)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let summary = try outcome.json()
+    let lines = try String(contentsOf: plan, encoding: .utf8).split(separator: "\n")
+    #expect(
+      lines[0] == "order,name,tile,square,patch,predicted_ctf,p_good,move,cost_min,cum_min,cum_expected_good")
+    #expect(lines.count == 1 + (summary["exposures"]?.integer ?? -1))
+    let last = lines[lines.count - 1].split(separator: ",")
+    #expect(Double(last[9]) == summary["minutes"]?.number)
+    #expect(abs((Double(last[10]) ?? 0) - (summary["expected_good"]?.number ?? .nan)) < 1e-3)
+    #expect((summary["minutes"]?.number ?? 99) <= 25)
+  }
+
+  @Test("evaluates policies from many starts: rows, summary and report") func evaluates() async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    for policy in ["random", "closed-loop", "oracle"] {
+      let run = RunPlace(folder / policy)
+      let outcome = try await Tool.run(
+        [
+          "cryo", "evaluate", "--policy", policy, "--budget", "8,20", "--starts", "4", "--rule", "R", "--seed", "2",
+          "--out", run.path, "--json"
+        ] + files + Self.quick)
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      let summary = try outcome.json()
+      let rows = try String(contentsOf: run.file("episodes.csv"), encoding: .utf8).split(separator: "\n")
+        .map { $0.split(separator: ",").map(String.init) }
+      #expect(rows[0] == ["start", "budget", "good", "visits", "minutes", "reward"] && rows.count == 9)
+      let good = rows.dropFirst().filter { $0[1] == "20" }.compactMap { Double($0[2]) }
+      #expect(good.count == 4 && summary["budgets.20.good_mean"]?.number == good.reduce(0, +) / 4)
+      #expect(try #require(summary["budgets.20.of_oracle"]?.number) <= 1)
+      let report = try String(contentsOf: run.file("report.html"), encoding: .utf8)
+      #expect(report.contains("Good micrographs against time") && report.contains("squares with"))
+      #expect(report.contains("synthetic: no microscope"))
+    }
+  }
+
+  @Test("trains a network that an interrupted run ends with as well, and evaluates it") func trains() async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    let train = ["cryo", "train", "--epochs", "2", "--steps-per-epoch", "300", "--quiet"] + files + Self.quick
+    let (whole, broken) = (RunPlace(folder / "whole"), RunPlace(folder / "broken"))
+    #expect(try await Tool.run(train + ["--out", whole.path]).code == 0)
+    let stopped = try await Tool.run(
+      train + ["--out", broken.path], sending: SIGINT, once: broken.file("metrics.jsonl"), hasLines: 1)
+    if stopped.code == 130 { #expect(try await Tool.run(train + ["--out", broken.path, "--resume"]).code == 0) }
+    #expect(try sameBytes(whole.file("q-network.safetensors"), broken.file("q-network.safetensors")))
+    let outcome = try await Tool.run(
+      [
+        "cryo", "evaluate", "--policy", "dqn", "--weights", whole.file("q-network.safetensors").path, "--budget",
+        "10",
+        "--starts", "0,5", "--out", (folder / "evaluation").path, "--json"
+      ] + files + Self.quick)
+    #expect(try outcome.json()["budgets.10.n"]?.integer == 2)
+  }
+
+  @Test("compares all policies in one study") func studies() async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    let others = try await simulate(folder, seed: 6)
+    let run = RunPlace(folder / "study")
+    let outcome = try await Tool.run(
+      [
+        "cryo", "study", "--train-survey", others[1], "--train-predictions", others[3], "--budget", "10",
+        "--starts",
+        "2", "--out", run.path, "--json"
+      ] + files + Self.quick)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let summary = try outcome.json()
+    for policy in ["random", "serial", "greedy-tile", "tree-dp", "closed-loop", "oracle"] {
+      let mean = try #require(summary["main.\(policy).10.mean"]?.number, "\(policy)")
+      #expect(mean <= summary["main.oracle.10.mean"]?.number ?? 0)
+    }
+    #expect(
+      summary["constant.closed-loop.10.mean"]?.number != nil && summary["damaged.snowball.10.sd"]?.number != nil)
+    let total = try #require(summary["tiles.total.closed-loop"]?.number)
+    #expect(total <= summary["tiles.total.oracle"]?.number ?? 0)
+    let report = try String(contentsOf: run.file("report.html"), encoding: .utf8)
+    #expect(report.contains("Leave one tile out") && report.contains("useless predictions"))
+  }
+
+  @Test("fits costs to time stamps") func timeModel() async throws {
+    let folder = try TemporaryFolder()
+    _ = try await simulate(folder)
+    let stamps = (folder / "grid5").appending(path: "timestamps.csv").path
+    let summary = try await Tool.run(["cryo", "time-model", "--time-stamps", stamps, "--json"]).json()
+    #expect((75...93).contains(try #require(summary["hole"]?.record?["median_s"]?.number)))
+    #expect(summary["grid"]?.record?["from_preset"]?.bool == true)
+  }
+
+  @Test(
+    "says what is wrong with values and files",
+    arguments: [
+      (["evaluate", "--budget", "0"], Int32(64), "--budget"), (["evaluate", "--costs", "3,2,1,0"], 64, "--costs"),
+      (["evaluate", "--rule", "T"], 64, "--rule"), (["evaluate", "--policy", "dqn"], 64, "--weights"),
+      (["evaluate", "--policy", "clever"], 64, "--policy"), (["evaluate", "--threshold", "30"], 64, "--threshold"),
+      (["evaluate", "--starts", "nobody"], 1, "there is no hole of this name"),
+      (["evaluate", "--starts", "1,99999"], 1, "there is no hole of this index"),
+      (["evaluate", "--starts", "0"], 1, "there is no start hole"),
+      (["plan", "--out", "plan.csv", "--start", "-1"], 1, "there is no hole of this index"),
+      (["plan", "--out", "plan.csv", "--start", "0"], 1, "nothing can be exposed")
+    ])
+  func mistakes(_ arguments: [String], _ code: Int32, _ word: String) async throws {
+    let folder = try TemporaryFolder()
+    let files = try await simulate(folder)
+    var arguments = arguments
+    if arguments[0] == "evaluate" { arguments += ["--out", (folder / "run").path] }
+    let outcome = try await Tool.run(["cryo"] + arguments + files)
+    #expect(outcome.code == code, "\(outcome.errors)")
+    #expect(outcome.errors.contains(word), "\(outcome.errors)")
+    #expect(!FileManager.default.fileExists(atPath: (folder / "run").appending(path: "episodes.csv").path))
+  }
+
+  @Test("names the line of a bad survey or prediction file") func badFiles() async throws {
+    let folder = try TemporaryFolder()
+    let (survey, predictions) = (folder / "survey.csv", folder / "predictions.txt")
+    try Data("s_1gr_1sq_1hl_1en-a,1,2,4.5,0.9\nFoilHole_17,1,2,4,1\n".utf8).write(to: survey)
+    let bad = try await Tool.run(["cryo", "inspect", "--survey", survey.path])
+    #expect(bad.code == 1 && bad.errors.contains("survey.csv, line 2: the name follows another convention"))
+    try Data("s_1gr_1sq_1hl_1en-a,1,2,4.5,0.9\n".utf8).write(to: survey)
+    try Data("s_1gr_1sq_1hl_1en-a nan\n".utf8).write(to: predictions)
+    let nan = try await Tool.run(["cryo", "inspect", "--survey", survey.path, "--predictions", predictions.path])
+    #expect(nan.code == 1 && nan.errors.contains("predictions.txt, line 1: the prediction is no number"))
+    try Data().write(to: survey)
+    let empty = try await Tool.run(["cryo", "inspect", "--survey", survey.path])
+    #expect(empty.code == 1 && empty.errors.contains("the survey is empty"))
+  }
+}
