@@ -91,7 +91,9 @@ let package = Package(
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
-      dependencies: ["quench", "quench-fuzz", "CryoEM", "Pruning", "Reporting", "Support", "Torch", "Vision"])
+      dependencies: [
+        "quench", "quench-fuzz", "CryoEM", "CryoSession", "Pruning", "Reporting", "Support", "Torch", "Vision"
+      ])
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx20

@@ -67,7 +67,7 @@ enum DashboardPage {
     .key dd { margin: 0; }
     .key dd:not(.detail) { font-size: 24px; font-weight: 700; font-variant-numeric: tabular-nums; }
     main { display: grid; grid-template-columns: minmax(0, 1.6fr) minmax(0, 1fr); gap: 28px; }
-    .side { display: grid; gap: 24px; align-content: start; }
+    .side { display: grid; grid-template-columns: minmax(0, 1fr); gap: 24px; align-content: start; }
     #map { background: var(--panel); border-radius: 6px; padding: 4px; }
     svg { display: block; width: 100%; height: auto; }
     svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
@@ -76,7 +76,9 @@ enum DashboardPage {
     .patch { fill: #fff; stroke: #dfe0dc; }
     .square { fill: #ebece8; }
     .path { fill: none; stroke: var(--path); stroke-width: 1.6; stroke-linejoin: round; opacity: .85; }
-    .far { stroke-dasharray: 2 3; opacity: .55; }
+    .far { stroke-width: 1.2; opacity: .8; }
+    circle.stop { fill: #fff; stroke: var(--path); }
+    #map svg text.stop { font-weight: 700; font-size: 10px; fill: #16181d; }
     .here { fill: none; stroke: var(--path); stroke-width: 2.5; }
     .failed { stroke: #16181d; stroke-width: 1.4; }
     #legend { display: flex; flex-wrap: wrap; gap: 6px 18px; align-items: center; margin-bottom: 8px; font-size: 13px; }
@@ -88,7 +90,7 @@ enum DashboardPage {
     #legend .sign svg { width: 16px; height: 16px; }
     .grid { stroke: var(--rule); }
     .curve { fill: none; stroke-width: 2; }
-    .scroll { overflow: auto; max-height: 320px; }
+    .scroll { overflow: auto; }
     table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
     th { text-align: left; font-weight: 500; color: var(--soft); border-bottom: 1px solid var(--ink); }
     td, th { padding: 3px 8px 3px 0; white-space: nowrap; }

@@ -1,7 +1,7 @@
 extension DashboardPage {
   static let script = #"""
     "use strict";
-    const colours = ["#00306f", "#3b496c", "#6c6e72", "#958f78", "#c9b869", "#ffe945"];  // cividis, dark is good
+    const colours = ["#00306f", "#3b496c", "#6c6e72", "#958f78", "#c9b869", "#eed52f"];  // cividis, dark is good
     const $ = id => document.getElementById(id);
     const svgElement = (name, attributes, parent) => {
       const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -9,7 +9,7 @@ extension DashboardPage {
       if (parent) parent.appendChild(element);
       return element;
     };
-    let survey, edges, last = 0, plan = null, now = null, marks = [], overlay, centre = [], width = 0;
+    let survey, edges, last = 0, plan = null, now = null, marks = [], overlay, centre = [], middle = [], width = 0;
     const outcome = new Map(), exposures = [], history = [];   // Å by hole; holes in order; [minutes, good]
 
     const bin = value => { const i = edges.findIndex(edge => value <= edge); return i < 0 ? edges.length : i; };
@@ -29,7 +29,7 @@ extension DashboardPage {
         + sign('<circle cx="8" cy="8" r="3.2" fill="none" stroke="#6c6e72" stroke-width="1.8"/>',
           survey.classifier ? "predicted (dark: likely good)" : "predicted")
         + sign('<path d="M3 3L13 13M13 3L3 13" stroke="currentColor" stroke-width="2"/>', "fit failed")
-        + sign('<path d="M0 8H16" stroke="#c44e00" stroke-width="2"/>', "planned path");
+        + sign('<path d="M0 8H16" stroke="#c44e00" stroke-width="2"/>', "planned path, patches in order");
     }
 
     // Boxes side by side in rows about as wide as the page: patches in squares, squares in tiles, tiles on the page.
@@ -69,8 +69,8 @@ extension DashboardPage {
     }
 
     function draw(boxes, size) {
-      const svg = svgElement("svg", { viewBox: `0 0 ${width} ${size.h}`, role: "img", id: "map-svg" });
-      marks = []; centre = [];
+      const svg = svgElement("svg", { viewBox: `0 0 ${size.w} ${size.h}`, role: "img", id: "map-svg" });
+      marks = []; centre = []; middle = [];
       for (const tile of boxes) {
         svgElement("rect", { x: tile.x + .5, y: tile.y + .5, width: tile.w - 1, height: tile.h - 1, rx: 4, class: "tile" }, svg);
         const label = svgElement("text", { x: tile.x + 6, y: tile.y + 15 }, svg);
@@ -82,6 +82,7 @@ extension DashboardPage {
           for (const patch of square.list) {
             const px = left + 4 + patch.x, py = top + 4 + patch.y;
             svgElement("rect", { x: px, y: py, width: patch.w, height: patch.h, class: "patch" }, svg);
+            middle[survey.holes[patch.holes[0]][2]] = [px + patch.w / 2, py + patch.h / 2];
             for (const hole of patch.holes) {
               const x = px + survey.holes[hole][3] * patch.w, y = py + survey.holes[hole][4] * patch.h;
               centre[hole] = [x, y, patch.w];
@@ -121,22 +122,34 @@ extension DashboardPage {
       if (!overlay) return;
       overlay.replaceChildren();
       const here = exposures.length ? exposures[exposures.length - 1] : survey.start;
-      const stops = [here, ...(plan ? plan.holes.slice(0, 150) : [])];
-      for (let i = 1; i < stops.length; i++) {
-        const [a, b] = [centre[stops[i - 1]], centre[stops[i]]];
-        const isFar = survey.holes[stops[i - 1]][2] !== survey.holes[stops[i]][2];
-        svgElement("path", { d: `M${a[0]} ${a[1]}L${b[0]} ${b[1]}`, class: isFar ? "path far" : "path" }, overlay);
+      const stops = [here, ...(plan ? plan.holes : [])], patchOf = hole => survey.holes[hole][2];
+      // Hole by hole in the patch that is worked on, then patch by patch.
+      let i = 1, order = 0;
+      for (; i < stops.length && patchOf(stops[i]) === patchOf(stops[1]); i++) line(centre[stops[i - 1]], centre[stops[i]], "path");
+      let from = centre[stops[i - 1]];
+      for (let patch = stops.length > 1 ? patchOf(stops[1]) : -1; i < stops.length && order < 12; i++) {
+        if (patchOf(stops[i]) === patch) continue;
+        patch = patchOf(stops[i]);
+        const to = middle[patch];
+        line(from, to, "path far");
+        svgElement("circle", { cx: to[0], cy: to[1], r: 8, class: "stop" }, overlay);
+        svgElement("text", { x: to[0], y: to[1] + 4, "text-anchor": "middle", class: "stop" }, overlay).textContent = ++order;
+        from = to;
       }
-      const [x, y, patch] = centre[here];
-      svgElement("circle", { cx: x, cy: y, r: patch * .13, class: "here" }, overlay);
+      const [x, y, size] = centre[here];
+      svgElement("circle", { cx: x, cy: y, r: size * .13, class: "here" }, overlay);
       const svg = $("map-svg");
       if (svg) svg.setAttribute("aria-label", `Map: ${exposures.length} of ${survey.holes.length} holes exposed`
         + (plan && plan.holes.length ? `, next ${survey.names[plan.holes[0]]}` : ""));
     }
 
+    function line(a, b, kind) {
+      svgElement("path", { d: `M${a[0]} ${a[1]}L${b[0]} ${b[1]}`, class: kind }, overlay);
+    }
+
     function chart() {
-      const w = Math.max(260, $("chart").clientWidth), h = w < 420 ? 240 : 300, left = 40, top = 12, bottom = h - 34;
-      const right = w - 12, planned = [];
+      const w = Math.max(260, $("chart").clientWidth), h = w < 420 ? 290 : 340, left = 40, bottom = h - 34;
+      const right = w - 12, planned = [], columns = w < 420 ? 1 : 2, top = 12 + 17 * Math.ceil(4 / columns);
       const good = history.length ? history[history.length - 1][1] : 0;
       if (plan && plan.holes.length) {
         planned.push([history.length ? history[history.length - 1][0] : 0, good]);
@@ -165,9 +178,9 @@ extension DashboardPage {
         const thin = curve.points.length > 600 ? curve.points.filter((_, k) => k % Math.ceil(curve.points.length / 600) === 0 || k === curve.points.length - 1) : curve.points;
         svgElement("polyline", { points: thin.map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" "),
           class: "curve", style: `stroke:${curve.colour}`, "stroke-dasharray": curve.dash, "stroke-width": curve.name === "this session" ? 3 : 2 }, svg);
-        const y = top + 8 + 17 * i;
-        svgElement("line", { x1: left + 8, x2: left + 34, y1: y, y2: y, class: "curve", style: `stroke:${curve.colour}`, "stroke-dasharray": curve.dash }, svg);
-        svgElement("text", { x: left + 40, y: y + 4 }, svg).textContent = `${curve.name}: ${Math.round(curve.points[curve.points.length - 1][1])}`;
+        const x = left + (i % columns) * (right - left) / columns, y = 8 + 17 * Math.floor(i / columns);
+        svgElement("line", { x1: x, x2: x + 26, y1: y, y2: y, class: "curve", style: `stroke:${curve.colour}`, "stroke-dasharray": curve.dash }, svg);
+        svgElement("text", { x: x + 32, y: y + 4 }, svg).textContent = `${curve.name}: ${Math.round(curve.points[curve.points.length - 1][1])}`;
       });
       svg.setAttribute("aria-label", curves.map(curve => curve.points.length
         ? `${curve.name}: ${Math.round(curve.points[curve.points.length - 1][1])} good` : "").join("; "));
@@ -188,11 +201,12 @@ extension DashboardPage {
       $("expected").textContent = `${Math.round(good + more)} good`;
       $("expected-detail").textContent = plan && plan.holes.length
         ? `finish at ${clock(plan.minutes[plan.minutes.length - 1])}, ${plan.holes.length} holes more` : "nothing left in the plan";
-      const rows = plan ? plan.holes.slice(0, 12).map((hole, i) => {
+      const room = innerWidth < 600 ? 22 : 34;
+      const rows = plan ? plan.holes.slice(0, 10).map((hole, i) => {
         const row = document.createElement("tr");
         [survey.names[hole], clock(plan.minutes[i]), `${Math.round(plan.p[i] * 100)} %`].forEach((text, k) => {
           const cell = document.createElement("td");
-          cell.textContent = k === 0 && text.length > 34 ? "…" + text.slice(-33) : text;
+          cell.textContent = k === 0 && text.length > room ? "…" + text.slice(1 - room) : text;
           if (k === 0) cell.title = text; else cell.className = "n";
           row.appendChild(cell);
         });
