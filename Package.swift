@@ -92,7 +92,8 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "quench", "quench-fuzz", "CryoEM", "CryoSession", "Pruning", "Reporting", "Support", "Torch", "Vision"
+        "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Pruning", "Reporting", "Support",
+        "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],

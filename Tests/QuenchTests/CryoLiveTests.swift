@@ -8,7 +8,8 @@ import Testing
 @testable import quench
 
 @Suite("quench cryo live") struct CryoLiveTests {
-  /// A small survey, its predictions and the time stamps of a session that exposed it in order, a minute each.
+  /// A small survey, its predictions and the time stamps of a session that exposed two thirds of it in
+  /// order, a minute each.
   private func files(_ folder: TemporaryFolder) throws -> [String] {
     var (survey, predictions, stamps) = ("", "", "")
     for index in 0..<60 {
@@ -19,6 +20,7 @@ import Testing
       let clock = { (seconds: Int) in
         String(format: "%02d:%02d:%02d", seconds / 3600, seconds / 60 % 60, seconds % 60)
       }
+      guard index < 40 else { continue }
       stamps += "\(raw),2021-03-02 \(clock(60 * index))\n\(raw)-a,2021-03-02 \(clock(60 * index + 45))\n"
     }
     return try [("survey.csv", survey), ("predictions.txt", predictions), ("stamps.csv", stamps)].map {
@@ -40,7 +42,7 @@ import Testing
     let files = try files(folder)
     let (whole, broken) = (folder / "whole.sqlite", folder / "broken.sqlite")
     #expect(try await Tool.run(replay(whole, files, speed: 100_000)).code == 0)
-    for events in [10, 45, 90] {
+    for events in [10, 35, 60] {
       let outcome = try await Tool.run(replay(broken, files, speed: 1000)) { process in
         let deadline = Date(timeIntervalSinceNow: 120)
         while try (try? AcquisitionLog(existing: broken).events().count) ?? 0 < events {
@@ -53,10 +55,42 @@ import Testing
     }
     let last = try await Tool.run(replay(broken, files, speed: 100_000))
     #expect(last.code == 0, "\(last.errors)")
-    #expect(try last.json()["events"]?.integer == 120)
+    #expect(try last.json()["events"]?.integer == 80)
     let (a, b) = (try AcquisitionLog(existing: whole), try AcquisitionLog(existing: broken))
     #expect(try a.events() == b.events())
-    #expect(try a.plan() == b.plan() && a.plan()?.after == 120)
+    let plan = try #require(try a.plan())
+    #expect(try plan == b.plan() && plan.after == 80 && !plan.holes.isEmpty)
+  }
+
+  @Test("shows itself as a page that needs nothing from elsewhere") func dashboard() async throws {
+    let folder = try TemporaryFolder()
+    let log = folder / "s.sqlite"
+    #expect(try await Tool.run(replay(log, files(folder), speed: 100_000)).code == 0)
+    let port = Int.random(in: 20_000..<60_000)
+    let address = "http://127.0.0.1:\(port)"
+    _ = try await Tool.run(["cryo", "--log", log.path, "--port", "\(port)"], program: "quench-server") { process in
+      let deadline = Date(timeIntervalSinceNow: 60)
+      func get(_ path: String) -> String? {
+        URL(string: address + path).flatMap { try? Data(contentsOf: $0) }.map {
+          String(decoding: $0, as: UTF8.self)
+        }
+      }
+      while get("/") == nil {
+        try #require(process.isRunning && Date() < deadline, "the server did not begin")
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      let page = try #require(get("/"))
+      #expect(page.contains("<title>Cryo-EM session</title>") && !page.contains("https://"))
+      #expect(try #require(get("/dashboard.js")).contains("refresh"))
+      let survey = try Value(json: Data(try #require(get("/survey.json")).utf8), name: "survey").record
+      #expect(survey?["holes"]?.array?.count == 60)
+      let state = try Value(json: Data(try #require(get("/state.json?after=70")).utf8), name: "state").record
+      #expect(state?["events"]?.array?.count == 10 && state?["plan"]?.record?["after"]?.integer == 80)
+      kill(process.processIdentifier, SIGTERM)
+    }
+    let missing = try await Tool.run(
+      ["cryo", "--log", (folder / "none").path, "--port", "\(port)"], program: "quench-server")
+    #expect(missing.code == 1 && missing.errors.contains("there is no acquisition log"))
   }
 
   @Test("takes what is recorded by hand, corrects it, and says what comes next") func record() async throws {

@@ -152,7 +152,8 @@ extension DashboardPage {
       const right = w - 12, planned = [], columns = w < 420 ? 1 : 2, top = 12 + 17 * Math.ceil(4 / columns);
       const good = history.length ? history[history.length - 1][1] : 0;
       if (plan && plan.holes.length) {
-        planned.push([history.length ? history[history.length - 1][0] : 0, good]);
+        const since = history.length ? history[history.length - 1][0] : 0;
+        planned.push([Math.min(since, plan.minutes[0]), good]);
         plan.p.reduce((sum, p, i) => { planned.push([plan.minutes[i], sum + p]); return sum + p; }, good);
       }
       const curves = survey.curves.map((curve, i) => ({ name: curve.name, points: curve.points,
