@@ -69,13 +69,13 @@ import Vision
         * cos(2 * .pi * Double.random(in: 0..<1, using: &generator))
     }
     var entries: [Survey.Entry] = []
-    for tile in 0..<40 {
+    for tile in 0..<30 {
       let tileEffect = normal(0.5)
       for square in 0..<3 {
         let squareEffect = tileEffect + normal(0.3)
         for patch in 0..<4 {
           let effect = squareEffect + normal(0.8)
-          for hole in 0..<15 {
+          for hole in 0..<10 {
             let isGood = Double.random(in: 0..<1, using: &generator) < 1 / (1 + exp(-effect - 0.4))
             entries.append(
               Survey.Entry(
@@ -87,7 +87,7 @@ import Vision
     }
     let survey = try Survey(entries, from: "made up")
     let (found, shift) = Belief.fit(
-      survey, logits: Array(repeating: 0, count: survey.count), threshold: 6, fitsIntercept: true)
+      survey, logits: Array(repeating: 0, count: survey.count), threshold: 6, fitsIntercept: true, iterations: 25)
     #expect((0.55...1.05).contains(found.patch) && (0.1...0.5).contains(found.square))
     #expect((0.25...0.85).contains(found.tile) && abs(shift - 0.4) < 0.3)
   }

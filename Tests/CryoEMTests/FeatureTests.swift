@@ -87,7 +87,7 @@ import Vision
     let found = Self.newest(frames, 2)
     #expect(Array(found[..<2]) == [0.1, 0])
     #expect(Array(found[2..<6]) == [0.04, 0.004, 0.08, 0.04])
-    #expect(Array(found[6..<10]) == [0.0267, 0.0087, 0.0133, 0.0067])
+    #expect(Array(found[6..<10]) == [0.0267, 0.0047, 0.0133, 0.0067])
     #expect(Array(found[14...]) == [1, 1, 1])
   }
 

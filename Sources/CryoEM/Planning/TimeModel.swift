@@ -5,22 +5,30 @@ public struct TimeModel: Hashable, Sendable {
   /// Gaps between consecutive exposures that one kind of move explains.
   public struct Gaps: Hashable, Sendable {
     public var move: Move
-    /// In seconds, ascending; gaps over ``longestGap`` are left out.
+    /// All of them, in seconds, ascending.
     public var seconds: [Int]
 
-    public var count: Int { seconds.count }
-    /// The middle one, or the mean of the middle two.
+    /// Those that are no breaks, ascending: below ``TimeModel/longestGap``.
+    public var moves: [Int] { Array(seconds.prefix { $0 < TimeModel.longestGap }) }
+    /// How many are no breaks.
+    public var count: Int { moves.count }
+    /// The middle of those that are no breaks, or the mean of the middle two.
     public var median: Double {
-      guard !seconds.isEmpty else { return .nan }
-      return Double(seconds[(seconds.count - 1) / 2] + seconds[seconds.count / 2]) / 2
+      let moves = moves
+      guard !moves.isEmpty else { return .nan }
+      return Double(moves[(moves.count - 1) / 2] + moves[moves.count / 2]) / 2
     }
-    public var mean: Double { Double(seconds.reduce(0, +)) / Double(seconds.count) }
-    /// The one at place ⌊q (n - 1)⌋.
+    /// The mean of those that are no breaks.
+    public var mean: Double { Double(moves.reduce(0, +)) / Double(count) }
+    /// The one at place ⌊q (n - 1)⌋ of all.
     public func quantile(_ q: Double) -> Double {
       seconds.isEmpty ? .nan : Double(seconds[Int((q * Double(seconds.count - 1)).rounded(.down))])
     }
-    /// Gaps over twice the median: stops for service that come with the move now and then.
-    public var longStops: [Int] { seconds.filter { Double($0) > 2 * median } }
+    /// Moves over twice the median: stops for service that come with the move now and then.
+    public var longStops: [Int] {
+      let median = median
+      return moves.filter { Double($0) > 2 * median }
+    }
   }
 
   /// Seconds from which a gap is a break and no move.
@@ -30,7 +38,7 @@ public struct TimeModel: Hashable, Sendable {
 
   /// By kind of move, smallest first.
   public var gaps: [Gaps] = []
-  /// Gaps that were left out.
+  /// Gaps that are no moves.
   public struct Breaks: Hashable, Sendable {
     public var count = 0
     public var seconds = 0
@@ -55,12 +63,11 @@ public struct TimeModel: Hashable, Sendable {
       raw[name.hole] = entry.seconds
       if let previous {
         let gap = entry.seconds - previous.seconds
-        if gap >= Self.longestGap || gap < 0 {
+        if gap >= Self.longestGap {
           breaks.count += 1
-          breaks.seconds += max(gap, 0)
-        } else {
-          found[Self.move(from: previous.name, to: name), default: []].append(gap)
+          breaks.seconds += gap
         }
+        if gap >= 0 { found[Self.move(from: previous.name, to: name), default: []].append(gap) }
       }
       previous = (name, entry.seconds)
     }

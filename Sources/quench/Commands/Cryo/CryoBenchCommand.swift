@@ -10,6 +10,9 @@ struct CryoBenchCommand: ParsableCommand {
     commandName: "bench",
     abstract: "Measure the environment and the planners.",
     discussion: """
+      All times are processor time of one thread, so that other work on the machine
+      changes them little.
+
       Examples:
         quench cryo bench --survey train.csv --predictions train.txt
       """)
@@ -61,10 +64,18 @@ struct CryoBench {
   let seconds: Double
   let episodes: Int
 
+  /// Processor time that this process has used.
+  private static var processorSeconds: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
   private enum Features { case none, frames, candidates, all }
 
   func measure() throws -> Record {
-    [
+    let replans = self.replans()
+    return [
       "holes": .int(environment.survey.count), "episodes": .int(episodes),
       "visits_per_second": .double(rate(.none)), "visits_per_second_frames": .double(rate(.frames)),
       "visits_per_second_candidates": .double(rate(.candidates)),
@@ -74,7 +85,7 @@ struct CryoBench {
         plan(
           Calibration.logistic(LogisticCalibration(assumingThreshold: 6))
             .probabilities(of: environment.survey, threshold: 6))),
-      "replan_ms": .double(replans().median), "replan_worst_ms": .double(replans().worst)
+      "replan_ms": .double(replans.median), "replan_worst_ms": .double(replans.worst)
     ]
   }
 
@@ -87,8 +98,8 @@ struct CryoBench {
     let count = environment.survey.count
     var checksum: Float = 0
     var visits = 0
-    let clock = ContinuousClock.now
-    while (ContinuousClock.now - clock) / .seconds(1) < seconds {
+    let start = Self.processorSeconds
+    while Self.processorSeconds - start < seconds {
       let holes = vector.episodes.map { ($0.acquisition.current + 1) % count }
       let results = vector.step(holes)
       visits += holes.count
@@ -109,7 +120,7 @@ struct CryoBench {
       }
     }
     precondition(checksum.isFinite)
-    return Double(visits) / ((ContinuousClock.now - clock) / .seconds(1))
+    return Double(visits) / (Self.processorSeconds - start)
   }
 
   /// Median milliseconds of a plan from the first hole.
@@ -127,9 +138,9 @@ struct CryoBench {
     planner.begin(episode.acquisition)
     var times: [Double] = []
     while !episode.isDone {
-      let clock = ContinuousClock.now
+      let start = Self.processorSeconds
       let hole = planner.next(episode.acquisition)
-      times.append((ContinuousClock.now - clock) / .milliseconds(1))
+      times.append((Self.processorSeconds - start) * 1000)
       guard let hole else { break }
       episode.visit(hole)
     }
@@ -139,11 +150,11 @@ struct CryoBench {
 
   private func repeated(_ work: () -> Void) -> (median: Double, worst: Double) {
     var times: [Double] = []
-    let clock = ContinuousClock.now
-    while times.count < 5 || (ContinuousClock.now - clock) / .seconds(1) < seconds / 2 {
-      let start = ContinuousClock.now
+    let first = Self.processorSeconds
+    while times.count < 5 || Self.processorSeconds - first < seconds / 2 {
+      let start = Self.processorSeconds
       work()
-      times.append((ContinuousClock.now - start) / .milliseconds(1))
+      times.append((Self.processorSeconds - start) * 1000)
     }
     times.sort()
     return (times[times.count / 2], times.last ?? 0)

@@ -18,7 +18,9 @@ struct CryoCommand: ParsableCommand {
       are lines 'name resolution' or 'name p0 p1 ...'.
       """,
     subcommands: [
-      CryoTrainCommand.self, CryoCalibrateCommand.self, CryoExportCommand.self, CryoPredictorCommand.self,
-      CryoLiveCommand.self, CryoRecordCommand.self
+      CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
+      CryoEvaluateCommand.self, CryoStudyCommand.self, CryoCalibrateCommand.self, CryoTimeModelCommand.self,
+      CryoLiveCommand.self, CryoRecordCommand.self, CryoExportCommand.self, CryoPredictorCommand.self,
+      CryoBenchCommand.self
     ])
 }
