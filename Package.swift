@@ -25,12 +25,14 @@ let package = Package(
     .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
-    .executable(name: "quench", targets: ["quench"])
+    .executable(name: "quench", targets: ["quench"]),
+    .executable(name: "quench-server", targets: ["quench-server"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -60,10 +62,25 @@ let package = Package(
       dependencies: [
         "CStatistics", "Torch", "Vision", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")
       ]),
+    .target(
+      name: "CryoSession",
+      dependencies: ["CryoEM", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")]),
+    // HTTP lies behind targets of its own: its libraries take minutes to build, and most work needs none of them.
+    .target(
+      name: "QuenchServer",
+      dependencies: [
+        "CryoSession", "Reporting", "Support", .product(name: "Hummingbird", package: "hummingbird")
+      ]),
+    .executableTarget(
+      name: "quench-server",
+      dependencies: [
+        "QuenchServer", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")
+      ]),
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Smoothing", "Export", "CryoEM", "Reporting", "Support", "Yams",
+        "Torch", "Vision", "Pruning", "Attacks", "Smoothing", "Export", "CryoEM", "CryoSession", "Reporting", "Support",
+        "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
@@ -86,11 +103,13 @@ let package = Package(
     .testTarget(
       name: "SmoothingTests",
       dependencies: ["CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
+    .testTarget(name: "CryoSessionTests", dependencies: ["CryoSession", "CryoEM", "Reporting", "Support"]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "quench", "quench-fuzz", "CryoEM", "Pruning", "Reporting", "Smoothing", "Support", "Torch", "Vision"
+        "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Pruning", "Reporting", "Smoothing",
+        "Support", "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],

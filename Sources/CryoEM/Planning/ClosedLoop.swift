@@ -10,6 +10,13 @@ public struct Hypothesis: Hashable, Sendable {
   public var variances: EffectVariances
   /// Prior probability.
   public var weight: Double
+
+  public init(name: String, calibration: LogisticCalibration, variances: EffectVariances, weight: Double) {
+    self.name = name
+    self.calibration = calibration
+    self.variances = variances
+    self.weight = weight
+  }
 }
 
 /// Expectations that are mended by outcomes: several hypotheses about the predictor, each with its own belief about the

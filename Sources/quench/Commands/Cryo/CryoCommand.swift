@@ -20,6 +20,7 @@ struct CryoCommand: ParsableCommand {
     subcommands: [
       CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
       CryoEvaluateCommand.self, CryoStudyCommand.self, CryoCalibrateCommand.self, CryoTimeModelCommand.self,
-      CryoExportCommand.self, CryoPredictorCommand.self, CryoBenchCommand.self
+      CryoLiveCommand.self, CryoRecordCommand.self, CryoExportCommand.self, CryoPredictorCommand.self,
+      CryoBenchCommand.self
     ])
 }

@@ -1,0 +1,316 @@
+import CryoEM
+import Foundation
+import GRDB
+import Support
+
+/// Everything that happened in a collection session, in one SQLite file (write-ahead log): the survey, how the session
+/// is planned, and every exposure and measurement in the order in which they came.
+///
+/// A note is in the file, whole, before the call that makes it returns; several processes may read and write at once.
+public final class AcquisitionLog: Sendable {
+  public let url: URL
+  private let database: DatabasePool
+
+  /// "QnCr", in the file's header.
+  private static let applicationID = 0x516E_4372
+  private static let version = 1
+
+  /// What happened.
+  public struct Event: Hashable, Sendable {
+    public enum Kind: String, Hashable, Sendable {
+      case exposure
+      /// What was measured; a later one of the same hole corrects it.
+      case outcome
+    }
+
+    /// Counted from 1 in the order of the log.
+    public var id: Int
+    public var kind: Kind
+    /// The hole's place in the survey.
+    public var hole: Int
+    /// Minutes since the session began.
+    public var minutes: Double
+    /// Unmeasured for an exposure.
+    public var fit: CTFFit
+  }
+
+  /// Opens the log of a session that was begun.
+  /// - Throws: `InputError` if there is none, or the file is no such log.
+  public init(existing url: URL) throws(InputError) {
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw InputError("there is no acquisition log", at: url.path, remedy: "begin one with 'quench cryo live'")
+    }
+    self.url = url
+    database = try Self.open(url)
+    try reading { db in
+      let id = try Int.fetchOne(db, sql: "PRAGMA application_id")
+      let version = try Int.fetchOne(db, sql: "PRAGMA user_version")
+      guard id == Self.applicationID else {
+        throw InputError(
+          "this is no acquisition log", at: url.path, expected: "a file that 'quench cryo live' began")
+      }
+      guard version == Self.version else {
+        throw InputError(
+          "the acquisition log is of another version", at: url.path, expected: "\(Self.version)",
+          found: version.map { "\($0)" }, remedy: "use the version of quench that began it")
+      }
+    }
+  }
+
+  /// Begins a log; it is there, whole, or not at all.
+  /// - Parameters:
+  ///   - url: Where; nothing may be there.
+  ///   - survey: The holes. Measurements that it has are kept for comparison only; no planner sees them.
+  ///   - settings: How the session is planned.
+  ///   - curves: What to compare with.
+  public init(
+    creating url: URL, survey: Survey, settings: SessionSettings, curves: [SessionCurve]
+  ) throws(InputError) {
+    guard !FileManager.default.fileExists(atPath: url.path) else {
+      throw InputError(
+        "the acquisition log is there already", at: url.path, remedy: "choose another name with --log")
+    }
+    let temporary = url.deletingLastPathComponent().appending(
+      path: ".\(url.lastPathComponent).\(UUID().uuidString)")
+    let files = [temporary.path, temporary.path + "-wal", temporary.path + "-shm"]
+    do {
+      let queue = try DatabaseQueue(path: temporary.path)
+      try queue.write { db in try Self.fill(db, survey, settings, curves) }
+      try queue.close()
+      guard rename(temporary.path, url.path) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+    } catch {
+      for file in files { unlink(file) }
+      throw Self.failure(error, url)
+    }
+    self.url = url
+    database = try Self.open(url)
+  }
+
+  private static func open(_ url: URL) throws(InputError) -> DatabasePool {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(10)
+    // A note must be on the disk when it counts as made, also where the power fails.
+    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
+    do { return try DatabasePool(path: url.path, configuration: configuration) } catch {
+      throw failure(error, url)
+    }
+  }
+
+  private static func fill(
+    _ db: Database, _ survey: Survey, _ settings: SessionSettings, _ curves: [SessionCurve]
+  ) throws {
+    try db.execute(
+      sql: """
+        PRAGMA application_id = \(applicationID);
+        PRAGMA user_version = \(version);
+        CREATE TABLE session (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE hole (
+          id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, patch TEXT NOT NULL, square TEXT NOT NULL,
+          tile TEXT NOT NULL, grid TEXT NOT NULL, x REAL, y REAL, stage_x REAL, stage_y REAL, prediction TEXT,
+          reference REAL);
+        CREATE TABLE event (
+          id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('exposure', 'outcome')),
+          hole INTEGER NOT NULL REFERENCES hole (id), minutes REAL NOT NULL, ctf REAL, source TEXT NOT NULL);
+        CREATE UNIQUE INDEX exposed ON event (hole) WHERE kind = 'exposure';
+        CREATE TABLE plan (id INTEGER PRIMARY KEY CHECK (id = 1), after INTEGER NOT NULL, body TEXT NOT NULL);
+        """)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    for (key, value) in [("settings", try encoder.encode(settings)), ("curves", try encoder.encode(curves))] {
+      try db.execute(
+        sql: "INSERT INTO session VALUES (?, ?)", arguments: [key, String(decoding: value, as: UTF8.self)])
+    }
+    for index in survey.holes.indices {
+      let entry = survey.entry(index)
+      try db.execute(
+        sql: "INSERT INTO hole VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        arguments: [
+          index, entry.name, entry.patch, entry.square, entry.tile, entry.grid, entry.offset?.x, entry.offset?.y,
+          entry.stage?.x, entry.stage?.y, entry.prediction.map(\.logText),
+          entry.fit.isMeasured ? entry.fit.fileValue : nil
+        ])
+    }
+  }
+}
+
+// MARK: - Reading
+
+extension AcquisitionLog {
+  /// The holes, with the measurements that were known before the session, which are for comparison only.
+  /// - Throws: `InputError` if the file is damaged.
+  public func survey() throws(InputError) -> Survey {
+    let path = url.path
+    let entries = try reading { db in
+      try Row.fetchAll(db, sql: "SELECT * FROM hole ORDER BY id").map { row in
+        func pair(_ x: String, _ y: String) -> SIMD2<Double>? {
+          guard let x = row[x] as Double?, let y = row[y] as Double? else { return nil }
+          return SIMD2(x, y)
+        }
+        return Survey.Entry(
+          name: row["name"], patch: row["patch"], square: row["square"], tile: row["tile"], grid: row["grid"],
+          offset: pair("x", "y"), stage: pair("stage_x", "stage_y"),
+          fit: (row["reference"] as Double?).flatMap(CTFFit.init(fileValue:)) ?? .unmeasured,
+          prediction: (row["prediction"] as String?).flatMap(Prediction.init(logText:)))
+      }
+    }
+    let survey = try Survey(entries, from: path)
+    guard survey.holes.map(\.name) == entries.map(\.name) else {
+      throw InputError("the acquisition log is damaged: its holes are in disorder", at: path)
+    }
+    return survey
+  }
+
+  public func settings() throws(InputError) -> SessionSettings { try value("settings") }
+
+  public func curves() throws(InputError) -> [SessionCurve] { try value("curves") }
+
+  private func value<Value: Decodable>(_ key: String) throws(InputError) -> Value {
+    try reading { db in
+      guard let text = try String.fetchOne(db, sql: "SELECT value FROM session WHERE key = ?", arguments: [key])
+      else {
+        throw InputError("the acquisition log is damaged: '\(key)' is missing", at: self.url.path)
+      }
+      return try JSONDecoder().decode(Value.self, from: Data(text.utf8))
+    }
+  }
+
+  /// What happened after the event `id`, in order.
+  public func events(after id: Int = 0) throws(InputError) -> [Event] {
+    try reading { db in
+      try Row.fetchAll(
+        db, sql: "SELECT id, kind, hole, minutes, ctf FROM event WHERE id > ? ORDER BY id", arguments: [id]
+      )
+      .map { row in
+        Event(
+          id: row["id"], kind: Event.Kind(rawValue: row["kind"]) ?? .exposure, hole: row["hole"],
+          minutes: row["minutes"],
+          fit: (row["ctf"] as Double?).flatMap(CTFFit.init(fileValue:)) ?? .unmeasured)
+      }
+    }
+  }
+
+  /// How many events came from `source`.
+  public func count(from source: String) throws(InputError) -> Int {
+    try reading { db in
+      try Int.fetchOne(db, sql: "SELECT count(*) FROM event WHERE source = ?", arguments: [source]) ?? 0
+    }
+  }
+
+  /// The plan that was made last.
+  public func plan() throws(InputError) -> SessionPlan? {
+    try reading { db in
+      guard let text = try String.fetchOne(db, sql: "SELECT body FROM plan") else { return nil }
+      return try JSONDecoder().decode(SessionPlan.self, from: Data(text.utf8))
+    }
+  }
+
+  /// Checks that the log is of `survey`: the same holes with the same predictions.
+  /// - Throws: `InputError` that says what differs.
+  public func check(isOf survey: Survey) throws(InputError) {
+    let own = try self.survey()
+    func fail(_ expected: String, _ found: String) throws(InputError) -> Never {
+      throw InputError(
+        "the acquisition log is of another survey", at: url.path, expected: expected, found: found,
+        remedy: "name the survey and predictions that it was begun with, or begin another with --log")
+    }
+    guard own.count == survey.count else { try fail("\(survey.count) holes", "\(own.count)") }
+    for (mine, theirs) in zip(own.holes, survey.holes) {
+      guard mine.name == theirs.name else { try fail("the hole '\(theirs.name)'", "'\(mine.name)'") }
+      guard mine.prediction == theirs.prediction else {
+        try fail("the prediction of '\(theirs.name)' as given", "another")
+      }
+    }
+  }
+
+  private func reading<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
+    do { return try database.read(body) } catch { throw Self.failure(error, url) }
+  }
+
+  fileprivate func writing<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
+    do { return try database.write(body) } catch { throw Self.failure(error, url) }
+  }
+
+  fileprivate static func failure(_ error: any Error, _ url: URL) -> InputError {
+    switch error {
+    case let error as InputError: return error
+    case let error as DatabaseError where error.resultCode == .SQLITE_NOTADB || error.resultCode == .SQLITE_CORRUPT:
+      return InputError("this is no acquisition log, or it is damaged", at: url.path)
+    case let error as DatabaseError:
+      return InputError(
+        "the acquisition log cannot be used: \(error.message ?? "\(error.resultCode)")", at: url.path)
+    case is DecodingError: return InputError("the acquisition log is damaged", at: url.path)
+    default: return InputError.writing(url, error)
+    }
+  }
+}
+
+// MARK: - Writing
+
+extension AcquisitionLog {
+  /// Notes that `hole` was exposed.
+  /// - Returns: Whether that was new.
+  @discardableResult
+  public func expose(_ hole: Int, at minutes: Double, source: String) throws(InputError) -> Bool {
+    try writing { db in try Self.expose(db, hole, minutes, source) }
+  }
+
+  /// Notes what was measured at `hole`, and that it was exposed, if that was not known.
+  /// - Returns: Whether that was new: false if the same was measured before.
+  @discardableResult
+  public func record(
+    _ fit: CTFFit, of hole: Int, at minutes: Double, source: String
+  ) throws(InputError) -> Bool {
+    try writing { db in
+      let last = try Double.fetchOne(
+        db, sql: "SELECT ctf FROM event WHERE kind = 'outcome' AND hole = ? ORDER BY id DESC LIMIT 1",
+        arguments: [hole])
+      guard last != fit.fileValue else { return false }
+      try Self.expose(db, hole, minutes, source)
+      try Self.insert(db, .outcome, hole, minutes, fit.fileValue, source)
+      return true
+    }
+  }
+
+  @discardableResult
+  private static func expose(_ db: Database, _ hole: Int, _ minutes: Double, _ source: String) throws -> Bool {
+    let known = try Int.fetchOne(
+      db, sql: "SELECT id FROM event WHERE kind = 'exposure' AND hole = ?", arguments: [hole])
+    guard known == nil else { return false }
+    try insert(db, .exposure, hole, minutes, nil, source)
+    return true
+  }
+
+  private static func insert(
+    _ db: Database, _ kind: Event.Kind, _ hole: Int, _ minutes: Double, _ ctf: Double?, _ source: String
+  ) throws {
+    try db.execute(
+      sql: "INSERT INTO event (kind, hole, minutes, ctf, source) VALUES (?, ?, ?, ?, ?)",
+      arguments: [kind.rawValue, hole, minutes, ctf, source])
+  }
+
+  /// Keeps the plan that was made after what it says.
+  public func keep(_ plan: SessionPlan) throws(InputError) {
+    try writing { db in
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys]
+      let body = String(decoding: try encoder.encode(plan), as: UTF8.self)
+      try db.execute(sql: "INSERT OR REPLACE INTO plan VALUES (1, ?, ?)", arguments: [plan.after, body])
+    }
+  }
+}
+
+extension Prediction {
+  /// As the log keeps it: numbers separated by blanks, one for a resolution, more for classes.
+  fileprivate var logText: String {
+    switch self {
+    case .resolution(let value): "\(value)"
+    case .classes(let scores): scores.map { "\($0)" }.joined(separator: " ")
+    }
+  }
+
+  fileprivate init?(logText: String) {
+    let values = logText.split(separator: " ").compactMap { Double($0) }
+    guard let first = values.first else { return nil }
+    self = values.count == 1 ? .resolution(first) : .classes(values)
+  }
+}

@@ -1,0 +1,104 @@
+import CryoEM
+import Foundation
+import Reporting
+import Support
+import Vision
+
+/// Keeps a ``LiveSession`` going: takes events from watched files or a replay, plans anew after each, and writes the
+/// plan where others find it.
+public struct LiveRunner {
+  public var session: LiveSession
+  public var watchers: [OutcomeWatcher] = []
+  public var replay: SessionReplay?
+  /// How many times faster than it was the replay goes.
+  public var speed = 1.0
+  /// Where the plan goes as a table, after each change; nil: nowhere.
+  public var planFile: URL?
+  /// Seconds between looks at files and log.
+  public var interval = 0.25
+  /// Whether the session ends when nothing more can come: the replay is over, or the budget.
+  public var endsWhenDone = true
+  /// Told in words.
+  public var note: (String) -> Void = { _ in }
+  /// Told after each new plan.
+  public var didPlan: (LiveSession, SessionPlan, _ milliseconds: Double) -> Void = { _, _, _ in }
+
+  public init(_ session: LiveSession) { self.session = session }
+
+  /// Runs to the end.
+  /// - Returns: The last plan.
+  /// - Throws: `InputError` if a file of outcomes is wrong or the log cannot be written; `Interrupted` when the user
+  ///   asked to leave. The log has everything in either case.
+  public mutating func run() throws -> SessionPlan {
+    var plan = try plan()
+    var position = try session.log.count(from: SessionReplay.source)
+    // A replay goes on from the last thing that happened, as if no time had passed since.
+    let origin = replay.map { position > 0 ? $0.items[min(position, $0.items.count) - 1].minutes : 0 } ?? 0
+    let clock = ContinuousClock.now
+    while true {
+      if Interruption.isRequested { throw Interrupted(folder: nil) }
+      if let replay {
+        let due = origin + (ContinuousClock.now - clock) / .seconds(60) * speed
+        position = try self.replay(replay, from: position, until: due)
+      }
+      try poll()
+      if try session.catchUp() > 0 { plan = try self.plan() }
+      let isOver = replay.map { position >= $0.items.count } ?? session.acquisition.isDone
+      if isOver, endsWhenDone { return plan }
+      Thread.sleep(forTimeInterval: interval)
+    }
+  }
+
+  /// Notes what happened in the replay until `due`.
+  /// - Returns: The next item's place.
+  private func replay(_ replay: SessionReplay, from position: Int, until due: Double) throws(InputError) -> Int {
+    var position = position
+    while position < replay.items.count, replay.items[position].minutes <= due, !Interruption.isRequested {
+      let item = replay.items[position]
+      if let fit = item.fit {
+        try session.log.record(fit, of: item.hole, at: item.minutes, source: SessionReplay.source)
+      } else {
+        try session.log.expose(item.hole, at: item.minutes, source: SessionReplay.source)
+      }
+      position += 1
+    }
+    return position
+  }
+
+  private mutating func poll() throws(InputError) {
+    let minutes = session.settings.minutes(at: Date())
+    for index in watchers.indices {
+      let (outcomes, strangers) = try watchers[index].poll()
+      for outcome in outcomes {
+        try session.log.record(outcome.fit, of: outcome.hole, at: minutes, source: watchers[index].url.path)
+      }
+      for name in strangers { note("'\(name)' in \(watchers[index].url.path) is no hole of the survey; left out") }
+    }
+  }
+
+  private mutating func plan() throws(InputError) -> SessionPlan {
+    let clock = ContinuousClock.now
+    let plan = session.plan()
+    let milliseconds = (ContinuousClock.now - clock) / .milliseconds(1)
+    try session.log.keep(plan)
+    if let planFile { try AtomicFile.write(Data(plan.table(of: session.survey).utf8), to: planFile) }
+    didPlan(session, plan, milliseconds)
+    return plan
+  }
+}
+
+extension SessionPlan {
+  /// The plan as a table, a line a hole, as 'quench cryo export' takes it.
+  public func table(of survey: Survey) -> String {
+    var text = "order,name,tile,square,patch,predicted_ctf,p_good,cum_min,cum_expected_good\n"
+    var expected = 0.0
+    for (rank, hole) in holes.enumerated() {
+      let entry = survey.entry(hole)
+      expected += probabilities[rank]
+      let predicted = entry.prediction?.resolution.map { String(format: "%.2f", $0) } ?? ""
+      let numbers = String(format: "%.3f,%.2f,%.2f", probabilities[rank], minutes[rank], expected)
+      text += "\(rank + 1),\(entry.name),\(entry.tile),\(entry.square),\(entry.patch),\(predicted),\(numbers)\n"
+    }
+    return text
+  }
+}
