@@ -24,8 +24,8 @@ struct Quench: ParsableCommand {
     version: Version.quench,
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, SlimCommand.self,
-      AttackCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
-      BenchCommand.self, DoctorCommand.self
+      AttackCommand.self, RedCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self,
+      ModelsCommand.self, BenchCommand.self, DoctorCommand.self
     ])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.

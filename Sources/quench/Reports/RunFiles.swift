@@ -84,10 +84,11 @@ struct RunFiles {
     case "slim": return SlimReport.make(self)
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
+    case "red": return RedReportPage.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim, attack or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, attack, red or demo", found: other.map { "'\($0)'" })
     }
   }
 
