@@ -39,7 +39,7 @@ public struct PairFigures: Hashable, Sendable {
   /// - Parameters:
   ///   - clean: x, `[N, C, H, W]`.
   ///   - attacked: x'.
-  ///   - denoised: x_R, unclamped.
+  ///   - xR: The denoised x_R, unclamped.
   ///   - logits: The victim's, `[N, classes]`.
   public mutating func add(clean: Tensor, attacked: Tensor, denoised xR: Tensor, logits: (Tensor) -> Tensor) {
     withoutGradient {
