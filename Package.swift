@@ -21,6 +21,7 @@ let package = Package(
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
     .library(name: "Attacks", targets: ["Attacks"]),
+    .library(name: "Deception", targets: ["Deception"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
@@ -53,6 +54,8 @@ let package = Package(
     .target(name: "Pruning", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .target(name: "Attacks", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
     .target(
+      name: "Deception", dependencies: ["Attacks", "Torch", "Vision", "Reporting", "Support"]),
+    .target(
       name: "Export",
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
@@ -79,8 +82,8 @@ let package = Package(
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Smoothing", "Export", "CryoEM", "CryoSession", "Reporting", "Support",
-        "Yams",
+        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoSession",
+        "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
@@ -92,7 +95,15 @@ let package = Package(
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
     .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
-    .testTarget(name: "AttacksTests", dependencies: ["Attacks", "Vision", "Torch", "Reporting", "Support"]),
+    .target(name: "ReferenceModels", dependencies: ["Torch"], path: "Tests/ReferenceModels"),
+    .testTarget(
+      name: "AttacksTests",
+      dependencies: ["Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"]),
+    .testTarget(
+      name: "DeceptionTests",
+      dependencies: [
+        "Deception", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"
+      ]),
     .testTarget(
       name: "ExportTests",
       dependencies: [

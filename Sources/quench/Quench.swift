@@ -25,9 +25,9 @@ struct Quench: ParsableCommand {
     version: Version.quench,
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, MaskCommand.self,
-      SlimCommand.self, AttackCommand.self, CertifyCommand.self, DefendCommand.self, CryoCommand.self,
-      ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self, BenchCommand.self,
-      DoctorCommand.self
+      SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
+      CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+      BenchCommand.self, DoctorCommand.self
     ])
 
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.

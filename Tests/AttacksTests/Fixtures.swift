@@ -1,4 +1,5 @@
 import Foundation
+import ReferenceModels
 import Support
 import Testing
 import Torch
@@ -6,56 +7,19 @@ import Vision
 
 @testable import Attacks
 
-/// The deterministic models of the reference cases: every weight and pixel is exact in float32.
+/// The reference models as attacked ones, and their samples.
 enum Fixture {
-  /// Element k, row-major: (((a·k + b) mod m) - ⌊m/2⌋) / s.
   static func fill(_ shape: [Int], _ a: Int, _ b: Int, _ m: Int, _ s: Int) -> Tensor {
-    let count = shape.reduce(1, *)
-    return Tensor((0..<count).map { Float((a * $0 + b) % m - m / 2) / Float(s) }, shape: shape)
+    Reference.fill(shape, a, b, m, s)
   }
 
-  /// Element k: (((a·k + b) mod 193) + 32) / 256.
-  static func images(_ shape: [Int], _ a: Int, _ b: Int) -> Tensor {
-    let count = shape.reduce(1, *)
-    return Tensor((0..<count).map { Float((a * $0 + b) % 193 + 32) / 256 }, shape: shape)
-  }
-
-  static let linearInputs: @Sendable () -> Tensor = { images([3, 1, 2, 4], 57, 10) }
-  static let linearLabels = [1, 4, 4]
-
-  /// z = W x + β on eight pixels.
-  static func linearNetwork() -> Network {
-    var builder = ArchitectureBuilder(input: [1, 2, 4])
-    _ = builder.linear("fc", builder.append("flatten", .flatten, builder.input), 5)
-    let network = Network(builder.build("lin"), seed: 0)
-    withoutGradient {
-      network.parameters[0].tensor.copy(from: fill([5, 8], 37, 11, 64, 32))
-      network.parameters[1].tensor.copy(from: fill([5], 13, 5, 32, 64))
-    }
-    return network
-  }
-
-  static func linear() -> AttackedModel { AttackedModel(linearNetwork()) }
-
-  static let convolutionalInputs: @Sendable () -> Tensor = { images([8, 3, 8, 8], 73, 29) }
-  static let convolutionalLabels = [5, 8, 7, 0, 2, 4, 1, 3]
-
-  static func convolutionalNetwork() -> Network {
-    var builder = ArchitectureBuilder(input: [3, 8, 8])
-    var x = builder.relu("relu1", builder.conv("conv1", builder.input, 4, bias: true))
-    x = builder.relu("relu2", builder.conv("conv2", x, 6, bias: true))
-    x = builder.append("pool", .averagePool(kernel: 2, stride: 2), x)
-    _ = builder.linear("fc", builder.append("flatten", .flatten, x), 10)
-    let network = Network(builder.build("cnn"), seed: 0)
-    let values = [
-      fill([4, 3, 3, 3], 77, 6, 61, 32), fill([4], 5, 3, 16, 64), fill([6, 4, 3, 3], 37, 31, 53, 32),
-      fill([6], 7, 1, 16, 64), fill([10, 96], 35, 37, 59, 32), fill([10], 11, 2, 32, 64)
-    ]
-    withoutGradient { for (entry, value) in zip(network.parameters, values) { entry.tensor.copy(from: value) } }
-    return network
-  }
-
-  static func convolutional() -> AttackedModel { AttackedModel(convolutionalNetwork()) }
+  static func linear() -> AttackedModel { AttackedModel(Reference.linearNetwork()) }
+  static func convolutional() -> AttackedModel { AttackedModel(Reference.convolutionalNetwork()) }
+  static func convolutionalNetwork() -> Network { Reference.convolutionalNetwork() }
+  static func linearInputs() -> Tensor { Reference.linearInputs() }
+  static func convolutionalInputs() -> Tensor { Reference.convolutionalInputs() }
+  static let linearLabels = Reference.linearLabels
+  static let convolutionalLabels = Reference.convolutionalLabels
 
   static func linearSamples(seed: UInt64 = 0) -> Samples {
     Samples(images: linearInputs(), labels: Tensor(linearLabels), indices: [0, 1, 2], seed: seed)

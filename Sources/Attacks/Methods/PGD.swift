@@ -24,7 +24,9 @@ public struct PGD: Attack, Equatable, Codable, Sendable {
   public init() {}
 
   /// The basic iterative method (Kurakin et al. 2017): PGD in L∞ from the image itself.
-  /// - Parameter steps: Nil: the paper's min(255ε + 4, 1.25 · 255ε).
+  /// - Parameters:
+  ///   - epsilon: In pixel units.
+  ///   - steps: Nil: the paper's min(255ε + 4, 1.25 · 255ε).
   public static func bim(epsilon: Double = 8.0 / 255, steps: Int? = 10) -> PGD {
     var attack = PGD()
     attack.name = "bim"

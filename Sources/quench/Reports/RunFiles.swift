@@ -95,11 +95,13 @@ struct RunFiles {
     case "defend": return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
+    case "red": return RedReportPage.make(self)
     case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",
-        expected: "a run of train, evaluate, prune, slim, attack, certify, defend, cryo or demo", found: other.map { "'\($0)'" })
+        expected: "a run of train, evaluate, prune, slim, attack, red, certify, defend, cryo or demo",
+        found: other.map { "'\($0)'" })
     }
   }
 

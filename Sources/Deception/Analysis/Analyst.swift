@@ -1,0 +1,90 @@
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+/// Takes a suspicious image apart: what it was before, what was done to it, how sure that is and who may have done it.
+public struct Analyst {
+  /// D; its output is clamped for display only.
+  public let denoise: (Tensor) -> Tensor
+  public let victim: Victim
+  public let families: FamilyClassifier?
+  /// Scores of clean images that the denoiser was not trained on, ascending.
+  public let calibration: [Double]
+  public var score = SuspicionScore.probabilities
+
+  public init(
+    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?, calibration: [Double]
+  ) {
+    self.denoise = denoise
+    self.victim = victim
+    self.families = families
+    self.calibration = calibration.sorted()
+  }
+
+  /// What is found of one image.
+  public struct Finding {
+    /// The classes before and after denoising and their probabilities.
+    public var label: Int
+    public var confidence: Double
+    public var denoisedLabel: Int
+    public var denoisedConfidence: Double
+    /// How much the answer changes by denoising.
+    public var suspicion: Double
+    /// The share of clean images that are at least as suspicious.
+    public var falsePositiveRate: Double?
+    /// The likeliest attack and its probability among those that are known, if the image was attacked.
+    public var family: RedAttack?
+    public var familyProbability: Double?
+    /// ‖x' - D(x')‖ as the largest and the Euclidean norm, in pixel units.
+    public var estimatedLinf: Double
+    public var estimatedL2: Double
+    /// uint8 `[3 or 1, H, W]`: the image, its estimate and the perturbation stretched about grey.
+    public var image: Tensor
+    public var denoised: Tensor
+    public var perturbation: Tensor
+    /// float32 `[H, W]` in [0, 1]: where the victim looks, for the label of each image.
+    public var attribution: Tensor
+    public var denoisedAttribution: Tensor
+    /// By how much the perturbation was stretched.
+    public var gain: Double
+  }
+
+  /// Analyses images.
+  /// - Parameter images: float32 pixels in [0, 1], `[N, C, H, W]`.
+  public func analyse(_ images: Tensor) -> [Finding] {
+    let xR = denoise(images)
+    let estimate = images - xR
+    let (before, after) = (victim.logits(images).softmax(1), victim.logits(xR).softmax(1))
+    let (confidence, label) = before.maxWithIndex(1)
+    let (confidenceR, labelR) = after.maxWithIndex(1)
+    let suspicion = score(images, denoised: xR) { victim.logits($0) }
+    let maps = victim.cam(images, classes: label)
+    let mapsR = victim.cam(xR, classes: labelR)
+    let likely = families.map { $0.probabilities(estimate).maxWithIndex(1) }
+    let (linf, l2) = (
+      estimate.flattened(from: 1).abs().max([1]).array(Double.self),
+      estimate.flattened(from: 1).norm(2, [1]).array(Double.self)
+    )
+    return (0..<images.size(0)).map { row in
+      let gain = 0.5 / max(linf[row], 1e-6)
+      return Finding(
+        label: label[row].integerItem(), confidence: confidence[row].item(),
+        denoisedLabel: labelR[row].integerItem(),
+        denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
+        falsePositiveRate: falsePositiveRate(suspicion[row]),
+        family: likely.flatMap { families?.families[$0.indices[row].integerItem()] },
+        familyProbability: likely.map { $0.values[row].item() }, estimatedLinf: linf[row], estimatedL2: l2[row],
+        image: PairCell.rounded(images[row]), denoised: PairCell.rounded(xR[row]),
+        perturbation: PairCell.rounded(estimate[row] * gain + 0.5), attribution: maps[row],
+        denoisedAttribution: mapsR[row], gain: gain)
+    }
+  }
+
+  /// How many of a hundred clean images would be called suspicious at that score.
+  func falsePositiveRate(_ score: Double) -> Double? {
+    guard !calibration.isEmpty else { return nil }
+    return Double(calibration.count { $0 >= score }) / Double(calibration.count)
+  }
+}

@@ -1,0 +1,213 @@
+import Attacks
+import Reporting
+import Support
+import Torch
+import Vision
+
+/// Judges a denoiser on the test cells: what it recovers, what it is worth as a detector and as a defence.
+public struct RedEvaluation {
+  /// How a cell stands to the training data.
+  public enum Group: String, CaseIterable, Sendable {
+    case seen
+    case unseenStrength = "unseen-strength"
+    case unseenAttack = "unseen-attack"
+    case unseenVictim = "unseen-victim"
+  }
+
+  public let victims: [Victim]
+  /// Names of the victims that the training data are of.
+  public let seenVictims: Set<String>
+  /// D; not clamped.
+  public let denoise: (Tensor) -> Tensor
+  public var progress = ProgressLine.Style.quiet
+
+  public init(victims: [Victim], seenVictims: Set<String>, denoise: @escaping (Tensor) -> Tensor) {
+    self.victims = victims
+    self.seenVictims = seenVictims
+    self.denoise = denoise
+  }
+
+  /// What one cell came to, over its successful pairs.
+  public struct Cell: Sendable {
+    public var key: PairCell.Key
+    public var group: Group
+    public var figures: PairFigures
+    /// The same for D = identity: the floor.
+    public var identity: PairFigures
+    public var attribution: AttributionFigures
+    /// The share of pairs whose x' and x'_R another victim answers as the attacked one answers x'.
+    public var transfer: (attacked: Double, estimate: Double)?
+
+    public var record: Record {
+      var record: Record = ["cell": .string(key.name), "group": .string(group.rawValue)]
+      record.merge(figures.record)
+      record["identity_pa_benign"] = .double(identity.benignAlignment.fraction)
+      record["identity_pa_adversarial"] = .double(identity.adversarialAlignment.fraction)
+      record["iaa_benign"] = .double(PairFigures.mean(attribution.benign))
+      record["iaa_adversarial"] = .double(PairFigures.mean(attribution.adversarial))
+      record["iaa_benign_other_class"] = .double(PairFigures.mean(attribution.benignOtherClass))
+      record["iaa_adversarial_other_class"] = .double(PairFigures.mean(attribution.adversarialOtherClass))
+      if let transfer {
+        record["transfer_attacked"] = .double(transfer.attacked)
+        record["transfer_estimate"] = .double(transfer.estimate)
+      }
+      return record
+    }
+  }
+
+  private func group(_ key: PairCell.Key) -> Group {
+    if !RedAttack.seen.contains(key.attack) { return .unseenAttack }
+    if !seenVictims.contains(key.victim) { return .unseenVictim }
+    return key.level == .out ? .unseenStrength : .seen
+  }
+
+  /// Judges every test cell whose victim is at hand, by that victim.
+  /// - Throws: `InputError` if a cell's victim is missing.
+  public func cells(_ cells: [PairCell]) throws(InputError) -> [Cell] {
+    var line = ProgressLine("Judging", total: cells.count, unit: "cells", style: progress)
+    var results: [Cell] = []
+    for (index, cell) in cells.enumerated() {
+      guard let victim = victims.first(where: { $0.name == cell.key.victim }) else {
+        throw InputError(
+          "a cell's victim is missing", at: cell.key.name, expected: "a victim named '\(cell.key.victim)'",
+          found: victims.map(\.name).joined(separator: ", "), remedy: "name its weights with --victim")
+      }
+      let pairs = cell.successful
+      if pairs.count > 0 { results.append(judge(pairs, victim)) }
+      line.update(index + 1)
+    }
+    line.finish()
+    return results
+  }
+
+  private func judge(_ pairs: PairCell, _ victim: Victim) -> Cell {
+    var cell = Cell(
+      key: pairs.key, group: group(pairs.key), figures: .init(), identity: .init(), attribution: .init())
+    let other = victims.first { $0.name != victim.name }
+    var (hits, estimateHits) = (0, 0)
+    for (x, xA) in zip(pairs.clean.split(250), pairs.adversarial.split(250)) {
+      let (clean, attacked) = (PairCell.pixels(x), PairCell.pixels(xA))
+      let denoised = denoise(attacked)
+      cell.figures.add(clean: clean, attacked: attacked, denoised: denoised) { victim.logits($0) }
+      cell.identity.add(clean: clean, attacked: attacked, denoised: attacked) { victim.logits($0) }
+      cell.attribution.add(clean: clean, attacked: attacked, denoised: denoised, cam: victim.cam)
+      if let other {
+        let target = victim.answers(attacked)
+        hits += (other.answers(attacked) .== target).nonzeroCount()
+        estimateHits += (other.answers(attacked - denoised + clean) .== target).nonzeroCount()
+      }
+    }
+    if other != nil {
+      cell.transfer = (Double(hits) / Double(pairs.count), Double(estimateHits) / Double(pairs.count))
+    }
+    return cell
+  }
+
+  /// The means of each group: of PA over cells, unweighted, and of distances over pairs.
+  public static func groups(_ cells: [Cell]) -> Record {
+    var groups: Record = [:]
+    for group in Group.allCases {
+      let own = cells.filter { $0.group == group }
+      guard !own.isEmpty else { continue }
+      let pairs = own.reduce(into: PairFigures()) { $0.append($1.figures) }
+      var record = pairs.record
+      record["cells"] = .int(own.count)
+      for (name, path) in [
+        ("pa_benign", \PairFigures.benignAlignment.fraction), ("pa_adversarial", \.adversarialAlignment.fraction)
+      ] {
+        record["\(name)_cell_mean"] = .double(PairFigures.mean(own.map { $0.figures[keyPath: path] }))
+        record["identity_\(name)"] = .double(PairFigures.mean(own.map { $0.identity[keyPath: path] }))
+      }
+      record["iaa_benign"] = .double(PairFigures.mean(own.flatMap(\.attribution.benign)))
+      record["iaa_adversarial"] = .double(PairFigures.mean(own.flatMap(\.attribution.adversarial)))
+      groups[group.rawValue] = .object(record)
+    }
+    return groups
+  }
+
+  /// Scores of clean and of adversarial images for each way to be suspicious.
+  public func detection(_ cells: [PairCell]) -> Record {
+    var record: Record = [:]
+    for score in SuspicionScore.allCases {
+      var (clean, adversarial): ([Double], [Double]) = ([], [])
+      for cell in cells.map(\.successful) where cell.count > 0 {
+        guard let victim = victims.first(where: { $0.name == cell.key.victim }) else { continue }
+        for (x, xA) in zip(cell.clean.split(250), cell.adversarial.split(250)) {
+          let (images, attacked) = (PairCell.pixels(x), PairCell.pixels(xA))
+          clean += score(images, denoised: denoise(images)) { victim.logits($0) }
+          adversarial += score(attacked, denoised: denoise(attacked)) { victim.logits($0) }
+        }
+      }
+      guard !clean.isEmpty else { continue }
+      record[score.rawValue] = .object(Detection(adversarial: adversarial, clean: clean).record)
+    }
+    return record
+  }
+
+  /// The portion study on the first victim's successful PGD pairs of medium strength.
+  public func portions(_ cells: [PairCell]) -> PortionStudy? {
+    guard let victim = victims.first,
+      let pairs = cells.first(where: {
+        $0.key.victim == victim.name && $0.key.attack == .pgd && $0.key.level == .medium
+      })?.successful, pairs.count > 0
+    else { return nil }
+    return PortionStudy(
+      clean: PairCell.pixels(pairs.clean), attacked: PairCell.pixels(pairs.adversarial), denoise: denoise
+    ) { victim.logits($0) }
+  }
+
+  /// What the denoiser is worth as a defence of `victim`: attacks that do not know it, and attacks that do.
+  /// - Parameters:
+  ///   - data: Clean images and labels.
+  ///   - victim: Defended.
+  ///   - denoiser: D with gradients.
+  ///   - seed: Of the attacks.
+  /// - Returns: Accuracies by attacker and budget; an attacker that knows the denoiser is always among them.
+  public func defence(
+    _ data: ImageDataset, of victim: Victim, denoiser: Network, seed: UInt64
+  ) throws -> [Record] {
+    let frozen = denoiser.foldingBatchNorm()
+    let defended = victim.model.behind("denoiser") { frozen($0) }
+    let bpda = victim.model.behind("denoiser", knowledge: .identity) { frozen($0) }
+    var records: [Record] = []
+    func attack(_ model: AttackedModel, _ knowledge: String, judgedOn judge: AttackedModel) throws {
+      for epsilon in [2.0, 4, 8].map({ $0 / 255 }) {
+        var pgd = PGD()
+        (pgd.budget, pgd.steps, pgd.stopsAtSuccess) = (epsilon, 20, model === judge)
+        var evaluator = AttackEvaluator([model === judge ? pgd : Transfer(pgd, from: model)] as [any Attack])
+        evaluator.seed = seed
+        let report = try evaluator.run(on: judge, AttackData(data))
+        records.append([
+          "model": .string(judge.name), "attacker": .string(knowledge), "epsilon": .double(epsilon),
+          "clean_accuracy": .double(report.clean.fraction), "robust_accuracy": .double(report.robust.fraction),
+          "n": .int(report.clean.count)
+        ])
+      }
+    }
+    try attack(victim.model, "no defence", judgedOn: victim.model)
+    try attack(victim.model, "does not know the denoiser", judgedOn: defended)
+    try attack(bpda, "takes the denoiser for the identity", judgedOn: defended)
+    try attack(defended, "knows the denoiser", judgedOn: defended)
+    return records
+  }
+}
+
+extension PairFigures {
+  /// Adds the pairs of another set.
+  mutating func append(_ other: PairFigures) {
+    denoised += other.denoised
+    perturbed += other.perturbed
+    removed += other.removed
+    absoluteError += other.absoluteError
+    squaredError += other.squaredError
+    logitsBenign += other.logitsBenign
+    logitsAdversarial += other.logitsAdversarial
+    logitsPerturbed += other.logitsPerturbed
+    angle += other.angle
+    logitsAngle += other.logitsAngle
+    benign += other.benign
+    adversarial += other.adversarial
+    deltaOverlap += other.deltaOverlap
+    isSuccess += other.isSuccess
+  }
+}

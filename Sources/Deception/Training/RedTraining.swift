@@ -1,0 +1,185 @@
+import Support
+import Torch
+import Vision
+
+/// How a denoiser is trained: Adam with a step schedule.
+public struct RedRecipe: Hashable, Codable, Sendable {
+  public var objective = RedObjective.classDiscriminative
+  public var epochs = 30
+  public var batchSize = 32
+  /// 1e-3 for short runs from scratch; the released code has 1e-4 over 300 epochs.
+  public var learningRate = 1e-3
+  public var weightDecay = 1e-4
+  /// Where the learning rate is divided by ten: 140 and 280 of 300 epochs.
+  public var milestones = [140.0 / 300, 280.0 / 300]
+  /// The share of each cell's sources that is kept for choosing the best epoch.
+  public var validationShare = 0.1
+  /// Train on the pairs whose attack succeeded only.
+  public var onlySuccessful = true
+
+  public init() {}
+}
+
+/// Trains a denoiser on pairs of adversarial and clean images, and keeps the weights of the best epoch: the highest
+/// PA_benign on held-out pairs, averaged over cells.
+public final class RedTraining: Learner {
+  public let network: Network
+  public let recipe: RedRecipe
+  private let surrogate: Victim
+  private let answers: InferencePlan
+  private let precision: Precision
+  private let optimizer: Adam
+  private let seed: UInt64
+  private let clean: Tensor
+  private let adversarial: Tensor
+  /// Held-out pairs.
+  public let validation: [PairCell]
+  private let best: Network
+  /// The best validation figure so far; -1 before the first.
+  private let score = Tensor.full([1], -1)
+  private var order: (epoch: Int, rows: [Int])?
+
+  /// - Throws: `InputError` if no pair is left to train on.
+  public init(
+    _ network: Network, on cells: [PairCell], surrogate: Victim, recipe: RedRecipe, seed: UInt64,
+    precision: Precision = .automatic
+  ) throws(InputError) {
+    self.network = network
+    self.recipe = recipe
+    self.surrogate = surrogate
+    self.precision = precision
+    self.seed = seed
+    answers = InferencePlan(surrogate.network, dtype: precision.inference)
+    let (training, validation) = Self.split(cells, recipe)
+    guard let first = training.first, training.contains(where: { $0.count > 0 }) else {
+      throw InputError(
+        "no pair is left to train on", expected: "attacks that succeed", found: "\(cells.count) cells",
+        remedy: "build data from stronger attacks")
+    }
+    let pairs = training.filter { $0.count > 0 }
+    clean = .concatenated(pairs.map(\.clean))
+    adversarial = .concatenated(pairs.map(\.adversarial))
+    guard surrogate.network.architecture.inputShape == Array(first.clean.shape.dropFirst()) else {
+      throw InputError("the surrogate takes other images than the data's", at: surrogate.name)
+    }
+    self.validation = validation.filter { $0.count > 0 }
+    optimizer = Adam(
+      parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
+      weightDecay: recipe.weightDecay)
+    best = network.copy()
+  }
+
+  /// Splits each cell's pairs by source image, so that no source is in both parts.
+  private static func split(_ cells: [PairCell], _ recipe: RedRecipe) -> (train: [PairCell], held: [PairCell]) {
+    let sources = Set(cells.flatMap { $0.indices.array(Int64.self) }).sorted()
+    let limit = sources.isEmpty ? 0 : sources[Int(Double(sources.count - 1) * (1 - recipe.validationShare))]
+    let chosen = recipe.onlySuccessful ? cells.map(\.successful) : cells
+    return (
+      chosen.map { $0.filtered($0.indices .<= Double(limit)) },
+      chosen.map { $0.filtered($0.indices .> Double(limit)) }
+    )
+  }
+
+  public var epochs: Int { recipe.epochs }
+  public var pairs: Int { clean.size(0) }
+  public var stepsPerEpoch: Int { max(1, pairs / recipe.batchSize) }
+  public var imagesPerStep: Int { min(recipe.batchSize, pairs) }
+  public var learningRate: Double { optimizer.learningRate }
+  /// The validation PA_benign of the best epoch; nil before the first.
+  public var bestScore: Double? { score.item() < 0 ? nil : score.item() }
+  /// The denoiser of the best epoch.
+  public var bestNetwork: Network { best }
+
+  public func step(at position: LoaderPosition) -> StepResult {
+    let rows = Tensor(rows(at: position)).to(network.device)
+    let (x, xA) = (PairCell.pixels(clean.selecting(rows)), PairCell.pixels(adversarial.selecting(rows)))
+    optimizer.learningRate =
+      recipe.learningRate * factor(.step(milestones: recipe.milestones, factor: 0.1), at: position)
+    network.isTraining = true
+    let value = loss(x, xA, moves(at: position, x))
+    optimizer.zeroGradients()
+    value.loss.backward()
+    optimizer.step()
+    let logits = value.logits ?? answers(x)
+    return StepResult(loss: value.loss, logits: logits, labels: value.targets ?? logits.argmax(1))
+  }
+
+  /// The objective on a batch, in the training's precision.
+  func loss(_ x: Tensor, _ xA: Tensor, _ moves: [Transformation.Move]) -> RedObjective.Value {
+    withAutocast(precision.autocast(on: network.device), on: network.device) {
+      recipe.objective(
+        clean: x, adversarial: xA, moves: moves, denoise: { network($0) }, surrogate: { surrogate.network($0) },
+        answers: { self.answers($0) })
+    }
+  }
+
+  private func moves(at position: LoaderPosition, _ images: Tensor) -> [Transformation.Move] {
+    var random = SplitMix64(seed, 1, UInt64(position.epoch), UInt64(position.batch))
+    return recipe.objective.transformations.map {
+      $0.draw(height: images.size(2), width: images.size(3), batch: images.size(0), using: &random)
+    }
+  }
+
+  private func rows(at position: LoaderPosition) -> [Int] {
+    if order?.epoch != position.epoch {
+      var random = SplitMix64(seed, 0, UInt64(position.epoch))
+      order = (position.epoch, (0..<pairs).shuffled(using: &random))
+    }
+    let start = position.batch * recipe.batchSize
+    return Array((order?.rows ?? [])[start..<min(pairs, start + recipe.batchSize)])
+  }
+
+  /// Measures the held-out pairs, with the surrogate's answers, and keeps the weights if they are the best so far.
+  /// - Returns: PA_benign and PA_adv, averaged over cells.
+  public func validate() -> (benign: Double, adversarial: Double) {
+    guard !validation.isEmpty else {
+      best.takeWeights(of: network)
+      return (0, 0)
+    }
+    let denoise = Self.frozen(network)
+    let figures = validation.map { cell in
+      var figures = PairFigures()
+      for (x, xA) in zip(cell.clean.split(500), cell.adversarial.split(500)) {
+        let attacked = PairCell.pixels(xA)
+        figures.add(
+          clean: PairCell.pixels(x), attacked: attacked, denoised: denoise(attacked)
+        ) { surrogate.logits($0) }
+      }
+      return figures
+    }
+    let benign = PairFigures.mean(figures.map(\.benignAlignment.fraction))
+    if benign > score.item() {
+      score.fill(with: benign)
+      best.takeWeights(of: network)
+    }
+    return (benign, PairFigures.mean(figures.map(\.adversarialAlignment.fraction)))
+  }
+
+  /// D in evaluation mode, without gradients; unclamped.
+  public static func frozen(_ network: Network) -> (Tensor) -> Tensor {
+    let copy = network.foldingBatchNorm()
+    return { images in withoutGradient { copy(images) } }
+  }
+
+  public var state: StateDictionary {
+    var state = network.state
+    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
+    for (name, tensor) in best.state { state["best.\(name)"] = tensor }
+    state["best_score"] = score
+    return state
+  }
+
+  public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
+    let (own, others) = state.partitioned(byPrefix: "optimizer.")
+    var (kept, rest) = others.partitioned(byPrefix: "best.")
+    guard let stored = rest["best_score"], stored.shape == score.shape else {
+      throw InputError("the checkpoint is not of a denoiser's training", at: location)
+    }
+    rest["best_score"] = nil
+    try optimizer.restore(own, from: location)
+    try best.load(kept, from: location)
+    kept = rest
+    try network.load(kept, from: location)
+    score.copy(from: stored)
+  }
+}

@@ -1,0 +1,138 @@
+import ArgumentParser
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct RedAnalyseCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "analyse",
+    abstract: "Take suspicious pictures apart.",
+    discussion: """
+      Examples:
+        quench red analyse picture.png --run runs/red --weights a.safetensors
+        quench red analyse suspicious/ --run runs/red --weights a.safetensors --out runs/case
+
+      For each PNG or JPEG file: the estimated clean image, the perturbation stretched to
+      be seen, the classifier's answers before and after, where it looks, how suspicious
+      the picture is and how often a clean one is so too, and the likeliest attack. Writes
+      analysis.html and analysis.json. PNG keeps a perturbation, JPEG mostly does not.
+      """)
+
+  @ArgumentParser.Argument(help: "Pictures, or folders of them.", completion: .file())
+  var pictures: [String]
+
+  @Option(
+    name: .customLong("run"), help: ArgumentHelp("The run of 'quench red train'.", valueName: "dir"),
+    completion: .directory)
+  var denoiserRun: String
+
+  @Option(help: ArgumentHelp("The classifier that may be deceived.", valueName: "file"), completion: .file())
+  var weights: String
+
+  @Option(help: ArgumentHelp("Folder for the page and the JSON.", valueName: "dir"), completion: .directory)
+  var out = "runs/red-analyse"
+
+  @OptionGroup(title: "Run") var machine: MachineOptions
+  @OptionGroup(title: "Run") var output: OutputOptions
+
+  /// A picture with what was found, or why nothing was.
+  struct Case {
+    var path: String
+    var finding: Analyst.Finding?
+    var problem: String?
+  }
+
+  func run() throws {
+    let device = try machine.prepare()
+    let source = URL(filePath: denoiserRun, directoryHint: .isDirectory)
+    let denoiser = try RedRunFiles.denoiser(in: source)
+    let shape = denoiser.architecture.inputShape
+    let file = try ModelFile(contentsOf: URL(filePath: weights), device: device)
+    guard file.network.architecture.inputShape == shape, file.network.architecture.outputShape.count == 1 else {
+      throw InputError(
+        "the classifier does not fit the denoiser", at: weights, expected: "images \(shape)",
+        found: "\(file.network.architecture.inputShape)")
+    }
+    let analyst = Analyst(
+      denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
+      families: try RedRunFiles.family(in: source), calibration: try RedRunFiles.calibration(in: source))
+    let paths = try files()
+    var cases: [Case] = []
+    for path in paths {
+      do {
+        let image = try Self.read(path, shape)
+        cases.append(Case(path: path, finding: analyst.analyse(image).first))
+      } catch {
+        cases.append(Case(path: path, problem: "\(error)"))
+      }
+    }
+    guard cases.contains(where: { $0.finding != nil }) else {
+      throw InputError(
+        "none of \(cases.count) pictures can be analysed", remedy: "the first: \(cases[0].problem ?? "")")
+    }
+    try write(cases, classNames: file.classNames)
+  }
+
+  /// The named pictures and those in the named folders, by name.
+  private func files() throws(InputError) -> [String] {
+    var files: [String] = []
+    for path in pictures {
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+        throw InputError("there is no such file or folder", at: path)
+      }
+      guard isFolder.boolValue else {
+        files.append(path)
+        continue
+      }
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+      let found = names.filter { name in
+        ["png", "jpg", "jpeg"].contains(URL(filePath: name).pathExtension.lowercased())
+      }
+      files += found.sorted().map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
+    }
+    guard !files.isEmpty else {
+      throw InputError("there are no PNG or JPEG files", at: pictures.joined(separator: ", "))
+    }
+    return files
+  }
+
+  private static func read(_ path: String, _ shape: [Int]) throws -> Tensor {
+    let data: Data
+    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+      throw InputError.reading(URL(filePath: path), error)
+    }
+    return try data.withUnsafeBytes { bytes in
+      let picture = try Picture(decoding: bytes, name: path, channels: shape[0])
+      guard [picture.height, picture.width] == Array(shape.dropFirst()) else {
+        throw InputError(
+          "the picture has another size than the classifier's images", at: path,
+          expected: "\(shape[2]) x \(shape[1])", found: "\(picture.width) x \(picture.height)",
+          remedy: "give it as the classifier got it: a perturbation does not survive resizing")
+      }
+      let planes = Tensor(try picture.planes(.uniform), shape: [1] + shape)
+      return planes.to(.float32).contiguous(.channelsLast) * (1.0 / 255)
+    }
+  }
+
+  private func write(_ cases: [Case], classNames: [String]) throws {
+    let folder = URL(filePath: out, directoryHint: .isDirectory)
+    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+      throw InputError.writing(folder, error)
+    }
+    let page = AnalysisPage(cases: cases, classNames: classNames)
+    let record: Record = [
+      "run": .string(denoiserRun), "weights": .string(weights),
+      "pictures": .array(cases.map { .object(page.record($0)) })
+    ]
+    try AtomicFile.write(
+      Data((Value.object(record).json(pretty: true) + "\n").utf8), to: folder.appending(path: "analysis.json"))
+    try page.report().write(to: folder.appending(path: "analysis.html"))
+    output.printResult(
+      record,
+      page.lines().joined(separator: "\n") + "\n\npage  \(folder.appending(path: "analysis.html").relativePath)")
+  }
+}

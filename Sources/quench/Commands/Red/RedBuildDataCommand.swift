@@ -1,0 +1,107 @@
+import ArgumentParser
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct RedBuildDataCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "build-data",
+    abstract: "Attack victims and keep pairs of clean and adversarial images.",
+    discussion: """
+      Examples:
+        quench red build-data --data cifar10 --victim v1=a.safetensors --victim v2=b.safetensors
+        quench red build-data --preset tiny --victim v1=a.safetensors --seen-only
+
+      Cells are FGSM, PGD and CW at three strengths on each victim, the same images for
+      all; for tests also a strength outside that range, other attacks on the first
+      victim, and victims named with --unseen. Pixels are rounded to 8 bits, and success
+      is what is left after that. A build that was interrupted goes on with --resume.
+      """)
+
+  @Option(help: "tiny: 40 pairs a cell, for trying out; small: 1000 to train on, 200 to test.")
+  var preset = RedPreset.small
+
+  @Option(help: "Pairs of each training cell, where not the preset's.")
+  var trainPairs: Int?
+
+  @Option(help: "Pairs of each test cell, where not the preset's.")
+  var testPairs: Int?
+
+  @Option(help: ArgumentHelp("Attacks on every victim: any of fgsm, pgd, cw.", valueName: "list"))
+  var attacks = RedAttack.seen.map(\.rawValue).joined(separator: ",")
+
+  @Flag(help: "Leave out the attacks that are for tests alone (AutoAttack takes the longest).")
+  var seenOnly = false
+
+  @Option(help: "Images that are attacked at once.")
+  var batchSize = 250
+
+  @OptionGroup(title: "Victims") var victims: VictimOptions
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Run") var options: RunOptions
+
+  func validate() throws {
+    guard batchSize > 0, trainPairs ?? 1 > 0, testPairs ?? 1 > 0 else {
+      throw ValidationError("--batch-size, --train-pairs and --test-pairs must be at least 1.")
+    }
+    guard let chosen, !chosen.isEmpty else { throw ValidationError("--attacks names any of fgsm, pgd, cw.") }
+  }
+
+  private var chosen: [RedAttack]? {
+    let names = attacks.split(separator: ",").map(String.init)
+    let chosen = RedAttack.seen.filter { names.contains($0.rawValue) }
+    return chosen.count == names.count ? chosen : nil
+  }
+
+  private var settings: Record {
+    var settings: Record = [
+      "preset": .string(preset.rawValue), "train-pairs": .int(trainPairs ?? preset.trainPairs),
+      "test-pairs": .int(testPairs ?? preset.testPairs), "attacks": .string(attacks), "seen-only": .bool(seenOnly),
+      "batch-size": .int(batchSize), "seed": .int(options.seed)
+    ]
+    settings.merge(victims.settings)
+    settings.merge(data.settings)
+    return settings
+  }
+
+  func run() throws {
+    let url = try options.folder(named: "red-data")
+    let device = try options.machine.prepare()
+    let train = try data.load(.train, on: device, options.output)
+    let test = try data.load(.test, on: device, options.output)
+    var builder = RedDataBuilder(
+      victims: try victims.victim.map { try $0.victim(taking: train.imageShape, on: device) })
+    builder.unseenVictims = try victims.unseen.map { try $0.victim(taking: train.imageShape, on: device) }
+    builder.trainPairs = trainPairs ?? preset.trainPairs
+    builder.testPairs = testPairs ?? preset.testPairs
+    builder.attacks = chosen ?? RedAttack.seen
+    if seenOnly { builder.unseenAttacks = [] }
+    builder.seed = options.seedBits
+    builder.batchSize = batchSize
+    builder.progress = options.output.progress
+
+    var inputs = try victims.inputs
+    inputs["training images"] = .string(train.fingerprint)
+    inputs["test images"] = .string(test.fingerprint)
+    let record = RunRecord.current(settings, inputs: inputs, device: device)
+    Interruption.watch()
+    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
+      let start = ContinuousClock.now
+      let rows = try builder.build(train: train, test: test, in: folder.url)
+      return [
+        "cells": .int(rows.count), "pairs": .int(rows.reduce(0) { $0 + ($1["n"]?.integer ?? 0) }),
+        "seconds": .double((ContinuousClock.now - start) / .seconds(1)), "rates": .array(rows.map { .object($0) })
+      ]
+    }
+    options.output.printResult(
+      summary,
+      """
+      cells   \(Wording.count(summary["cells"]?.number)), \(Wording.count(summary["pairs"]?.number)) pairs
+      folder  \(url.relativePath)
+      report  \(url.appending(path: "report.html").relativePath)
+      """)
+  }
+}

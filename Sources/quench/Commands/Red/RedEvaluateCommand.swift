@@ -1,0 +1,125 @@
+import ArgumentParser
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct RedEvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate",
+    abstract: "Judge a denoiser on test pairs, seen and unseen.",
+    discussion: """
+      Examples:
+        quench red evaluate --run runs/red --pairs runs/red-data --victim v1=a.safetensors --victim v2=b.safetensors
+        quench red evaluate --run runs/red --pairs runs/red-data --victim v1=a.safetensors --data cifar10 --limit 200
+
+      Each pair is judged by the victim that the attack was made on, beside the identity,
+      the floor. With --data also the accuracy through the denoiser, under attacks that do
+      not know it and under attacks that do: a denoiser is no defence by itself.
+      """)
+
+  @Option(
+    name: .customLong("run"), help: ArgumentHelp("The run of 'quench red train'.", valueName: "dir"),
+    completion: .directory)
+  var denoiserRun: String
+
+  @Option(help: ArgumentHelp("The run of 'quench red build-data'.", valueName: "dir"), completion: .directory)
+  var pairs: String
+
+  @Flag(help: "Also measure robust accuracy through the denoiser on the images of --data.")
+  var defence = false
+
+  @OptionGroup(title: "Victims") var victims: VictimOptions
+  @OptionGroup(title: "Data") var data: DataOptions
+  @OptionGroup(title: "Run") var options: RunOptions
+
+  private var settings: Record {
+    var settings: Record = [
+      "run": .string(denoiserRun), "pairs": .string(pairs), "defence": .bool(defence), "seed": .int(options.seed)
+    ]
+    settings.merge(victims.settings)
+    if defence { settings.merge(data.settings) }
+    return settings
+  }
+
+  func run() throws {
+    let url = try options.folder(named: "red-evaluate")
+    let device = try options.machine.prepare()
+    let source = URL(filePath: denoiserRun, directoryHint: .isDirectory)
+    let denoiser = try RedRunFiles.denoiser(in: source)
+    let dataset = try RedDataset(contentsOf: URL(filePath: pairs, directoryHint: .isDirectory))
+    guard denoiser.architecture.inputShape == dataset.imageShape else {
+      throw InputError(
+        "the denoiser takes other images", at: denoiserRun, expected: "\(dataset.imageShape)",
+        found: "\(denoiser.architecture.inputShape)")
+    }
+    let named = victims.victim + victims.unseen
+    var evaluation = RedEvaluation(
+      victims: try named.map { try $0.victim(taking: dataset.imageShape, on: device) },
+      seenVictims: Set(victims.victim.map(\.name)), denoise: RedTraining.frozen(denoiser))
+    evaluation.progress = options.output.progress
+    var inputs = try victims.inputs
+    inputs["denoiser"] = .string(try Fingerprint.sha256(ofFile: source.appending(path: RedRunFiles.denoiser)))
+    let record = RunRecord.current(settings, inputs: inputs, device: device)
+    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
+      try evaluate(evaluation, denoiser, dataset, device, in: folder)
+    }
+    options.output.printResult(summary, Self.text(summary, url))
+  }
+
+  private func evaluate(
+    _ evaluation: RedEvaluation, _ denoiser: Network, _ dataset: RedDataset, _ device: Device, in folder: RunFolder
+  ) throws -> Record {
+    let cells = try evaluation.cells(dataset.test)
+    try AtomicFile.write(
+      Data((Value.array(cells.map { .object($0.record) }).json(pretty: true) + "\n").utf8),
+      to: folder.artefact(RedRunFiles.cells))
+    var summary: Record = ["cells": .int(cells.count)]
+    summary["groups"] = .object(RedEvaluation.groups(cells))
+    summary["detection"] = .object(evaluation.detection(dataset.test))
+    summary["portions"] = evaluation.portions(dataset.test)?.value
+    for input in FamilyClassifier.Input.allCases {
+      guard
+        let family = try? FamilyClassifier.train(
+          on: dataset.train, input: input, denoise: evaluation.denoise, seed: options.seedBits)
+      else { continue }
+      let counts = family.confusion(on: dataset.test, input: input, denoise: evaluation.denoise)
+      let right = counts.indices.reduce(0) { $0 + counts[$1][$1] }
+      let total = counts.reduce(0) { $0 + $1.reduce(0, +) }
+      summary["family_\(input.rawValue)"] = [
+        "accuracy": .double(Double(right) / Double(max(1, total))), "n": .int(total),
+        "families": .array(family.families.map { .string($0.rawValue) }),
+        "confusion": .array(counts.map { .array($0.map { .int($0) }) })
+      ]
+    }
+    if defence, let victim = evaluation.victims.first {
+      let test = try data.load(.test, on: device, options.output)
+      guard test.imageShape == dataset.imageShape else {
+        throw InputError(
+          "--data holds other images", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")
+      }
+      let rows = try evaluation.defence(test, of: victim, denoiser: denoiser, seed: options.seedBits)
+      summary["defence"] = .array(rows.map { .object($0) })
+    }
+    return summary
+  }
+
+  private static func text(_ summary: Record, _ url: URL) -> String {
+    var lines: [String] = []
+    for group in RedEvaluation.Group.allCases {
+      guard let benign = summary["groups.\(group.rawValue).pa_benign_cell_mean"]?.number else { continue }
+      let adversarial = summary["groups.\(group.rawValue).pa_adversarial_cell_mean"]?.number
+      let error = summary["groups.\(group.rawValue).d_x_xr"]?.number ?? .nan
+      let title = group.rawValue.padding(toLength: 16, withPad: " ", startingAt: 0)
+      lines.append(
+        "\(title) PA_benign \(Wording.accuracy(benign)), PA_adv \(Wording.accuracy(adversarial)), "
+          + "d(x, x_R) \(NumberText.plain(error))")
+    }
+    let auroc = summary["detection.\(SuspicionScore.probabilities.rawValue).auroc"]?.number
+    lines.append("detection        AUROC \(NumberText.plain(auroc ?? .nan))")
+    lines.append("report           \(url.appending(path: "report.html").relativePath)")
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,189 @@
+import ArgumentParser
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+struct RedTrainCommand: ParsableCommand {
+  enum Method: String, CaseIterable, ExpressibleByArgument {
+    case cddRed = "cdd-red"
+    case denoising = "do"
+    case stability = "ds"
+  }
+
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a denoiser on a built data set.",
+    discussion: """
+      Examples:
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --out runs/red
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --method do
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --method ds --initial runs/do/denoiser.safetensors
+
+      cdd-red keeps what the perturbation does to the answers; do minimises the pixels'
+      error alone; ds the answer to the denoised image alone. Writes the denoiser of the
+      best epoch by held-out pairs, a classifier of attack families, and the scores of
+      clean images that 'red analyse' compares with.
+      """)
+
+  @Option(help: "cdd-red, do (denoising only) or ds (denoised smoothing's stability).")
+  var method = Method.cddRed
+
+  @Option(help: ArgumentHelp("The run of 'quench red build-data'.", valueName: "dir"), completion: .directory)
+  var pairs: String
+
+  @Option(help: ArgumentHelp("The classifier whose answers are aligned.", valueName: "name=file"))
+  var surrogate: NamedFile
+
+  @Option(help: ArgumentHelp("Start from this denoiser.", valueName: "file"), completion: .file())
+  var initial: String?
+
+  @Option(help: "Layers of the denoiser.")
+  var depth = 17
+
+  @Option(help: "Channels of its layers.")
+  var width = 64
+
+  @Option(help: "Share of the batch in batch norm's running statistics; the released code has 0.95.")
+  var batchNormMomentum = 0.1
+
+  @Option(help: "Times that every pair is seen.")
+  var epochs = RedRecipe().epochs
+
+  @Option(help: "Pairs a step.")
+  var batchSize = RedRecipe().batchSize
+
+  @Option(help: "The learning rate before it is divided by ten at 47 % and 93 % of the epochs.")
+  var learningRate = RedRecipe().learningRate
+
+  @Option(help: "γ, the weight of the answers to denoised images, in cdd-red.")
+  var gamma = RedObjective.classDiscriminative.benign
+
+  @Option(help: "λ, the weight of the answers to the perturbation's effect, in cdd-red.")
+  var lambda = RedObjective.classDiscriminative.adversarial
+
+  @Option(help: "Which transformed copies count for the answers: per-term, joint or none.")
+  var filter = RedObjective.Filter.perTerm
+
+  @Option(
+    help: "Transformations of cdd-red, any of flip, rotate, translate, cutout, crop-pad, cutmix. Give several.")
+  var transformation: [Transformation] = RedObjective.classDiscriminative.transformations
+
+  @Flag(help: "Give batch norm the mean statistics over the training images at the end.")
+  var recalibrate = false
+
+  @Option(help: ArgumentHelp("Seconds between checkpoints inside an epoch.", valueName: "seconds"))
+  var checkpointInterval = 60.0
+
+  @OptionGroup(title: "Run") var options: RunOptions
+
+  func validate() throws {
+    func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
+    try require(depth >= 3 && width >= 1, "--depth must be at least 3 and --width at least 1.")
+    try require(epochs > 0 && batchSize > 1, "--epochs must be at least 1 and --batch-size at least 2.")
+    try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
+    try require(gamma >= 0 && lambda >= 0, "--gamma and --lambda must be 0 or more.")
+    try require((0.0...1).contains(batchNormMomentum), "--batch-norm-momentum must be from 0 to 1.")
+  }
+
+  private var recipe: RedRecipe {
+    var recipe = RedRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.learningRate) = (epochs, batchSize, learningRate)
+    switch method {
+    case .denoising: recipe.objective = .denoisingOnly
+    case .stability: recipe.objective = .stability
+    case .cddRed:
+      (recipe.objective.benign, recipe.objective.adversarial) = (gamma, lambda)
+      (recipe.objective.filter, recipe.objective.transformations) = (filter, transformation)
+    }
+    return recipe
+  }
+
+  private var settings: Record {
+    get throws(InputError) {
+      var settings: Record = [
+        "method": .string(method.rawValue), "pairs": .string(pairs), "surrogate": .string(surrogate.text),
+        "depth": .int(depth), "width": .int(width), "batch-norm-momentum": .double(batchNormMomentum),
+        "recalibrate": .bool(recalibrate), "seed": .int(options.seed),
+        "precision": .string(options.machine.precision.rawValue)
+      ]
+      settings["initial"] = initial.map { .string($0) }
+      settings.merge(try Value(encoding: recipe).record ?? [:])
+      return settings
+    }
+  }
+
+  func run() throws {
+    let url = try options.folder(named: "red-\(method.rawValue)")
+    let device = try options.machine.prepare()
+    let data = try RedDataset(contentsOf: URL(filePath: pairs, directoryHint: .isDirectory))
+    let victim = try surrogate.victim(taking: data.imageShape, on: device)
+    let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
+    let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
+    if let initial {
+      try network.load(try WeightsFile.state(initial), from: initial)
+    }
+    let training = try RedTraining(
+      network, on: data.train, surrogate: victim, recipe: recipe, seed: options.seedBits,
+      precision: options.machine.precision)
+    let inputs = try Fingerprint.inputs(["surrogate": surrogate.path, "initial": initial])
+    let record = RunRecord.current(try settings, inputs: inputs, device: device)
+    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
+      try train(training, victim, data, in: folder)
+    }
+    options.output.printResult(
+      summary,
+      """
+      pairs       \(Wording.count(summary["pairs"]?.number))
+      PA_benign   \(Wording.accuracy(summary["validation_pa_benign"]?.number)) of held-out pairs, best epoch
+      training    \(Wording.duration(summary["seconds"]?.number)), \
+      \(Wording.count(summary["images_per_second"]?.number)) pairs a second
+      denoiser    \(url.appending(path: RedRunFiles.denoiser).relativePath)
+      """)
+  }
+
+  private func train(
+    _ training: RedTraining, _ victim: Victim, _ data: RedDataset, in folder: RunFolder
+  ) throws -> Record {
+    Interruption.watch()
+    var session = TrainingSession(folder: folder)
+    (session.task, session.resumes, session.progress) = ("Training", options.resume, options.output.progress)
+    session.checkpointInterval = checkpointInterval
+    session.atEpochEnd = { _, _ in
+      let (benign, adversarial) = training.validate()
+      return ["validation_pa_benign": .double(benign), "validation_pa_adversarial": .double(adversarial)]
+    }
+    let outcome = try session.run(training)
+    let best = training.bestNetwork
+    if recalibrate {
+      best.recalibrateBatchNorm(
+        on: data.train.prefix(10).map { PairCell.pixels($0.adversarial[..<min(64, $0.count)]) })
+    }
+    try ModelFile(best).write(to: folder.artefact(RedRunFiles.denoiser))
+    try ModelFile(training.network).write(to: folder.artefact(RedRunFiles.last))
+    let denoise = RedTraining.frozen(best)
+    let calibration = training.validation.flatMap { cell -> [Double] in
+      let images = PairCell.pixels(cell.clean)
+      return SuspicionScore.probabilities(images, denoised: denoise(images)) { victim.logits($0) }
+    }
+    try AtomicFile.write(
+      Data(Value.array(calibration.sorted().map { .double($0) }).json().utf8),
+      to: folder.artefact(RedRunFiles.calibration))
+    var summary: Record = [
+      "method": .string(method.rawValue), "pairs": .int(training.pairs), "epochs": .int(epochs),
+      "validation_pa_benign": training.bestScore.map { .double($0) } ?? .null,
+      "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
+      "parameters": .int(best.architecture.parameterCount), "seed": .int(options.seed)
+    ]
+    if Set(data.train.filter { $0.success.nonzeroCount() > 0 }.map(\.key.attack)).count > 1 {
+      let family = try FamilyClassifier.train(
+        on: data.train, input: .estimate, denoise: denoise, seed: options.seedBits)
+      try ModelFile(family.network, classNames: family.families.map(\.rawValue))
+        .write(to: folder.artefact(RedRunFiles.family))
+      summary["families"] = .array(family.families.map { .string($0.rawValue) })
+    }
+    return summary
+  }
+}

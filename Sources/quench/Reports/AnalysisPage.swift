@@ -1,0 +1,122 @@
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+
+/// The page, the JSON and the lines about pictures that were taken apart.
+struct AnalysisPage {
+  let cases: [RedAnalyseCommand.Case]
+  let classNames: [String]
+
+  private func name(_ label: Int) -> String { label < classNames.count ? classNames[label] : "class \(label)" }
+
+  /// What the JSON says of a picture.
+  func record(_ item: RedAnalyseCommand.Case) -> Record {
+    var record: Record = ["picture": .string(item.path)]
+    guard let finding = item.finding else {
+      record["problem"] = item.problem.map { .string($0) }
+      return record
+    }
+    record.merge([
+      "label": .string(name(finding.label)), "confidence": .double(finding.confidence),
+      "denoised_label": .string(name(finding.denoisedLabel)),
+      "denoised_confidence": .double(finding.denoisedConfidence), "suspicion": .double(finding.suspicion),
+      "false_positive_rate": finding.falsePositiveRate.map { .double($0) } ?? .null,
+      "likely_attack": finding.family.map { .string($0.rawValue) } ?? .null,
+      "likely_attack_probability": finding.familyProbability.map { .double($0) } ?? .null,
+      "perturbation_linf": .double(finding.estimatedLinf), "perturbation_l2": .double(finding.estimatedL2)
+    ])
+    return record
+  }
+
+  /// A line a picture, the most suspicious first.
+  func lines() -> [String] {
+    ordered.map { item in
+      guard let finding = item.finding else { return "\(item.path): \(item.problem ?? "")" }
+      return "\(item.path): \(verdict(finding))"
+    }
+  }
+
+  private var ordered: [RedAnalyseCommand.Case] {
+    cases.sorted { ($1.finding?.suspicion ?? -1, $0.path) < ($0.finding?.suspicion ?? -1, $1.path) }
+  }
+
+  private func verdict(_ finding: Analyst.Finding) -> String {
+    let change =
+      finding.label == finding.denoisedLabel
+      ? "stays \(name(finding.label))" : "\(name(finding.label)) becomes \(name(finding.denoisedLabel))"
+    let rate = finding.falsePositiveRate.map { ", as \(NumberText.percent($0, decimals: 1)) of clean images" } ?? ""
+    return "\(change), suspicion \(NumberText.fixed(finding.suspicion, decimals: 3))\(rate)"
+  }
+
+  func report() throws(InputError) -> Report {
+    var sections: [Report.Section] = [Report.Section("Overview", [.table(table)])]
+    for item in ordered { sections.append(try section(item)) }
+    let readable = cases.count { $0.finding != nil }
+    return Report(
+      title: "Analysis of \(cases.count) pictures",
+      summary:
+        "Each picture was denoised; what the denoiser removed is the estimated perturbation. Suspicion is how "
+        + "much the classifier's probabilities change by that (0 to 2); beside it stands the share of clean images "
+        + "that are at least as suspicious. The likeliest attack supposes that there was one. \(readable) of "
+        + "\(cases.count) pictures could be analysed.",
+      sections: sections)
+  }
+
+  private var table: Table {
+    Table(
+      "Pictures, the most suspicious first",
+      columns: [
+        .text("Picture"), .text("Answer"), .number("Confidence"), .text("Denoised"), .number("Confidence"),
+        .number("Suspicion"), .number("Clean images as suspicious"), .text("Likeliest attack")
+      ],
+      rows: ordered.map { item in
+        let file = URL(filePath: item.path).lastPathComponent
+        guard let finding = item.finding else { return ["\(file)", "\(item.problem ?? "")"] }
+        let family = finding.family.map {
+          "\($0.rawValue) (\(NumberText.percent(finding.familyProbability ?? 0, decimals: 0)))"
+        }
+        return [
+          "\(file)", "\(name(finding.label))", "\(NumberText.percent(finding.confidence, decimals: 1))",
+          .init(name(finding.denoisedLabel), isStrong: finding.denoisedLabel != finding.label),
+          "\(NumberText.percent(finding.denoisedConfidence, decimals: 1))",
+          "\(NumberText.fixed(finding.suspicion, decimals: 3))",
+          "\(finding.falsePositiveRate.map { NumberText.percent($0, decimals: 1) } ?? "–")", "\(family ?? "–")"
+        ]
+      })
+  }
+
+  private func section(_ item: RedAnalyseCommand.Case) throws(InputError) -> Report.Section {
+    let title = URL(filePath: item.path).lastPathComponent
+    guard let finding = item.finding else {
+      return Report.Section(title, [.callout(.caution, item.problem ?? "")])
+    }
+    let gain = NumberText.plain(finding.gain, digits: 2)
+    let images = ImageGrid(
+      "Images",
+      [
+        .init(png: try Self.png(finding.image), caption: "as given: \(name(finding.label))"),
+        .init(png: try Self.png(finding.denoised), caption: "estimated clean: \(name(finding.denoisedLabel))"),
+        .init(png: try Self.png(finding.perturbation), caption: "perturbation, \(gain) times"),
+        .init(png: try Self.png(Self.grey(finding.attribution)), caption: "looked at for \(name(finding.label))"),
+        .init(
+          png: try Self.png(Self.grey(finding.denoisedAttribution)),
+          caption: "looked at for \(name(finding.denoisedLabel)), denoised")
+      ], side: 128,
+      caption: "The perturbation is shown about grey; bright in the maps is where the classifier looks (GradCAM).")
+    return Report.Section(
+      title, [.prose(verdict(finding).prefix(1).uppercased() + verdict(finding).dropFirst() + "."), .figure(images)]
+    )
+  }
+
+  private static func grey(_ map: Tensor) -> Tensor { (map.unsqueezed(0) * 255).rounded().to(.uint8) }
+
+  /// A PNG of uint8 `[C, H, W]`.
+  private static func png(_ image: Tensor) throws(InputError) -> Data {
+    let channels = image.size(0)
+    return try PNG.encode(
+      pixels: Array(image.permuted([1, 2, 0]).data()), width: image.size(2), height: image.size(1),
+      channels: channels)
+  }
+}

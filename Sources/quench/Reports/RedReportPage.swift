@@ -1,0 +1,147 @@
+import Deception
+import Foundation
+import Reporting
+
+/// The pages about `quench red build-data`, `train` and `evaluate`.
+enum RedReportPage {
+  static func make(_ run: RunFiles) -> Report {
+    switch run.record.command.dropFirst(2).first {
+    case "build-data": return data(run)
+    case "train": return training(run)
+    default: return evaluation(run)
+    }
+  }
+
+  private static func data(_ run: RunFiles) -> Report {
+    let rates = run.summary["rates"]?.array?.compactMap(\.record) ?? []
+    let table = Table(
+      "Cells: attacks at a strength on a victim",
+      columns: [.text("Cell"), .number("Pairs"), .number("Success"), .number("After rounding to 8 bits")],
+      rows: rates.map { row in
+        [
+          "\(row["cell"]?.string ?? "")", "\(Wording.count(row["n"]?.number))",
+          "\(Wording.accuracy(row["success_unrounded"]?.number))", "\(Wording.accuracy(row["success"]?.number))"
+        ]
+      })
+    return Report(
+      title: "Attack data set",
+      summary: "Pairs of clean and adversarial images of `\(run.setting("data"))`, as 8-bit pixels. Every victim "
+        + "classifies every clean image right.",
+      keyFigures: [
+        .init("Cells", Wording.count(run.number("cells"))), .init("Pairs", Wording.count(run.number("pairs"))),
+        .init("Time", Wording.duration(run.number("seconds")))
+      ], sections: [Report.Section("Cells", [.table(table)])], record: run.record)
+  }
+
+  private static func training(_ run: RunFiles) -> Report {
+    func points(_ key: String) -> [LineChart.Point] {
+      run.metrics.compactMap { row in
+        guard let x = row["epoch"]?.number, let y = row[key]?.number else { return nil }
+        return LineChart.Point(x, y)
+      }
+    }
+    let epoch = Axis("Epoch", unit: nil)
+    return Report(
+      title: "Denoiser by \(run.setting("method"))",
+      summary: "A denoiser was trained on the pairs in `\(run.setting("pairs"))`; the answers of "
+        + "`\(run.setting("surrogate"))` guide it.",
+      keyFigures: [
+        .init(
+          "PA_benign", Wording.accuracy(run.number("validation_pa_benign")), detail: "held-out pairs, best epoch"),
+        .init("Pairs", Wording.count(run.number("pairs"))),
+        .init("Training time", Wording.duration(run.number("seconds")))
+      ],
+      sections: [
+        Report.Section(
+          "Learning",
+          [
+            .figure(
+              LineChart(
+                "Loss", x: epoch, y: Axis("Loss", unit: nil), series: [.init("training batches", points("loss"))])),
+            .figure(
+              LineChart(
+                "Prediction alignment of held-out pairs", x: epoch, y: Axis("Share", unit: nil, style: .percent),
+                series: [
+                  .init("PA_benign", points("validation_pa_benign")),
+                  .init("PA_adv", points("validation_pa_adversarial"))
+                ]))
+          ])
+      ], record: run.record)
+  }
+
+  private static func evaluation(_ run: RunFiles) -> Report {
+    let summary = run.summary
+    func number(_ key: String) -> Double { summary[key]?.number ?? .nan }
+    let groups = RedEvaluation.Group.allCases.map(\.rawValue).filter { summary["groups.\($0).cells"] != nil }
+    let alignment = Table(
+      "Prediction alignment and distances, means over cells and over pairs",
+      columns: [
+        .text("Cells"), .number("Pairs"), .number("PA_benign"), .number("identity"), .number("PA_adv"),
+        .number("identity"), .number("d(x, x_R)"), .number("d(x, x')"), .number("d(f(x), f(x_R))"),
+        .number("Angle", unit: "degrees"), .number("IAA benign"), .number("IAA adv")
+      ],
+      rows: groups.map { group in
+        func cell(_ key: String) -> Table.Cell { .init(NumberText.plain(number("groups.\(group).\(key)"))) }
+        func share(_ key: String) -> Table.Cell { .init(Wording.accuracy(number("groups.\(group).\(key)"))) }
+        return [
+          "\(group)", "\(Wording.count(number("groups.\(group).n")))", share("pa_benign_cell_mean"),
+          share("identity_pa_benign"), share("pa_adversarial_cell_mean"), share("identity_pa_adversarial"),
+          cell("d_x_xr"), cell("d_x_xa"), cell("d_fx_fxr"), cell("angle"), cell("iaa_benign"),
+          cell("iaa_adversarial")
+        ]
+      })
+    let detection = Table(
+      "How well clean and adversarial images are told apart",
+      columns: [.text("Score"), .number("AUROC"), .number("AUPR"), .number("Found at 5 % false positives")],
+      rows: SuspicionScore.allCases.map(\.rawValue).map { score in
+        [
+          "\(score)", "\(NumberText.plain(number("detection.\(score).auroc")))",
+          "\(NumberText.plain(number("detection.\(score).aupr")))",
+          "\(Wording.accuracy(number("detection.\(score).recall_at_5_percent_false_positives")))"
+        ]
+      })
+    var sections = [
+      Report.Section("Prediction alignment", [.table(alignment)]), Report.Section("Detection", [.table(detection)])
+    ]
+    if let rows = summary["defence"]?.array?.compactMap(\.record) {
+      sections.append(
+        Report.Section(
+          "As a defence",
+          [
+            .table(defence(rows)),
+            .callout(
+              .note, "An attacker who knows the denoiser goes through it: it explains attacks and stops none.")
+          ]))
+    }
+    return Report(
+      title: "What the denoiser recovers",
+      summary:
+        "The denoiser of `\(run.setting("run"))` on the test pairs of `\(run.setting("pairs"))`, judged by the "
+        + "victim that each attack was made on. The identity, which recovers nothing, is the floor.",
+      keyFigures: [
+        .init("PA_benign", Wording.accuracy(number("groups.seen.pa_benign_cell_mean")), detail: "seen attacks"),
+        .init("PA_adv", Wording.accuracy(number("groups.seen.pa_adversarial_cell_mean")), detail: "seen attacks"),
+        .init(
+          "AUROC", NumberText.plain(number("detection.\(SuspicionScore.probabilities.rawValue).auroc")),
+          detail: "of the change in probabilities")
+      ], sections: summary.isEmpty ? [] : sections, record: run.record)
+  }
+
+  private static func defence(_ rows: [Record]) -> Table {
+    Table(
+      "PGD with 20 steps on the first victim",
+      columns: [
+        .text("Attacker"), .text("Judged on"), .number("Budget"), .number("Clean accuracy"),
+        .number("Robust accuracy"), .number("Images")
+      ],
+      rows: rows.map { row in
+        [
+          "\(row["attacker"]?.string ?? "")", "\(row["model"]?.string ?? "")",
+          "\(NumberText.fixed((row["epsilon"]?.number ?? .nan) * 255, decimals: 0))/255",
+          "\(Wording.accuracy(row["clean_accuracy"]?.number))",
+          "\(Wording.accuracy(row["robust_accuracy"]?.number))",
+          "\(Wording.count(row["n"]?.number))"
+        ]
+      })
+  }
+}

@@ -1,0 +1,110 @@
+import ArgumentParser
+import Deception
+import Foundation
+import Reporting
+import Support
+import Torch
+import Vision
+
+extension RedPreset: ExpressibleByArgument {}
+extension RedObjective.Filter: ExpressibleByArgument {}
+extension Transformation: ExpressibleByArgument {}
+
+/// A victim by name and file: `v1=runs/train/model.safetensors`.
+struct NamedFile: ExpressibleByArgument {
+  let name: String
+  let path: String
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+    let isPlain = { (name: String) in name.allSatisfy { $0.isLetter || $0.isNumber || "_.".contains($0) } }
+    guard parts.count == 2, isPlain(parts[0]) else { return nil }
+    (name, path) = (parts[0], parts[1])
+  }
+
+  var text: String { "\(name)=\(path)" }
+
+  /// The classifier in the file.
+  /// - Parameter shape: `[channels, height, width]` that it must take.
+  func victim(taking shape: [Int]?, on device: Device) throws(InputError) -> Victim {
+    let network = try ModelFile(contentsOf: URL(filePath: path), device: device).network
+    let architecture = network.architecture
+    guard architecture.outputShape.count == 1 else {
+      throw InputError("the network is no classifier", at: path, found: architecture.name)
+    }
+    if let shape, architecture.inputShape != shape {
+      throw InputError(
+        "the network takes other images", at: path, expected: "\(shape)", found: "\(architecture.inputShape)")
+    }
+    return Victim(name, network)
+  }
+}
+
+/// The victims of a data set.
+struct VictimOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A victim to train on and test: a name and its weights. Give several.", valueName: "name=file"))
+  var victim: [NamedFile] = []
+
+  @Option(help: ArgumentHelp("A victim for tests alone. Give several.", valueName: "name=file"))
+  var unseen: [NamedFile] = []
+
+  func validate() throws {
+    let names = (victim + unseen).map(\.name)
+    guard !victim.isEmpty else {
+      throw ValidationError("--victim is missing: a name and weights, v1=model.safetensors.")
+    }
+    guard Set(names).count == names.count else {
+      throw ValidationError("--victim and --unseen: a name occurs twice.")
+    }
+  }
+
+  var settings: Record {
+    [
+      "victims": .array(victim.map { .string($0.text) }), "unseen": .array(unseen.map { .string($0.text) })
+    ]
+  }
+
+  var inputs: Record {
+    get throws(InputError) {
+      var inputs: Record = [:]
+      for file in victim + unseen {
+        inputs["victim \(file.name)"] = .string(try Fingerprint.sha256(ofFile: URL(filePath: file.path)))
+      }
+      return inputs
+    }
+  }
+}
+
+/// The files of a denoiser's run.
+enum RedRunFiles {
+  static let denoiser = "denoiser.safetensors"
+  static let last = "denoiser-last.safetensors"
+  static let family = "family.safetensors"
+  static let calibration = "calibration.json"
+  static let cells = "cells.json"
+
+  static func denoiser(in run: URL) throws(InputError) -> Network {
+    try ModelFile(contentsOf: run.appending(path: denoiser)).network
+  }
+
+  /// Nil where the run has none: its data were of one attack.
+  static func family(in run: URL) throws(InputError) -> FamilyClassifier? {
+    let url = run.appending(path: family)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    let file = try ModelFile(contentsOf: url)
+    let families = file.classNames.compactMap { RedAttack(rawValue: $0) }
+    guard families.count == file.network.architecture.outputShape.first else {
+      throw InputError("the classifier of attack families is damaged", at: url.path)
+    }
+    return FamilyClassifier(file.network, families: families)
+  }
+
+  static func calibration(in run: URL) throws(InputError) -> [Double] {
+    let url = run.appending(path: calibration)
+    let data: Data
+    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    return try Value(json: data, name: url.path).array?.compactMap(\.number) ?? []
+  }
+}

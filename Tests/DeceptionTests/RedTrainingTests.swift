@@ -1,0 +1,193 @@
+import Attacks
+import Foundation
+import Reporting
+import Support
+import Testing
+import Torch
+import Vision
+
+@testable import Deception
+
+/// A trained victim of gratings, and what is built on it: made once.
+struct Workshop {
+  let victim: Victim
+  let train: ImageDataset
+  let test: ImageDataset
+
+  init() throws {
+    var options = DataOptions()
+    (options.synthetic.trainCount, options.synthetic.testCount) = (96, 64)
+    (options.synthetic.side, options.synthetic.classes) = (12, 4)
+    train = Self.faint(try Datasets.load(.synthetic, split: .train, options: options))
+    test = Self.faint(try Datasets.load(.synthetic, split: .test, options: options))
+    var recipe = TrainingRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.augmentation, recipe.learningRate) = (8, 32, nil, 0.05)
+    let architecture = Architecture.smallCNN(input: [3, 12, 12], classes: 4).normalizing(
+      mean: [0.5, 0.5, 0.5], standardDeviation: [0.05, 0.05, 0.05])
+    let network = Network(architecture, seed: 2)
+    _ = try TrainingSession().run(
+      ClassifierTraining(network, on: train, recipe: recipe, seed: 1, precision: .float32))
+    network.isTraining = false
+    victim = Victim("v1", network)
+  }
+
+  /// Contrasts so low that a few grey levels change the class.
+  private static func faint(_ dataset: ImageDataset) -> ImageDataset {
+    var copy = dataset
+    copy.images = ((dataset.images.to(.float32) - 128) * 0.15 + 128).rounded().to(.uint8)
+    return copy
+  }
+
+  func builder(_ attacks: [RedAttack] = [.fgsm, .pgd]) -> RedDataBuilder {
+    var builder = RedDataBuilder(victims: [victim])
+    (builder.trainPairs, builder.testPairs, builder.attacks, builder.unseenAttacks) = (40, 16, attacks, [])
+    builder.levels = [.medium]
+    return builder
+  }
+}
+
+final class TemporaryFolder {
+  let url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
+
+  init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+  deinit { try? FileManager.default.removeItem(at: url) }
+}
+
+@Suite("The attack data set and training on it") struct RedTrainingTests {
+  @Test("a build that was killed ends with the same files; images are apart and rounded") func build() throws {
+    let shop = try Workshop()
+    let (whole, broken) = (try TemporaryFolder(), try TemporaryFolder())
+    let rows = try shop.builder().build(train: shop.train, test: shop.test, in: whole.url)
+    let keys = shop.builder().keys
+    #expect(
+      keys.map(\.name) == [
+        "train-v1-fgsm-medium", "train-v1-pgd-medium", "test-v1-fgsm-medium", "test-v1-fgsm-out",
+        "test-v1-pgd-medium",
+        "test-v1-pgd-out"
+      ])
+    #expect(rows.count == keys.count)
+    // What a kill leaves: some cells, and the temporary file of another.
+    try FileManager.default.createDirectory(
+      at: broken.url.appending(path: "cells"), withIntermediateDirectories: true)
+    for key in keys[..<2] {
+      try FileManager.default.copyItem(
+        at: RedDataBuilder.file(of: key, in: whole.url), to: RedDataBuilder.file(of: key, in: broken.url))
+    }
+    try Data([1, 2]).write(to: broken.url.appending(path: "cells/.torn.safetensors.tmp"))
+    #expect(try shop.builder().build(train: shop.train, test: shop.test, in: broken.url) == rows)
+    for key in keys {
+      #expect(
+        try Data(contentsOf: RedDataBuilder.file(of: key, in: whole.url))
+          == Data(contentsOf: RedDataBuilder.file(of: key, in: broken.url)))
+    }
+    let data = try RedDataset(contentsOf: broken.url)
+    #expect(data.train.count == 2 && data.test.count == 4 && data.imageShape == [3, 12, 12])
+    for cell in data.cells {
+      let delta = PairCell.pixels(cell.adversarial) - PairCell.pixels(cell.clean)
+      let budget = cell.key.level == .out ? 16.0 : 8
+      #expect(delta.abs().max().item() <= budget / 255 + 1e-6)
+      #expect(cell.before.isEqual(to: cell.labels))
+      #expect((cell.after .!= cell.before).to(.int64).isEqual(to: cell.success))
+      #expect(cell.indices.isEqual(to: data.cells.first { $0.key.part == cell.key.part }?.indices ?? cell.labels))
+    }
+  }
+
+  @Test("8-bit rounding takes halves to the even level") func rounding() {
+    let pixels = Tensor([Float(0.5), 7.6 / 255, 0, 1, 1.2, -0.1])
+    #expect(PairCell.rounded(pixels).array(UInt8.self) == [128, 8, 0, 255, 255, 0])
+  }
+
+  @Test("too few images that are classified right are an error, and so is a file that is no cell") func errors()
+    throws
+  {
+    let shop = try Workshop()
+    var builder = shop.builder()
+    builder.trainPairs = 5000
+    let folder = try TemporaryFolder()
+    #expect(throws: InputError.self) { try builder.build(train: shop.train, test: shop.test, in: folder.url) }
+    let none = #expect(throws: InputError.self) { try RedDataset(contentsOf: folder.url.appending(path: "none")) }
+    #expect(none?.description.contains("there is no attack data set here") == true)
+    let cell = folder.url.appending(path: "cells")
+    try FileManager.default.createDirectory(at: cell, withIntermediateDirectories: true)
+    try Safetensors.write(
+      StateDictionary([("x", Tensor.zeros([1]))]), metadata: [:], to: cell.appending(path: "a.safetensors"))
+    let bad = #expect(throws: InputError.self) { try RedDataset(contentsOf: folder.url) }
+    #expect(bad?.description.contains("no cell of an attack data set") == true)
+  }
+
+  private func training(
+    _ shop: Workshop, _ cells: [PairCell], _ objective: RedObjective, epochs: Int = 2
+  ) throws -> RedTraining {
+    var recipe = RedRecipe()
+    (recipe.objective, recipe.epochs, recipe.batchSize) = (objective, epochs, 8)
+    return try RedTraining(
+      DenoiserDesign(depth: 4, width: 8).network(input: [3, 12, 12], seed: 1), on: cells, surrogate: shop.victim,
+      recipe: recipe, seed: 3, precision: .float32)
+  }
+
+  @Test("resumes to the same weights, and keeps the best epoch") func resume() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let cells = try RedDataset(contentsOf: folder.url).train
+    let whole = try training(shop, cells, .classDiscriminative)
+    let (first, second) = (
+      try training(shop, cells, .classDiscriminative), try training(shop, cells, .classDiscriminative)
+    )
+    let steps = whole.stepsPerEpoch
+    func run(_ training: RedTraining, _ range: Range<Int>) {
+      for step in range {
+        _ = training.step(at: LoaderPosition(epoch: step / steps, batch: step % steps))
+        if step % steps == steps - 1 { _ = training.validate() }
+      }
+    }
+    run(whole, 0..<2 * steps)
+    run(first, 0..<steps + 1)
+    try second.restore(first.state, from: "test")
+    run(second, steps + 1..<2 * steps)
+    for (a, b) in zip(whole.state, second.state) { #expect(a.tensor.isEqual(to: b.tensor), "\(a.name)") }
+    #expect(whole.bestScore != nil && whole.validation.allSatisfy { $0.count > 0 })
+  }
+
+  @Test("denoising lowers the error, stability raises the alignment, and figures, detection and families come out")
+  func learns() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let data = try RedDataset(contentsOf: folder.url)
+    func evaluate(_ objective: RedObjective) throws -> (RedEvaluation, Record) {
+      let training = try training(shop, data.train, objective, epochs: 15)
+      _ = try TrainingSession().run(training)
+      let evaluation = RedEvaluation(
+        victims: [shop.victim], seenVictims: ["v1"], denoise: RedTraining.frozen(training.network))
+      return (evaluation, RedEvaluation.groups(try evaluation.cells(data.test)))
+    }
+    func figure(_ groups: Record, _ key: String) -> Double { groups["seen"]?.record?[key]?.number ?? .nan }
+    let (_, denoising) = try evaluate(.denoisingOnly)
+    let (evaluation, stability) = try evaluate(.stability)
+    #expect(figure(denoising, "d_x_xr") < figure(denoising, "d_x_xa"))
+    #expect(figure(stability, "pa_benign_cell_mean") > figure(stability, "identity_pa_benign") + 0.2)
+    #expect(figure(denoising, "d_x_xr") < figure(stability, "d_x_xr"))
+    let auroc = evaluation.detection(data.test)["probabilities"]?.record?["auroc"]?.number
+    #expect(try #require(auroc) > 0.5)
+    let family = try FamilyClassifier.train(on: data.train, input: .delta, denoise: { $0 }, seed: 1)
+    #expect(family.families == [.fgsm, .pgd])
+    let confusion = family.confusion(on: data.test, input: .delta, denoise: { $0 })
+    #expect(confusion.flatMap { $0 }.reduce(0, +) == data.test.reduce(0) { $0 + $1.success.nonzeroCount() })
+  }
+
+  @Test("batch norm is recalibrated to the plain mean over batches") func recalibration() {
+    let network = DenoiserDesign(depth: 3, width: 4, batchNormMomentum: 0.95).network(input: [3, 8, 8], seed: 1)
+    let batches = (0..<3).map { Fixture.clean() * (0.3 + 0.2 * Double($0)) }
+    let hidden = batches.map { batch -> Tensor in
+      let weight = network.parameters.map(\.tensor)
+      return batch.conv2d(weight[0], bias: weight[1], padding: 1).relu().conv2d(weight[2], padding: 1)
+    }
+    network.recalibrateBatchNorm(on: batches)
+    let mean = Tensor.stacked(hidden.map { $0.mean([0, 2, 3]) }).mean([0])
+    let variance = Tensor.stacked(hidden.map { $0.variance([0, 2, 3]) }).mean([0])
+    #expect(network.buffers[0].tensor.isClose(to: mean, absolute: 1e-5))
+    #expect(network.buffers[1].tensor.isClose(to: variance, absolute: 1e-5))
+    #expect(!network.isTraining)
+  }
+}
