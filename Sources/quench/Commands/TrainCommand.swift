@@ -16,9 +16,9 @@ struct TrainCommand: ParsableCommand {
         quench train --data cifar10 --data-dir ~/cifar --epochs 30 --out runs/cifar
         quench train --data folder --data-dir pictures --model resnet18
         quench train --noise 0.25 --out runs/noisy     for 'quench certify --sigma 0.25'
-        quench train --config cifar.yaml --seed 2      with a line such as 'epochs: 30'
+        quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
-        quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2      a robust network
+        quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2   a robust network
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and
       report.html. Ctrl-C writes a checkpoint and leaves; --resume goes on from there

@@ -6,16 +6,20 @@ struct AttackCommand: ParsableCommand {
     abstract: "Measure the accuracy of a network under attack.",
     discussion: """
       Examples:
-        quench attack pgd --weights runs/train/model.safetensors --epsilon 8/255 --limit 1000
-        quench attack autoattack --weights runs/train/model.safetensors --data cifar10
-        quench attack sweep pgd --weights runs/train/model.safetensors --epsilons 1/255,2/255,4/255
-        quench attack cw --weights runs/train/model.safetensors --smallest --limit 200
+        quench attack pgd --weights runs/train/model.safetensors --epsilon 8/255 \\
+          --limit 1000
+        quench attack autoattack --weights runs/train/model.safetensors \\
+          --data cifar10
+        quench attack sweep pgd --weights runs/train/model.safetensors \\
+          --epsilons 1/255,2/255,4/255
+        quench attack cw --weights runs/train/model.safetensors --smallest \\
+          --limit 200
 
-      Pixels are in [0, 1], and so are budgets: 8/255, not 8. Writes rows.csv, one line
-      an image, flushed as it goes, and summary.json with clean_accuracy,
+      Pixels are in [0, 1], and so are budgets: 8/255, not 8. Writes rows.csv, one
+      line an image, flushed as it goes, and summary.json with clean_accuracy,
       robust_accuracy, n, interval, seconds, a figure for each attack, and findings:
-      what makes the figures doubtful. A run that was interrupted goes on with --resume
-      to the same rows.
+      what makes the figures doubtful. A run that was interrupted goes on with
+      --resume to the same rows.
       """,
     subcommands: [AttackRunCommand.self, AttackSweepCommand.self, AutoAttackCommand.self],
     defaultSubcommand: AttackRunCommand.self)

@@ -101,13 +101,15 @@ struct AttackRunCommand: ParsableCommand {
     abstract: "Attack a network once: 'quench attack NAME' does the same.",
     discussion: """
       Examples:
-        quench attack pgd --weights model.safetensors --epsilon 8/255 --norm linf --limit 1000
+        quench attack pgd --weights model.safetensors --epsilon 8/255 \\
+          --norm linf --limit 1000
         quench attack run square --weights model.safetensors --queries 1000
-        quench attack mi-fgsm --weights a.safetensors --from b.safetensors      a transfer
+        quench attack mi-fgsm --weights a.safetensors --from b.safetensors   a transfer
 
       Images that are misclassified from the start are not attacked and count as not
-      robust. cw, deepfool and fab look for the smallest perturbation: an image counts as
-      broken if its perturbation is within --epsilon; with --smallest at any size.
+      robust. cw, deepfool and fab look for the smallest perturbation: an image
+      counts as broken if its perturbation is within --epsilon; with --smallest at
+      any size.
       """)
 
   @OptionGroup(title: "Attack") var choice: AttackChoice
@@ -151,11 +153,13 @@ struct AttackSweepCommand: ParsableCommand {
     abstract: "Draw robust accuracy against the budget.",
     discussion: """
       Examples:
-        quench attack sweep pgd --weights model.safetensors --epsilons 0,1/255,2/255,4/255,8/255
-        quench attack sweep fab --norm l2 --weights model.safetensors --epsilons 0.1,0.25,0.5
+        quench attack sweep pgd --weights model.safetensors \\
+          --epsilons 0,1/255,2/255,4/255,8/255
+        quench attack sweep fab --norm l2 --weights model.safetensors \\
+          --epsilons 0.1,0.25,0.5
 
-      An image that is broken at one budget is broken at the larger ones. cw, deepfool and
-      fab run once for all budgets.
+      An image that is broken at one budget is broken at the larger ones. cw,
+      deepfool and fab run once for all budgets.
       """)
 
   @OptionGroup(title: "Attack") var choice: AttackChoice

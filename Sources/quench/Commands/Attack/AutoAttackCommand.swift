@@ -9,13 +9,14 @@ struct AutoAttackCommand: ParsableCommand {
     abstract: "Run AutoAttack: four attacks without knobs, and what survives them.",
     discussion: """
       Examples:
-        quench attack autoattack --weights model.safetensors --data cifar10 --limit 1000
+        quench attack autoattack --weights model.safetensors --data cifar10 \\
+          --limit 1000
         quench attack autoattack --norm l2 --epsilon 0.5 --weights model.safetensors
         quench attack autoattack --version plus --weights model.safetensors
 
-      standard is APGD-CE, APGD-T, FAB-T and Square with 100 steps, nine targets and 5,000
-      queries, as the reference has it. Fewer --steps or --queries are faster and give
-      another, higher figure: then the name AutoAttack is not yours to use.
+      standard is APGD-CE, APGD-T, FAB-T and Square with 100 steps, nine targets and
+      5,000 queries, as the reference has it. Fewer --steps or --queries are faster
+      and give another, higher figure: then the name AutoAttack is not yours to use.
       """)
 
   @Option(help: "standard, plus, rand (for randomised models) or individual (each attack on all images).")

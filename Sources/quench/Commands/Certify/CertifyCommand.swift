@@ -12,20 +12,22 @@ struct CertifyCommand: ParsableCommand {
     abstract: "Certify within which distance no change of an image changes a classifier's answer under noise.",
     discussion: """
       Examples:
-        quench certify --weights runs/noisy/model.safetensors --sigma 0.25 --limit 500
+        quench certify --weights runs/noisy/model.safetensors --sigma 0.25 \\
+          --limit 500
         quench certify --weights runs/noisy/model.safetensors --target-radius 0.5
         quench certify --weights runs/noisy/model.safetensors --fixed --n 100000
         quench certify plot runs/certify            accuracy against radius
 
       Randomized smoothing (Cohen et al. 2019): the class that the network gives most
       often to noisy copies of an image is certain to stay within the radius, but for
-      a probability of alpha an image. Train the network with noise of the same sigma:
-      quench train --noise 0.25.
+      a probability of alpha an image. Train the network with noise of the same
+      sigma: quench train --noise 0.25.
 
       Unless --fixed is given, no more noisy copies are taken than the radii need
       (--n at most), with the same guarantee. Writes certified.tsv, a row for each
       image as soon as it is known, summary.json and report.html; --resume goes on
-      after a break and ends with the same rows. All flags: quench certify run --help.
+      after a break and ends with the same rows. All flags: quench certify run
+      --help.
       """,
     subcommands: [CertifyRunCommand.self, CertifyPlotCommand.self], defaultSubcommand: CertifyRunCommand.self)
 }

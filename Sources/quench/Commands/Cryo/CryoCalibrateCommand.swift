@@ -13,8 +13,8 @@ struct CryoCalibrateCommand: ParsableCommand {
       A predictor says a resolution, or scores of classes; a planner needs the
       probability that a hole is good. Two ways are fitted to a survey whose outcomes
       are known: a logistic curve of the logarithm of the predicted resolution, and
-      the best curve that never rises as predictions get worse (isotonic). With a test
-      survey both are also judged on holes that they were not fitted to.
+      the best curve that never rises as predictions get worse (isotonic). With a
+      test survey both are also judged on holes that they were not fitted to.
 
       Example:
         quench cryo calibrate --survey train.csv --predictions train.txt \\

@@ -16,18 +16,20 @@ struct CryoEvaluateCommand: ParsableCommand {
         predict-rank              best prediction first
         greedy-patch, greedy-tile predicted-good holes, patch by patch
         snowball                  stays where outcomes are good
-        dqn                       a network of 'quench cryo train', named by --weights
+        dqn   a network of 'quench cryo train', named by --weights
         tree-dp                   the best plan by calibrated predictions
         closed-loop               the same, planned anew after each outcome
         oracle                    the exact best, which knows the truth
 
       Examples:
-        quench cryo evaluate --survey val.csv --predictions val.txt --policy tree-dp \\
+        quench cryo evaluate --survey val.csv --predictions val.txt \\
+          --policy tree-dp \\
           --train-survey train.csv --train-predictions train.txt --budget 120,240,480
-        quench cryo evaluate --survey val.csv --policy snowball --starts 0,1000,2000 --rule R
+        quench cryo evaluate --survey val.csv --policy snowball \\
+          --starts 0,1000,2000 --rule R
 
-      Writes episodes.csv with a row for each start and budget, summary.json, config.yaml
-      and report.html.
+      Writes episodes.csv with a row for each start and budget, summary.json,
+      config.yaml and report.html.
       """)
 
   @OptionGroup(title: "Survey") var survey: SurveyOptions

@@ -12,10 +12,12 @@ struct CryoExportCommand: ParsableCommand {
       Examples:
         quench cryo export --navigator grid1.nav --out survey.csv
             the points of a navigator file as a survey for 'quench cryo plan': their
-            patches, squares and tiles follow from the maps that they were drawn on or
+            patches, squares and tiles follow from the maps that they were drawn \\
+              on or
             lie in, and from their groups
         quench cryo export --navigator grid1.nav --plan plan.csv --out planned.nav
-            the same file with its points in planned order: Acquire = 1 on the plan's,
+            the same file with its points in planned order: Acquire = 1 on the \\
+              plan's,
             off on the others, rank and probability in the notes, all else as it was
         quench cryo export --survey survey.csv --plan plan.csv --out planned.nav
             a new file, where the survey has stage positions

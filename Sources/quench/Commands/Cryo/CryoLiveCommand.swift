@@ -15,15 +15,16 @@ struct CryoLiveCommand: ParsableCommand {
         quench cryo live --survey survey.csv --predictions predictions.txt \\
           --train-survey train.csv --train-predictions train.txt \\
           --start HOLE --budget 480 --watch micrographs_ctf.star --plan plan.csv
-        quench cryo live                       goes on with the session in session.sqlite
-        quench cryo live --survey val.csv --predictions val.txt --train-survey train.csv \\
+        quench cryo live   goes on with the session in session.sqlite
+        quench cryo live --survey val.csv --predictions val.txt \\
+          --train-survey train.csv \\
           --train-predictions train.txt --replay timestamps.csv --speed 1000
 
-      Everything is noted in one SQLite file, --log, before it counts: whatever ends this
-      command, the same command goes on with the same plan. Measurements come from watched
-      CTFFIND or STAR files, or from 'quench cryo record'. --plan is the order of the holes
-      that are left, written anew after each change; 'quench cryo export' carries it to
-      SerialEM.
+      Everything is noted in one SQLite file, --log, before it counts: whatever ends
+      this command, the same command goes on with the same plan. Measurements come
+      from watched CTFFIND or STAR files, or from 'quench cryo record'. --plan is the
+      order of the holes that are left, written anew after each change; 'quench cryo
+      export' carries it to SerialEM.
 
       The dashboard needs quench-server beside this program:
         swift build -c release --product quench-server
@@ -182,7 +183,8 @@ struct CryoRecordCommand: ParsableCommand {
         quench cryo record 21mar02c_00024gr_00016sq_00002hl_00005en-a 3.8
         quench cryo record HOLE failed        where no rings were found
 
-      A hole that is recorded again is corrected. 'quench cryo live' may run beside it.
+      A hole that is recorded again is corrected. 'quench cryo live' may run beside
+      it.
       """)
 
   @Argument(help: "The hole's name.") var hole: String

@@ -9,13 +9,17 @@ struct CryoPlanCommand: ParsableCommand {
     commandName: "plan",
     abstract: "Write the order in which to expose holes.",
     discussion: """
-      The plan is the exact best for calibrated predictions and level-based costs; holes
-      that the survey gives a measured CTF for count as exposed unless --ignore-measured.
+      The plan is the exact best for calibrated predictions and level-based costs;
+      holes that the survey gives a measured CTF for count as exposed unless
+      --ignore-measured.
 
       Examples:
-        quench cryo plan --survey grid.csv --predictions grid.txt --start 0 --out plan.csv
-        quench cryo plan --survey grid.csv --predictions grid.txt --start HOLE --budget 240 \\
-          --train-survey old.csv --train-predictions old.txt --time-stamps old-times.csv --out plan.csv
+        quench cryo plan --survey grid.csv --predictions grid.txt --start 0 \\
+          --out plan.csv
+        quench cryo plan --survey grid.csv --predictions grid.txt --start HOLE \\
+          --budget 240 \\
+          --train-survey old.csv --train-predictions old.txt \\
+            --time-stamps old-times.csv --out plan.csv
       """)
 
   @OptionGroup(title: "Survey") var survey: SurveyOptions

@@ -13,8 +13,10 @@ struct CryoPredictorCommand: ParsableCommand {
     discussion: """
       Examples:
         quench cryo predictor synthesize --out synthetic        pictures to try it on
-        quench cryo predictor train --images synthetic/images --survey synthetic/survey.csv
-        quench cryo predictor predict --weights runs/cryo-predictor/model.safetensors \\
+        quench cryo predictor train --images synthetic/images \\
+          --survey synthetic/survey.csv
+        quench cryo predictor predict \\
+          --weights runs/cryo-predictor/model.safetensors \\
           --images new/images --out predictions.txt
       """,
     subcommands: [PredictorTrainCommand.self, PredictorPredictCommand.self, PredictorSynthesizeCommand.self])
@@ -25,9 +27,9 @@ struct PredictorSynthesizeCommand: ParsableCommand {
     commandName: "synthesize",
     abstract: "Draw made-up pictures of holes with a made-up CTF, and say so everywhere.",
     discussion: """
-      Ice of uneven thickness, broken and empty holes and ice crystals; thick, thin or dirty
-      ice makes the CTF bad. Nothing here comes from a microscope: it is for trying things
-      out, not for figures.
+      Ice of uneven thickness, broken and empty holes and ice crystals; thick, thin
+      or dirty ice makes the CTF bad. Nothing here comes from a microscope: it is for
+      trying things out, not for figures.
       """)
 
   @Option(help: "Atlas tiles.") var tiles = SyntheticGrid().tiles
@@ -67,15 +69,16 @@ struct PredictorTrainCommand: ParsableCommand {
       Examples:
         quench cryo predictor train --images images --survey train.csv \\
           --validation-survey val.csv --weights resnet50-imagenet.pt
-        quench cryo predictor train --images images --survey train.csv --classes 6 --balance
+        quench cryo predictor train --images images --survey train.csv \\
+          --classes 6 --balance
         quench cryo predictor train --images images --survey train.csv --side 64 \\
           --model resnet18-imagenet --epochs 10          small enough for a processor
 
-      Pictures are PNG, JPEG or MRC files named after their holes. The defaults are those
-      of cryoRL's released code. With a validation survey the weights of the epoch with the
-      lowest loss on it are kept. Writes model.safetensors, predictions.txt for the
-      validation survey (else for the training survey), metrics.jsonl, summary.json,
-      config.yaml and report.html.
+      Pictures are PNG, JPEG or MRC files named after their holes. The defaults are
+      those of cryoRL's released code. With a validation survey the weights of the
+      epoch with the lowest loss on it are kept. Writes model.safetensors,
+      predictions.txt for the validation survey (else for the training survey),
+      metrics.jsonl, summary.json, config.yaml and report.html.
       """)
 
   @Option(help: ArgumentHelp("Folder of pictures.", valueName: "dir"), completion: .directory)

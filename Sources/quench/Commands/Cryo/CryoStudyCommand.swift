@@ -12,11 +12,14 @@ struct CryoStudyCommand: ParsableCommand {
     abstract: "Compare all policies, with good, useless and damaged predictions, and tile by tile.",
     discussion: """
       Examples:
-        quench cryo study --survey val.csv --predictions val.txt --train-survey train.csv \\
+        quench cryo study --survey val.csv --predictions val.txt \\
+          --train-survey train.csv \\
           --train-predictions train.txt --rule R --out runs/cryo-study
-        quench cryo study ... --dqn readme=runs/a/q-network.safetensors,runs/b/q-network.safetensors
+        quench cryo study ... \\
+          --dqn readme=runs/a/q-network.safetensors,runs/b/q-network.safetensors
 
-      Planners learn from the training survey alone. Writes summary.json and report.html.
+      Planners learn from the training survey alone. Writes summary.json and
+      report.html.
       """)
 
   @OptionGroup(title: "Survey") var survey: SurveyOptions

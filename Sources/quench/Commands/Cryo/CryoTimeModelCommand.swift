@@ -9,8 +9,9 @@ struct CryoTimeModelCommand: ParsableCommand {
     commandName: "time-model",
     abstract: "Fit the costs of moves to the time stamps of a session.",
     discussion: """
-      Costs are the medians of gaps between consecutive exposures by kind of move; gaps of
-      20 minutes and more are breaks. The preset stands in where there were fewer than five.
+      Costs are the medians of gaps between consecutive exposures by kind of move;
+      gaps of 20 minutes and more are breaks. The preset stands in where there were
+      fewer than five.
 
       Examples:
         quench cryo time-model --time-stamps timestamps.csv

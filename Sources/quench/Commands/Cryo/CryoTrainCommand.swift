@@ -18,13 +18,15 @@ struct CryoTrainCommand: ParsableCommand {
         feedback   ours: outcomes and the time left in the state
 
       Examples:
-        quench cryo train --survey train.csv --predictions train.txt --preset train-sh --out runs/dqn
-        quench cryo train --survey train.csv --predictions train.txt --out runs/dqn --resume
+        quench cryo train --survey train.csv --predictions train.txt \\
+          --preset train-sh --out runs/dqn
+        quench cryo train --survey train.csv --predictions train.txt \\
+          --out runs/dqn --resume
 
       Writes q-network.safetensors, the network of the epoch whose episodes on the
       training survey earned most, and summary.json, metrics.jsonl, config.yaml and
-      report.html. Ctrl-C leaves a checkpoint; --resume goes on from there and ends with
-      the same weights as a run without a break.
+      report.html. Ctrl-C leaves a checkpoint; --resume goes on from there and ends
+      with the same weights as a run without a break.
       """)
 
   @OptionGroup(title: "Survey") var survey: SurveyOptions

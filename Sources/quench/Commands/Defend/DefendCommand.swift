@@ -13,7 +13,8 @@ struct DefendCommand: ParsableCommand {
     discussion: """
       Examples, for a model in black-box.safetensors:
         quench defend pretrain autoencoder --out runs/autoencoder
-        quench defend train --weights black-box.safetensors --autoencoder runs/autoencoder
+        quench defend train --weights black-box.safetensors \\
+          --autoencoder runs/autoencoder
         quench defend evaluate --weights black-box.safetensors --defense runs/defend
 
       Zeroth-order denoised smoothing through an autoencoder (Zhang et al. 2022):

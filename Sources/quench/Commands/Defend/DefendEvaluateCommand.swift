@@ -12,7 +12,8 @@ struct DefendEvaluateCommand: ParsableCommand {
     abstract: "Certify a defence together with its model.",
     discussion: """
       Examples:
-        quench defend evaluate --weights box.safetensors --defense runs/defend --limit 500
+        quench defend evaluate --weights box.safetensors --defense runs/defend \\
+          --limit 500
         quench defend evaluate --program 'python3 model.py' --defense runs/defend
 
       Writes certified.tsv, summary.json and report.html, as 'quench certify' does.

@@ -18,15 +18,17 @@ struct DefendTrainCommand: ParsableCommand {
     discussion: """
       Examples:
         quench defend train --weights box.safetensors --autoencoder runs/autoencoder
-        quench defend train --weights box.safetensors --autoencoder runs/autoencoder \\
+        quench defend train --weights box.safetensors \\
+          --autoencoder runs/autoencoder \\
           --estimator rge --directions 192 --budget 20000000
-        quench defend train --program 'python3 model.py' --autoencoder runs/autoencoder
+        quench defend train --program 'python3 model.py' \\
+          --autoencoder runs/autoencoder
         quench defend train --weights box.safetensors --method fo-ds
 
-      Methods: zo-ae-ds, zo-ds (from queries alone), fo-ae-ds, fo-ds (with the model's
-      gradients). Every image that the model is asked about is entered in the ledger
-      before it is sent; at the budget training stops with a checkpoint, and --resume
-      with a larger --budget goes on. A resumed run asks no question twice.
+      Methods: zo-ae-ds, zo-ds (from queries alone), fo-ae-ds, fo-ds (with the
+      model's gradients). Every image that the model is asked about is entered in the
+      ledger before it is sent; at the budget training stops with a checkpoint, and
+      --resume with a larger --budget goes on. A resumed run asks no question twice.
       """)
 
   @Option(help: "zo-ae-ds, zo-ds, fo-ae-ds or fo-ds.")

@@ -13,12 +13,14 @@ struct RedAnalyseCommand: ParsableCommand {
     discussion: """
       Examples:
         quench red analyse picture.png --run runs/red --weights a.safetensors
-        quench red analyse suspicious/ --run runs/red --weights a.safetensors --out runs/case
+        quench red analyse suspicious/ --run runs/red --weights a.safetensors \\
+          --out runs/case
 
-      For each PNG or JPEG file: the estimated clean image, the perturbation stretched to
-      be seen, the classifier's answers before and after, where it looks, how suspicious
-      the picture is and how often a clean one is so too, and the likeliest attack. Writes
-      analysis.html and analysis.json. PNG keeps a perturbation, JPEG mostly does not.
+      For each PNG or JPEG file: the estimated clean image, the perturbation
+      stretched to be seen, the classifier's answers before and after, where it
+      looks, how suspicious the picture is and how often a clean one is so too, and
+      the likeliest attack. Writes analysis.html and analysis.json. PNG keeps a
+      perturbation, JPEG mostly does not.
       """)
 
   @ArgumentParser.Argument(help: "Pictures, or folders of them.", completion: .file())

@@ -12,13 +12,15 @@ struct RedBuildDataCommand: ParsableCommand {
     abstract: "Attack victims and keep pairs of clean and adversarial images.",
     discussion: """
       Examples:
-        quench red build-data --data cifar10 --victim v1=a.safetensors --victim v2=b.safetensors
+        quench red build-data --data cifar10 --victim v1=a.safetensors \\
+          --victim v2=b.safetensors
         quench red build-data --preset tiny --victim v1=a.safetensors --seen-only
 
-      Cells are FGSM, PGD and CW at three strengths on each victim, the same images for
-      all; for tests also a strength outside that range, other attacks on the first
-      victim, and victims named with --unseen. Pixels are rounded to 8 bits, and success
-      is what is left after that. A build that was interrupted goes on with --resume.
+      Cells are FGSM, PGD and CW at three strengths on each victim, the same images
+      for all; for tests also a strength outside that range, other attacks on the
+      first victim, and victims named with --unseen. Pixels are rounded to 8 bits,
+      and success is what is left after that. A build that was interrupted goes on
+      with --resume.
       """)
 
   @Option(help: "tiny: 40 pairs a cell, for trying out; small: 1000 to train on, 200 to test.")

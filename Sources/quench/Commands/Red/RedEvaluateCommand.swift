@@ -12,12 +12,15 @@ struct RedEvaluateCommand: ParsableCommand {
     abstract: "Judge a denoiser on test pairs, seen and unseen.",
     discussion: """
       Examples:
-        quench red evaluate --run runs/red --pairs runs/red-data --victim v1=a.safetensors --victim v2=b.safetensors
-        quench red evaluate --run runs/red --pairs runs/red-data --victim v1=a.safetensors --data cifar10 --limit 200
+        quench red evaluate --run runs/red --pairs runs/red-data \\
+          --victim v1=a.safetensors --victim v2=b.safetensors
+        quench red evaluate --run runs/red --pairs runs/red-data \\
+          --victim v1=a.safetensors --data cifar10 --limit 200
 
-      Each pair is judged by the victim that the attack was made on, beside the identity,
-      the floor. With --data also the accuracy through the denoiser, under attacks that do
-      not know it and under attacks that do: a denoiser is no defence by itself.
+      Each pair is judged by the victim that the attack was made on, beside the
+      identity, the floor. With --data also the accuracy through the denoiser, under
+      attacks that do not know it and under attacks that do: a denoiser is no defence
+      by itself.
       """)
 
   @Option(

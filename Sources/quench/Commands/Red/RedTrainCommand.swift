@@ -18,14 +18,17 @@ struct RedTrainCommand: ParsableCommand {
     abstract: "Train a denoiser on a built data set.",
     discussion: """
       Examples:
-        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --out runs/red
-        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --method do
-        quench red train --pairs runs/red-data --surrogate v1=a.safetensors --method ds --initial runs/do/denoiser.safetensors
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors \\
+          --out runs/red
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors \\
+          --method do
+        quench red train --pairs runs/red-data --surrogate v1=a.safetensors \\
+          --method ds --initial runs/do/denoiser.safetensors
 
-      cdd-red keeps what the perturbation does to the answers; do minimises the pixels'
-      error alone; ds the answer to the denoised image alone. Writes the denoiser of the
-      best epoch by held-out pairs, a classifier of attack families, and the scores of
-      clean images that 'red analyse' compares with.
+      cdd-red keeps what the perturbation does to the answers; do minimises the
+      pixels' error alone; ds the answer to the denoised image alone. Writes the
+      denoiser of the best epoch by held-out pairs, a classifier of attack families,
+      and the scores of clean images that 'red analyse' compares with.
       """)
 
   @Option(help: "cdd-red, do (denoising only) or ds (denoised smoothing's stability).")
