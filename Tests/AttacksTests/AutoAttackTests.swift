@@ -31,7 +31,7 @@ import Torch
     #expect(try left(TargetedAPGD(epsilon: 2.0 / 255)) == [1, 0, 0, 0, 0, 0, 1, 1])
     #expect(try left(FAB(norm: .linf, epsilon: 2.0 / 255, targets: 9)) == [1, 0, 0, 0, 0, 0, 1, 1])
     var square = Square(norm: .linf, epsilon: 2.0 / 255)
-    square.queries = 1000
+    square.queries = 2000
     #expect(try left(square) == [1, 1, 0, 0, 0, 0, 1, 1])
   }
 
