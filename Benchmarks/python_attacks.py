@@ -99,7 +99,7 @@ def main():
         from pyautoattack import AutoAttack
 
         attack = AutoAttack(model, norm="Linf", eps=epsilon, version="standard", seed=0)
-        attacked = attack.run_standard_evaluation(images, labels, batch_size=arguments.batch)
+        attacked, *_ = attack.run_standard_evaluation(images, labels, batch_size=arguments.batch)
     seconds = time.time() - start
     robust = accuracy(model, attacked, labels, arguments.batch)
     print(json.dumps({
