@@ -222,7 +222,7 @@ enum TinyRun {
     }
   }
 
-  @Test("learning from the upper batch too moves kept weights by its gradient, and leaves the scores' step as it is")
+  @Test("learning from the upper batch too moves kept weights by its gradient and leaves the scores' step alone")
   func learnsFromBoth() throws {
     let published = try ReferenceNetwork.training()
     let shared = try ReferenceNetwork.training { $0.learnsFromUpperBatch = true }
