@@ -7,6 +7,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/headeronly/version.h>
@@ -446,6 +447,12 @@ const char *ct_version(void) { return TORCH_VERSION; }
 const char *ct_cpu_capability(void) {
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();
+}
+
+bool ct_cpu_has(const char *instruction_set) {
+  static const auto capabilities = at::cpu::get_cpu_capabilities();
+  const auto found = capabilities.find(instruction_set);
+  return found != capabilities.end() && found->second.isBool() && found->second.toBool();
 }
 
 bool ct_has_device(int32_t device_type) { return ct_device_count(device_type) > 0; }

@@ -30,7 +30,7 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// N, lower steps for each upper step.
   public var lowerSteps = 1
   /// Whether the weights also learn from the gradient that the upper step takes anyway: a second lower step in every
-  /// iteration at no further pass, and better tickets in the same time. The published method, `false`, leaves that
+  /// iteration at no further pass. The published method, `false`, leaves that
   /// gradient unused. Not for groups, whose upper step sees pruned channels' batch norms.
   public var learnsFromUpperBatch = true
   /// lr_θ.

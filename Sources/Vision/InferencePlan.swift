@@ -29,7 +29,7 @@ public struct InferencePlan {
   /// - Parameters:
   ///   - network: Copied; it stays as it is.
   ///   - batchSize: What weights are packed for; other sizes compute the same, at times slower.
-  ///   - dtype: `.bfloat16` is fast on processors that multiply it natively only; nil picks by the processor.
+  ///   - dtype: nil picks ``fastest(on:)``.
   public init(_ network: Network, batchSize: Int = 64, dtype: DType? = nil) {
     let dtype = dtype ?? InferencePlan.fastest(on: network.device)
     let folded = network.foldingBatchNorm()
@@ -44,7 +44,7 @@ public struct InferencePlan {
   public var inputShape: [Int] { network.architecture.inputShape }
   public var device: Device { network.device }
 
-  /// bfloat16 where the device multiplies it natively, else float32.
+  /// bfloat16 where the device is faster with it, else float32.
   public static func fastest(on device: Device) -> DType {
     switch device {
     case .cpu: LibTorch.hasFastBFloat16 ? .bfloat16 : .float32
@@ -152,8 +152,7 @@ private struct PackedConvolution {
     self.input = input
     self.addend = addend
     self.relu = relu
-    // oneDNN refuses bfloat16 on processors that do not multiply it natively.
-    let isOffered = weight.dtype != .bfloat16 || LibTorch.hasFastBFloat16
+    let isOffered = weight.dtype != .bfloat16 || LibTorch.offersBFloat16
     isPacked = weight.device == .cpu && isOffered && Self.packOperator.isAvailable
     let weight = weight.detached()
     self.weight =

@@ -31,12 +31,9 @@ import Vision
         "fgsm,pgd"
       ]
       + ["--seen-only"] + data
-    let killed = try await Tool.run(build + ["--threads", "1", "--out", path("d")]) { process in
-      let cell = folder / "d/cells/train-v1-fgsm-weak.safetensors"
-      while process.isRunning, !FileManager.default.fileExists(atPath: cell.path) {
-        try await Task.sleep(for: .milliseconds(5))
-      }
-      kill(process.processIdentifier, SIGKILL)
+    let cell = folder / "d/cells/train-v1-fgsm-weak.safetensors"
+    let killed = try await Tool.run(build + ["--threads", "1", "--out", path("d")], sending: SIGKILL) {
+      FileManager.default.fileExists(atPath: cell.path)
     }
     #expect(killed.wasKilled)
     let resume = RunPlace(folder / "d").url.appending(path: "config.yaml")

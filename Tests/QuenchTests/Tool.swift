@@ -91,25 +91,30 @@ struct Tool {
   static func run(
     _ arguments: [String], sending signal: Int32, once file: URL, hasLines lines: Int
   ) async throws -> Outcome {
-    try await run(arguments) { process in
-      let sent = await send(signal, to: process.processIdentifier, once: file, hasLines: lines)
-      try #require(sent, "the run ended or hung before \(lines) rows")
+    try await run(arguments, sending: signal) {
+      (try? Data(contentsOf: file))?.count(where: { $0 == UInt8(ascii: "\n") }) ?? 0 >= lines
     }
   }
 
-  /// Watches from a thread of its own: the tests' shared ones may be busy until the run is over.
-  private static func send(
-    _ signal: Int32, to process: pid_t, once file: URL, hasLines lines: Int
-  ) async -> Bool {
-    await withCheckedContinuation { continuation in
-      Thread.detachNewThread {
-        let deadline = Date(timeIntervalSinceNow: 300)
-        while (try? Data(contentsOf: file))?.count(where: { $0 == UInt8(ascii: "\n") }) ?? 0 < lines {
-          guard kill(process, 0) == 0, Date() < deadline else { return continuation.resume(returning: false) }
-          Thread.sleep(forTimeInterval: 0.005)
+  /// Runs the tool, sends it `signal` once `condition` holds, and waits for its end.
+  ///
+  /// The condition is watched from a thread of its own: the tests' shared ones may be busy until the run is over.
+  static func run(
+    _ arguments: [String], sending signal: Int32, when condition: @escaping @Sendable () -> Bool
+  ) async throws -> Outcome {
+    try await run(arguments) { process in
+      let identifier = process.processIdentifier
+      let sent = await withCheckedContinuation { continuation in
+        Thread.detachNewThread {
+          let deadline = Date(timeIntervalSinceNow: 300)
+          while !condition() {
+            guard kill(identifier, 0) == 0, Date() < deadline else { return continuation.resume(returning: false) }
+            Thread.sleep(forTimeInterval: 0.005)
+          }
+          continuation.resume(returning: kill(identifier, signal) == 0)
         }
-        continuation.resume(returning: kill(process, signal) == 0)
       }
+      try #require(sent, "the run ended or hung before it was to get the signal")
     }
   }
 }

@@ -15,9 +15,18 @@ public enum LibTorch {
 
   private static let bfloat16Operator = Operator("mkldnn::_is_mkldnn_bf16_supported")
 
-  /// Whether the processor multiplies bfloat16 matrices natively; where it does not, bfloat16 is slower than
-  /// float32.
-  public static var hasFastBFloat16: Bool { bfloat16Operator.isAvailable && bfloat16Operator.boolean() }
+  /// Whether oneDNN takes bfloat16 on this processor; where it does not, bfloat16 is imitated, many times slower.
+  public static var offersBFloat16: Bool { bfloat16Operator.isAvailable && bfloat16Operator.boolean() }
+
+  /// Whether bfloat16 is faster than float32 on this processor. An x86 processor needs AMX tiles for that: its
+  /// AVX-512 products of bfloat16 alone do not make up for the conversions (see RESULTS.md).
+  public static var hasFastBFloat16: Bool {
+    #if arch(x86_64)
+      offersBFloat16 && ct_cpu_has("amx_bf16")
+    #else
+      offersBFloat16
+    #endif
+  }
 
   /// Asks for operators that give the same result every time, on devices where the fastest ones do not.
   public static func preferDeterministic(_ enabled: Bool = true) { ct_set_deterministic(enabled) }

@@ -77,7 +77,7 @@ public final class ClassifierTraining: Learner {
 
 /// The element type that layers compute in while training.
 public enum Precision: String, CaseIterable, Codable, Sendable {
-  /// bfloat16 autocast where the device multiplies it natively, else float32.
+  /// bfloat16 autocast where the device is faster with it, else float32.
   case automatic = "auto"
   case float32
   case bfloat16

@@ -71,7 +71,7 @@ struct BenchServer {
     if words == ["memory"] {
       return [
         "peak_memory_mb": .double(memory), "version": .string("\(Version.quench), LibTorch \(LibTorch.version)"),
-        "native_bfloat16": .bool(LibTorch.hasFastBFloat16)
+        "offers_bfloat16": .bool(LibTorch.offersBFloat16)
       ]
     }
     guard words.count == 3, let count = Int(words[2]), count > 0, let step = step(words[0], words[1]) else {

@@ -72,12 +72,8 @@ struct MachineFindings {
   /// What a user should know, with what to do about it.
   var warnings: [String] {
     var warnings: [String] = []
-    if device == .cpu, !LibTorch.hasFastBFloat16 {
-      warnings.append(
-        "this processor does not multiply bfloat16 natively: runs compute in float32, which is slower")
-    }
     if device == .cpu, dtype == .bfloat16, !LibTorch.hasFastBFloat16 {
-      warnings.append("bfloat16 is slow on this processor: leave --precision out")
+      warnings.append("bfloat16 is slower than float32 on this processor: leave --precision out")
     }
     if device == .cpu, LibTorch.cpuCapability == "DEFAULT" {
       warnings.append(
@@ -101,12 +97,18 @@ struct MachineFindings {
     return warnings
   }
 
+  /// What bfloat16 is worth on the processor.
+  private var bfloat16: String {
+    if LibTorch.hasFastBFloat16 { return "fast" }
+    return LibTorch.offersBFloat16 ? "offered, slower than float32" : "not offered"
+  }
+
   var record: Record {
     [
       "quench": .string(Version.quench), "swift": .string(Self.compiler), "libtorch": .string(LibTorch.version),
       "system": .string(ProcessInfo.processInfo.operatingSystemVersionString),
       "processor": .string(processor.model), "processor_features": .array(processor.features.map { .string($0) }),
-      "libtorch_capability": .string(LibTorch.cpuCapability), "native_bfloat16": .bool(LibTorch.hasFastBFloat16),
+      "libtorch_capability": .string(LibTorch.cpuCapability), "fast_bfloat16": .bool(LibTorch.hasFastBFloat16),
       "cores": .int(cores), "memory_mb": .int(Int(memory / 1_000_000)),
       "devices": .array(Device.available.map { .string("\($0)") }),
       "data_sets": .object(dataSets.reduce(into: Record()) { $0[$1.name.rawValue] = .string($1.folder.path) }),
@@ -124,7 +126,7 @@ struct MachineFindings {
       ("LibTorch", "\(LibTorch.version), \(LibTorch.cpuCapability) kernels"),
       ("system", ProcessInfo.processInfo.operatingSystemVersionString),
       ("processor", processor.model), ("features", processor.features.joined(separator: " ")),
-      ("bfloat16", LibTorch.hasFastBFloat16 ? "native" : "not native"),
+      ("bfloat16", bfloat16),
       ("cores", "\(cores)"), ("memory", "\(NumberText.plain(Double(memory) / 1e9, digits: 3)) GB"),
       ("devices", Device.available.map { "\($0)" }.joined(separator: ", ")),
       ("data sets", sets.isEmpty ? "none found" : sets.joined(separator: "\n               ")),

@@ -81,7 +81,7 @@ struct ExportCommand: ParsableCommand {
     if network.architecture.mean.isEmpty {
       output.note("note: the weights do not say how pixels are normalised, so the network takes them as they are")
     }
-    let bytesBefore = try Self.size(of: source)
+    let bytesBefore = try source.fileSize()
     switch format {
     case .onnx:
       var export = ONNXExport()
@@ -93,7 +93,7 @@ struct ExportCommand: ParsableCommand {
     let size = NetworkSize(of: network.architecture)
     report([
       "model": .string(network.architecture.name), "format": .string(format.rawValue), "weights": .string(weights),
-      "out": .string(out), "bytes_before": .int(bytesBefore), "bytes_after": .int(try Self.size(of: target)),
+      "out": .string(out), "bytes_before": .int(bytesBefore), "bytes_after": .int(try target.fileSize()),
       "parameters": .int(size.parameters), "prunable_weights": .int(size.prunableWeights),
       "zero_weights": .int(ModelsDescribeCommand.zeros(of: network))
     ])
@@ -113,12 +113,6 @@ struct ExportCommand: ParsableCommand {
       return architecture.normalizing(
         mean: statistics.mean.map { Double($0) },
         standardDeviation: statistics.standardDeviation.map { Double($0) })
-    }
-  }
-
-  private static func size(of file: URL) throws(InputError) -> Int {
-    do { return try file.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0 } catch {
-      throw InputError.reading(file, error)
     }
   }
 

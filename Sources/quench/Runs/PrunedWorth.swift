@@ -31,8 +31,8 @@ struct PrunedWorth {
       "kept_parameters": .int(architecture.parameterCount - mask.layout.count + mask.keptCount),
       "multiply_adds": .int(architecture.multiplyAdds),
       "kept_multiply_adds": .int(architecture.multiplyAdds(under: mask)),
-      "bytes": .int(try Self.size(of: folder.appending(path: TrainRun.modelFileName))),
-      "packed_bytes": .int(try Self.size(of: packed)),
+      "bytes": .int(try folder.appending(path: TrainRun.modelFileName).fileSize()),
+      "packed_bytes": .int(try packed.fileSize()),
       "effective_sparsity": .double(statistics.effectiveSparsity), "dead_units": .int(statistics.deadUnits)
     ]
     for (batchSize, dense) in zip(SideBySide.batchSizes, densePlans) {
@@ -41,12 +41,6 @@ struct PrunedWorth {
       record.merge(SideBySide.record(latency, "dense", "pruned"))
     }
     return record
-  }
-
-  private static func size(of file: URL) throws(InputError) -> Int {
-    do { return try file.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0 } catch {
-      throw InputError.reading(file, error)
-    }
   }
 
   /// Dense beside pruned, a quantity a row.

@@ -40,7 +40,7 @@ struct MachineOptions: ParsableArguments {
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
 
-  @Option(help: "auto is bfloat16 where the processor multiplies it natively.")
+  @Option(help: "auto is bfloat16 where the device is faster with it.")
   var precision = Precision.automatic
 
   @Option(
