@@ -53,9 +53,7 @@ public final class AdversarialTraining: Learner {
     loader = .training(
       dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
       seed: Generator.derive(seed, "data-order"))
-    optimizer = SGD(
-      parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
-      momentum: recipe.momentum, weightDecay: recipe.weightDecay, nesterov: recipe.nesterov)
+    optimizer = SGD(network, recipe)
     sound = network.copy()
   }
 
@@ -133,8 +131,8 @@ public final class AdversarialTraining: Learner {
 
   public var state: StateDictionary {
     var state = network.state
-    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
-    for (name, tensor) in sound.state { state["sound.\(name)"] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
+    state.add(sound.state, prefix: "sound.")
     state["robustness"] = record
     return state
   }

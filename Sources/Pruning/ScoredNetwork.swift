@@ -115,8 +115,8 @@ final class ScoredNetwork {
   func state(with optimizers: [SGD]) -> StateDictionary {
     revive()
     var state = StateDictionary()
-    for (name, tensor) in optimizers.flatMap(\.state) { state["optimizer.\(name)"] = tensor }
-    for (name, tensor) in network.state { state["network.\(name)"] = tensor }
+    for optimizer in optimizers { state.add(optimizer.state, prefix: "optimizer.") }
+    state.add(network.state, prefix: "network.")
     state["weights"] = weights
     state["scores"] = scores
     state[Mask.stateKey] = mask.values

@@ -70,9 +70,10 @@ struct QuenchFuzz: ParsableCommand {
 
   private func supervise(_ targets: [FuzzTarget]) throws {
     var findings: [String] = []
+    let nameWidth = targets.map(\.name.count).max() ?? 0
     for target in targets {
       let tally = try Supervisor(target: target, seed: seed, iterations: iterations).run()
-      let name = target.name.padding(toLength: 12, withPad: " ", startingAt: 0)
+      let name = target.name.padding(toLength: nameWidth, withPad: " ", startingAt: 0)
       print(
         "\(name) \(tally.count) files: \(tally.accepted) accepted, \(tally.refused) refused, "
           + "\(tally.findings.count) findings; slowest "

@@ -211,9 +211,9 @@ public final class DQNTraining {
   public var state: StateDictionary {
     var state = replay.state
     for (prefix, network) in [("network.", network), ("target.", target), ("best.", best)] {
-      for (name, tensor) in network.state { state[prefix + name] = tensor }
+      state.add(network.state, prefix: prefix)
     }
-    for (name, tensor) in optimizer.state { state["optimizer." + name] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
     state["progress"] = Tensor([Double(iteration), bestReward.isFinite ? bestReward : -1e9, Double(bestEpoch)])
     for (ring, episode) in episodes.enumerated() {
       state["episode.\(ring)"] = Tensor(episode.acquisition.visits.map(Int64.init))

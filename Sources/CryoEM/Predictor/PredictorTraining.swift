@@ -103,7 +103,7 @@ public final class PredictorTraining: Learner {
 
   public var state: StateDictionary {
     var state = predictor.network.state
-    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
     return state
   }
 

@@ -163,8 +163,8 @@ public final class RedTraining: Learner {
 
   public var state: StateDictionary {
     var state = network.state
-    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
-    for (name, tensor) in best.state { state["best.\(name)"] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
+    state.add(best.state, prefix: "best.")
     state["best_score"] = score
     return state
   }

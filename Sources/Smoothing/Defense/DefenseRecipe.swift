@@ -104,7 +104,7 @@ final class TrainedParts {
   var state: StateDictionary {
     var state = StateDictionary(
       parts.flatMap { part in part.network.state.map { ("\(part.name).\($0.name)", $0.tensor) } })
-    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
     return state
   }
 

@@ -27,9 +27,7 @@ public final class ClassifierTraining: Learner {
     loader = .training(
       dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
       seed: Generator.derive(seed, "data-order"))
-    optimizer = SGD(
-      parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
-      momentum: recipe.momentum, weightDecay: recipe.weightDecay, nesterov: recipe.nesterov)
+    optimizer = SGD(network, recipe)
   }
 
   public var epochs: Int { recipe.epochs }
@@ -64,7 +62,7 @@ public final class ClassifierTraining: Learner {
 
   public var state: StateDictionary {
     var state = network.state
-    for (name, tensor) in optimizer.state { state["optimizer.\(name)"] = tensor }
+    state.add(optimizer.state, prefix: "optimizer.")
     return state
   }
 

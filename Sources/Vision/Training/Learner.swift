@@ -58,6 +58,11 @@ public struct StepResult {
 }
 
 extension StateDictionary {
+  /// Adds the entries of `other`, each name with `prefix` before it; ``partitioned(byPrefix:)`` takes them out again.
+  public mutating func add(_ other: StateDictionary, prefix: String) {
+    for (name, tensor) in other { self[prefix + name] = tensor }
+  }
+
   /// The entries whose names begin with `prefix`, without it, and the others.
   public func partitioned(byPrefix prefix: String) -> (matching: StateDictionary, rest: StateDictionary) {
     var result = (matching: StateDictionary(), rest: StateDictionary())

@@ -38,3 +38,12 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
     try require(noise >= 0 && noise.isFinite, "--noise", "0 or more", noise)
   }
 }
+
+extension SGD {
+  /// Moves all parameters of a network as the recipe says.
+  public convenience init(_ network: Network, _ recipe: TrainingRecipe) {
+    self.init(
+      parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
+      momentum: recipe.momentum, weightDecay: recipe.weightDecay, nesterov: recipe.nesterov)
+  }
+}
