@@ -96,16 +96,27 @@ public final class QueryLedger {
     }
   }
 
-  /// Enters `images` that are about to be sent.
-  /// - Throws: `InputError`, with nothing entered, if the budget does not allow them.
-  func enter(_ images: Int, for purpose: Purpose) throws {
+  /// Enters requests that are about to be sent.
+  /// - Throws: `InputError`, with nothing entered, if the budget does not allow their images.
+  func enter(_ requests: [(purpose: Purpose, images: Int)]) throws {
     let (budget, path) = (budget, path)
     try database.write { db in
       if let budget {
         let total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
-        guard total + images <= budget else { throw Self.spent(budget, total, path) }
+        guard total + requests.reduce(0, { $0 + $1.images }) <= budget else {
+          throw Self.spent(budget, total, path)
+        }
       }
-      try Self.add(db, purpose, "images", images)
+      for request in requests { try Self.add(db, request.purpose, "images", request.images) }
+    }
+  }
+
+  /// Takes back images that surely were not sent.
+  func retract(_ images: Int, for purpose: Purpose) throws {
+    try database.write { db in
+      try db.execute(
+        sql: "UPDATE queries SET images = images - ?, requests = requests - 1 WHERE purpose = ?",
+        arguments: [images, purpose.rawValue])
     }
   }
 
