@@ -39,7 +39,7 @@ struct BridgeCommand: AsyncParsableCommand {
   func run() async throws {
     signal(SIGINT, SIG_IGN)  // Ctrl-C is for the program that asks; this one ends with its input
     signal(SIGPIPE, SIG_IGN)
-    let model = try await RemoteModel(url, client: RemoteModel.client(timeout: timeout), timeout: timeout)
+    let model = try await RemoteModel(url, timeout: timeout)
     let pipe = ProgramProtocol(input: .standardInput, output: .standardOutput)
     try pipe.greet(
       classes: model.classes, feedback: feedback, version: model.version, largestBatch: model.largestBatch,

@@ -116,7 +116,7 @@ struct ServeCommand: AsyncParsableCommand {
         .weights(weights)
       } else {
         .endpoint(
-          try await RemoteModel(endpoint ?? "", client: RemoteModel.client(timeout: timeout), timeout: timeout),
+          try await RemoteModel(endpoint ?? "", timeout: timeout),
           feedback: feedback, concurrency: connections)
       }
     let served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)

@@ -8,7 +8,7 @@ import Support
 
 /// A model behind an endpoint that speaks the Open Inference Protocol, as KServe, Triton, TorchServe and MLServer do.
 public struct RemoteModel: Sendable {
-  private let client: HTTPClient
+  private let connections: Connections
   private let base: String
   private let timeout: TimeAmount
   private let input: String
@@ -22,30 +22,21 @@ public struct RemoteModel: Sendable {
   /// What its metadata name as `max_batch_size`.
   public let largestBatch: Int?
 
-  /// What sends requests to an endpoint.
-  public static func client(timeout: Double) -> HTTPClient {
-    var configuration = HTTPClient.Configuration()
-    configuration.timeout.connect = .milliseconds(Int64(min(timeout, 10) * 1000))
-    configuration.connectionPool.retryConnectionEstablishment = false
-    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-  }
-
   /// Asks the endpoint what it is.
   /// - Parameters:
   ///   - url: `http://host:port/v2/models/NAME`, with or without `/versions/VERSION`.
-  ///   - client: Sends requests.
   ///   - timeout: Seconds in which a request must be answered.
   /// - Throws: `InputError` if it cannot be reached, or has not one input and an output `[N, classes]`.
-  public init(_ url: String, client: HTTPClient, timeout: Double) async throws {
+  public init(_ url: String, timeout: Double) async throws {
     let base = url.hasSuffix("/") ? String(url.dropLast()) : url
     guard let models = base.range(of: "/v2/models/") else {
       throw InputError(
         "this is no model of the Open Inference Protocol", at: url, expected: "http://host:port/v2/models/NAME")
     }
-    self.client = client
+    connections = Connections(timeout: timeout)
     self.base = base
     self.timeout = .milliseconds(Int64(timeout * 1000))
-    let metadata = try await Self.get(base, client, self.timeout)
+    let metadata = try await Self.get(base, connections.client, self.timeout)
     guard let metadata, let inputs = metadata["inputs"]?.array, inputs.count == 1,
       let input = inputs[0].record?["name"]?.string,
       let output = metadata["outputs"]?.array?.first?.record, let name = output["name"]?.string,
@@ -62,7 +53,7 @@ public struct RemoteModel: Sendable {
     modelVersion = metadata["versions"]?.array?.last?.string
     let modelName = metadata["name"]?.string ?? String(base[models.upperBound...])
     version = modelVersion.map { "\(modelName):\($0)" } ?? modelName
-    let server = try await Self.get(base[..<models.lowerBound] + "/v2", client, self.timeout)
+    let server = try await Self.get(base[..<models.lowerBound] + "/v2", connections.client, self.timeout)
     isBinary = server?["extensions"]?.array?.contains("binary_tensor_data") ?? false
   }
 
@@ -82,7 +73,7 @@ public struct RemoteModel: Sendable {
       request.headers.add(name: "Inference-Header-Content-Length", value: "\(length)")
     }
     request.body = .bytes(ByteBuffer(bytes: encoded.body))
-    let (body, length) = try await Self.send(request, client, timeout)
+    let (body, length) = try await Self.send(request, connections.client, timeout)
     let answer = try InferenceMessage(body, headerLength: length, .response)
     if let found = answer.modelVersion, let expected = modelVersion, found != expected {
       throw InputError(
@@ -136,4 +127,19 @@ public struct RemoteModel: Sendable {
     error is NIOConnectionError
       || [.connectTimeout, .getConnectionFromPoolTimeout].contains { $0 == error as? HTTPClientError }
   }
+}
+
+/// What sends requests; it closes its connections when nobody holds it any more.
+private final class Connections: Sendable {
+  let client: HTTPClient
+
+  /// - Parameter timeout: Seconds, of which at most ten for connecting: then it is known that nothing was sent.
+  init(timeout: Double) {
+    var configuration = HTTPClient.Configuration()
+    configuration.timeout.connect = .milliseconds(Int64(min(timeout, 10) * 900))
+    configuration.connectionPool.retryConnectionEstablishment = false
+    client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }
+
+  deinit { client.shutdown { _ in } }
 }
