@@ -237,6 +237,33 @@ import Vision
     let answer = try await thread.answer(images.data(), count: 3)
     #expect(answer[0].tensor.isClose(to: expected, relative: 1e-4, absolute: 1e-5))
   }
+
+  @Test("A defended model answers the class that noisy copies agree on, with the radius that so many votes show")
+  func defended() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let network = Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)
+    try ModelFile(network).write(to: folder.appending(path: "box.safetensors"))
+    // A fresh denoiser changes nothing.
+    try Defense(denoiser: Denoiser(depth: 3, width: 4).network(input: [1, 8, 8], seed: 1, device: .cpu)).write(
+      to: folder)
+    let certify = try Certify(fixed: 100, sigma: 1e-4, selection: 10)
+    let served = ServedModel(
+      name: "safe", source: .weights(folder.appending(path: "box.safetensors").path),
+      shield: .init(folder: folder.path, certify: certify), batchSize: 16)
+    let thread = try ModelThread(metrics: ServerMetrics()) { try served.load() }
+    #expect(thread.description.outputs.map(\.name) == ["votes", "label", "radius", "abstained"])
+    let images = Tensor.uniform([3, 1, 8, 8], using: Generator(seed: 1))
+    let labels = withoutGradient { network(images).argmax(1) }
+    let answer = try await thread.answer(images.data(), count: 3)
+    #expect(answer.map(\.shape) == [[3, 4], [3], [3], [3]])
+    #expect(answer[0].tensor.isEqual(to: labels.oneHot(classes: 4).to(.float32)))
+    #expect(answer[1].tensor.isEqual(to: labels))
+    let radii = answer[2].tensor.array(Double.self)
+    #expect(radii.allSatisfy { $0 < certify.largestRadius && $0 > 0.999999 * certify.largestRadius })
+    #expect(answer[3].tensor.array(Bool.self) == [false, false, false])
+  }
 }
 
 /// A connection that is written to and read from byte by byte.

@@ -132,7 +132,7 @@ struct InferenceRoutes: Sendable {
       metrics.request(status: response.status.code, seconds: seconds)
       var metadata: Logger.Metadata = [
         "method": "\(request.method)", "path": "\(request.uri.path)", "status": "\(response.status.code)",
-        "ms": "\(NumberText.plain(seconds * 1000))"
+        "ms": "\(String(format: "%.2f", seconds * 1000))"
       ]
       metadata["error"] = problem.map { "\($0)" }
       logger.log(level: response.status.code >= 500 ? .error : .info, "request", metadata: metadata)
