@@ -195,5 +195,14 @@ func temporaryFile(_ name: String) throws -> URL {
     #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
     #expect(box.waves == [[3, 3, 3], [3, 1]])
     #expect(try ledger.counts == [.base: 10, .retry: 3])
+
+    // A budget lets through what it allows of a wave, to the last request.
+    let spent = try QueryLedger(at: temporaryFile("q.sqlite"), model: "wide", budget: 7)
+    #expect {
+      _ = try MeteredBlackBox(box, ledger: spent, batchSize: 3).answer(images, for: .base)
+    } throws: {
+      "\($0)".contains("the query budget is spent (expected at most 7 images in all, found 6 asked for)")
+    }
+    #expect(try spent.total == 6 && box.waves.last == [3, 3])
   }
 }

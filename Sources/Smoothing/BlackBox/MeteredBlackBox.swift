@@ -54,10 +54,12 @@ public final class MeteredBlackBox {
     if purpose != .certification { for index in requests.indices { try recall(&requests[index]) } }
     var waiting = requests.indices.filter { requests[$0].answer == nil }
     while !waiting.isEmpty {
-      let wave = Array(waiting.prefix(model.concurrency))
+      var wave = Array(waiting.prefix(model.concurrency))
+      takeTurn(images: wave.reduce(0) { $0 + requests[$1].count })
+      if let ledger {
+        wave = Array(wave.prefix(try ledger.enter(wave.map { (requests[$0].entry, requests[$0].count) })))
+      }
       waiting.removeFirst(wave.count)
-      try takeTurn(images: wave.reduce(0) { $0 + requests[$1].count })
-      try ledger?.enter(wave.map { (requests[$0].entry, requests[$0].count) })
       var failures: [TemporaryFailure] = []
       var refusal: (any Error)?
       for (index, result) in zip(wave, model.answers(to: wave.map { requests[$0].images })) {
@@ -121,7 +123,7 @@ public final class MeteredBlackBox {
     request.answer = answer
   }
 
-  private func takeTurn(images: Int) throws {
+  private func takeTurn(images: Int) {
     guard let rate = patience.rate else { return }
     let now = ContinuousClock.now
     if nextTurn > now { sleep((nextTurn - now) / .seconds(1)) }

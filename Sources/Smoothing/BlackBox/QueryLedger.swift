@@ -96,18 +96,22 @@ public final class QueryLedger {
     }
   }
 
-  /// Enters requests that are about to be sent.
-  /// - Throws: `InputError`, with nothing entered, if the budget does not allow their images.
-  func enter(_ requests: [(purpose: Purpose, images: Int)]) throws {
+  /// Enters requests that are about to be sent, in their order, as far as the budget allows.
+  /// - Returns: How many of them were entered.
+  /// - Throws: `InputError`, with nothing entered, if not even the first is allowed.
+  func enter(_ requests: [(purpose: Purpose, images: Int)]) throws -> Int {
     let (budget, path) = (budget, path)
-    try database.write { db in
-      if let budget {
-        let total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
-        guard total + requests.reduce(0, { $0 + $1.images }) <= budget else {
-          throw Self.spent(budget, total, path)
-        }
+    return try database.write { db in
+      var total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
+      let allowed = requests.prefix { request in
+        total += request.images
+        return total <= budget ?? .max
       }
-      for request in requests { try Self.add(db, request.purpose, "images", request.images) }
+      if allowed.isEmpty, let budget, let first = requests.first {
+        throw Self.spent(budget, total - first.images, path)
+      }
+      for request in allowed { try Self.add(db, request.purpose, "images", request.images) }
+      return allowed.count
     }
   }
 
