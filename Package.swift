@@ -34,6 +34,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -72,12 +73,16 @@ let package = Package(
     .target(
       name: "QuenchServer",
       dependencies: [
-        "CryoSession", "Reporting", "Support", .product(name: "Hummingbird", package: "hummingbird")
+        "CryoSession", "Smoothing", "Torch", "Vision", "Reporting", "Support",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client")
       ]),
     .executableTarget(
       name: "quench-server",
       dependencies: [
-        "QuenchServer", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")
+        "QuenchServer", "Smoothing", "Torch", "Vision", "Support",
+        .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .executableTarget(
       name: "quench",
@@ -86,7 +91,8 @@ let package = Package(
         "Reporting", "Support", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
-    .target(name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Reporting", "Support"]),
+    .target(
+      name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Smoothing", "Reporting", "Support"]),
     .executableTarget(
       name: "quench-fuzz",
       dependencies: ["Fuzzing", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -115,6 +121,12 @@ let package = Package(
       name: "SmoothingTests",
       dependencies: ["CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
     .testTarget(name: "CryoSessionTests", dependencies: ["CryoSession", "CryoEM", "Reporting", "Support"]),
+    .testTarget(
+      name: "QuenchServerTests",
+      dependencies: [
+        "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
+        .product(name: "HummingbirdTesting", package: "hummingbird")
+      ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",

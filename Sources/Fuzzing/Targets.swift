@@ -12,7 +12,7 @@ extension FuzzTarget {
     picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
     weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
     weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps,
-    navigator, imageMetadata, mrc, ctfResults, plan
+    navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer
   ]
 
   /// - Throws: `InputError` that lists the names.
@@ -131,7 +131,7 @@ extension FuzzTarget {
 }
 
 /// A reader let something through that breaks what follows.
-private struct BrokenPromise: Error, CustomStringConvertible {
+struct BrokenPromise: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }
 }

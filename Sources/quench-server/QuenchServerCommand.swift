@@ -3,11 +3,12 @@ import Foundation
 import QuenchServer
 import Support
 
-/// The program that serves HTTP; `quench` starts it where a command wants a page.
+/// The program that serves HTTP; `quench` starts it where a command wants a server.
 @main
 struct QuenchServerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "quench-server", abstract: "Serve pages of Quench.", subcommands: [CryoDashboardCommand.self])
+    commandName: "quench-server", abstract: "Serve models and pages of Quench.",
+    subcommands: [ServeCommand.self, BridgeCommand.self, CryoDashboardCommand.self])
 
   static func main() async {
     do {

@@ -26,7 +26,8 @@ struct Quench: ParsableCommand {
     subcommands: [
       DemoCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self, MaskCommand.self,
       SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
-      CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self, ModelsCommand.self,
+      ServeCommand.self, CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self,
+      ModelsCommand.self,
       BenchCommand.self, DoctorCommand.self
     ])
 

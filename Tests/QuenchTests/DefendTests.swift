@@ -75,7 +75,8 @@ import Vision
   @Test("Wrong usage is told before anything is done")
   func usage() async throws {
     for (flags, words) in [
-      (["--weights", "x"], "needs --autoencoder"), (["--autoencoder", "y"], "either --weights or --program"),
+      (["--weights", "x"], "needs --autoencoder"),
+      (["--autoencoder", "y"], "either --weights, --program or --endpoint"),
       (["--weights", "x", "--method", "zo-ds", "--sigma", "0"], "--sigma"),
       (["--weights", "x", "--method", "zo-ds", "--feedback", "labels", "--estimator", "rge"], "--estimator labels")
     ] {

@@ -252,4 +252,48 @@ private final class FailingBox: BlackBox {
       _ = try ProgramBlackBox(try program(text)).answer(.zeros([1, 1, 2, 2]))
     } throws: { "\($0)".contains(words) }
   }
+
+  @Test(
+    "A program that takes several requests at once gets them so, and one may fail for a while",
+    .enabled(if: python != nil, "there is no python3"))
+  func several() throws {
+    // It answers nothing before it has read two requests.
+    let text = """
+      import json, struct, sys
+      inp, out = sys.stdin.buffer, sys.stdout.buffer
+      out.write(b'{"classes": 1, "max_in_flight": 2}\\n'); out.flush()
+      first, second = [(json.loads(inp.readline()), struct.unpack("<4f", inp.read(16))) for _ in range(2)]
+      out.write(b'{"error": "busy", "temporary": true, "pause": 2.5, "sent": false}\\n')
+      out.write(b'{"shape": [1, 1], "datatype": "FP32"}\\n' + struct.pack("<f", sum(second[1]))); out.flush()
+      """
+    let box = try ProgramBlackBox(try program(text))
+    #expect(box.concurrency == 2)
+    let answers = box.answers(to: [.zeros([1, 1, 2, 2]), .ones([1, 1, 2, 2])])
+    #expect { _ = try answers[0].get() } throws: {
+      $0 as? TemporaryFailure == TemporaryFailure("busy", pause: 2.5, wasSent: false)
+    }
+    #expect(try answers[1].get().array(Float.self) == [4])
+  }
+
+  @Test("What a program in Swift writes, a black box reads")
+  func swiftProgram() throws {
+    let (requests, answers) = (Pipe(), Pipe())
+    let pipe = ProgramProtocol(input: requests.fileHandleForReading, output: answers.fileHandleForWriting)
+    try requests.fileHandleForWriting.write(
+      contentsOf: Data("{\"shape\": [1, 1, 1, 2], \"datatype\": \"FP32\"}\n".utf8) + Data(count: 8)
+        + Data("{\"shape\": [1, 1, 1, -2]}\n".utf8))
+    let request = try #require(try pipe.request())
+    #expect(request.shape == [1, 1, 1, 2] && request.pixels == Data(count: 8))
+    #expect { _ = try pipe.request() } throws: { "\($0)".contains("first line cannot be read") }
+    try pipe.greet(classes: 3, feedback: .logits, version: "7", largestBatch: nil, concurrency: 2)
+    try pipe.fail(TemporaryFailure("busy", pause: 1))
+    try pipe.fail(InputError("no"))
+    let greeting = try #require(try ProgramBlackBox.line(of: answers.fileHandleForReading))
+    #expect(try JSONDecoder().decode(ProgramBlackBox.Greeting.self, from: greeting).concurrency == 2)
+    for (isTemporary, error) in [(true, "busy"), (nil, "no")] {
+      let line = try #require(try ProgramBlackBox.line(of: answers.fileHandleForReading))
+      let header = try JSONDecoder().decode(ProgramBlackBox.Header.self, from: line)
+      #expect(header.temporary == isTemporary && header.error == error)
+    }
+  }
 }

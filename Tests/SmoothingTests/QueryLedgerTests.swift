@@ -16,13 +16,17 @@ final class CountingBox: BlackBox {
   /// Requests that are answered before one fails; nil: all.
   var answersBeforeFailure: Int?
   var answersWrongly = false
+  /// What the next requests fail with, one after the other.
+  var failures: [TemporaryFailure] = []
 
   func answer(_ images: Tensor) throws -> Tensor {
     if let left = answersBeforeFailure {
       guard left > 0 else { throw InputError("the model is out of reach", at: "counting") }
       answersBeforeFailure = left - 1
     }
-    evaluated += images.size(0)
+    let failure = failures.isEmpty ? nil : failures.removeFirst()
+    if failure?.wasSent ?? true { evaluated += images.size(0) }
+    if let failure { throw failure }
     let mean = images.mean([1, 2, 3])
     return answersWrongly ? mean : Tensor.stacked([mean, 1 - mean], 1)
   }
@@ -67,7 +71,8 @@ func temporaryFile(_ name: String) throws -> URL {
   @Test("The budget is never exceeded, over all runs with the same book")
   func budget() throws {
     let (box, file) = (CountingBox(), try temporaryFile("q.sqlite"))
-    let metered = MeteredBlackBox(box, ledger: try QueryLedger(at: file, model: "counting", budget: 25))
+    let ledger = try QueryLedger(at: file, model: "counting", budget: 25)
+    let metered = MeteredBlackBox(box, ledger: ledger)
     _ = try metered.answer(images, for: .base)
     _ = try metered.answer(images + 1, for: .base)
     #expect {
@@ -75,7 +80,7 @@ func temporaryFile(_ name: String) throws -> URL {
     } throws: { error in
       "\(error)".contains("the query budget is spent (expected at most 25 images in all, found 20 asked for)")
     }
-    #expect(try box.evaluated == 20 && metered.ledger.total == 20)
+    #expect(try box.evaluated == 20 && ledger.total == 20)
     // Five more are still allowed.
     _ = try metered.answer(images[0..<5] + 3, for: .base)
     #expect { _ = try QueryLedger(at: file, model: "counting", budget: 25) } throws: {
@@ -115,5 +120,89 @@ func temporaryFile(_ name: String) throws -> URL {
     #expect { try MeteredBlackBox(box, ledger: ledger).answer(images, for: .base) } throws: {
       "\($0)".contains("another number of images or classes (expected [10, 2], found [10])")
     }
+  }
+
+  @Test("A failure that may pass is met by the same images again, entered as such and only if they were sent")
+  func retries() throws {
+    let box = CountingBox()
+    box.failures = [
+      TemporaryFailure("busy", pause: 3), TemporaryFailure("no connection", wasSent: false),
+      TemporaryFailure("slow")
+    ]
+    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let metered = MeteredBlackBox(box, ledger: ledger)
+    var pauses: [Double] = []
+    metered.sleep = { pauses.append($0) }
+    #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
+    #expect(try ledger.counts == [.base: 10, .retry: 20] && ledger.total == box.evaluated)
+    #expect(pauses.count == 3 && pauses[0] == 3 && (0...1).contains(pauses[1]) && (0...2).contains(pauses[2]))
+  }
+
+  @Test("A model that stays out of reach is given up after so many tries")
+  func givesUp() throws {
+    let box = CountingBox()
+    box.failures = (0..<9).map { _ in TemporaryFailure("busy") }
+    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let metered = MeteredBlackBox(box, ledger: ledger)
+    metered.sleep = { _ in }
+    #expect { _ = try metered.answer(images, for: .base) } throws: {
+      "\($0)".contains("the model stays out of reach: busy (found 8 tries)")
+    }
+    #expect(try ledger.total == 80 && box.evaluated == 80)
+  }
+
+  @Test("Pauses double up to the longest, whatever the server asks for")
+  func pauses() {
+    let patience = MeteredBlackBox.Patience()
+    for failures in 1...100 {
+      let longest = min(60, 0.5 * pow(2, Double(failures - 1)))
+      let drawn = (0..<200).map { _ in patience.pause(afterFailures: failures, asked: nil) }
+      #expect(drawn.allSatisfy { (0...longest).contains($0) } && drawn.contains { $0 > longest / 2 })
+    }
+    #expect(patience.pause(afterFailures: 1, asked: 1e9) == 60 && patience.pause(afterFailures: 1, asked: -1) == 0)
+  }
+
+  @Test("Images are sent no faster than the rate allows")
+  func rate() throws {
+    var patience = MeteredBlackBox.Patience()
+    patience.rate = 0.1
+    let metered = MeteredBlackBox(CountingBox(), ledger: nil, batchSize: 5, patience: patience)
+    var waited = 0.0
+    metered.sleep = { waited += $0 }
+    _ = try metered.answer(images, for: .base)
+    // Five images take fifty seconds; the first five go at once.
+    #expect(waited > 45 && waited <= 50)
+  }
+
+  @Test("Requests go out together, as many as the model takes at once, and each fails for itself")
+  func concurrency() throws {
+    final class Wide: BlackBox {
+      let (feedback, classes, version, concurrency) = (Feedback.logits, 2, "wide", 3)
+      var largestBatch: Int? { nil }
+      var waves: [[Int]] = []
+      func answer(_ images: Tensor) throws -> Tensor { try CountingBox().answer(images) }
+      func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
+        waves.append(requests.map { $0.size(0) })
+        return requests.enumerated().map { index, images in
+          waves.count == 1 && index == 1 ? .failure(TemporaryFailure("busy")) : Result { try answer(images) }
+        }
+      }
+    }
+    let box = Wide()
+    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "wide", budget: nil)
+    let metered = MeteredBlackBox(box, ledger: ledger, batchSize: 3)
+    metered.sleep = { _ in }
+    #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
+    #expect(box.waves == [[3, 3, 3], [3, 1]])
+    #expect(try ledger.counts == [.base: 10, .retry: 3])
+
+    // A budget lets through what it allows of a wave, to the last request.
+    let spent = try QueryLedger(at: temporaryFile("q.sqlite"), model: "wide", budget: 7)
+    #expect {
+      _ = try MeteredBlackBox(box, ledger: spent, batchSize: 3).answer(images, for: .base)
+    } throws: {
+      "\($0)".contains("the query budget is spent (expected at most 7 images in all, found 6 asked for)")
+    }
+    #expect(try spent.total == 6 && box.waves.last == [3, 3])
   }
 }

@@ -21,10 +21,41 @@ public protocol BlackBox: AnyObject {
   var version: String { get }
   /// The most images it takes at once; nil: any number.
   var largestBatch: Int? { get }
+  /// How many requests it works on at once.
+  var concurrency: Int { get }
 
   /// The model's answer for pixels in [0, 1], `[N, C, H, W]`, as ``feedback`` says.
-  /// - Throws: `InputError` if the model cannot be reached, or answers what it must not.
+  /// - Throws: `InputError` if the model cannot be reached, or answers what it must not; ``TemporaryFailure`` if the
+  ///   same request may be answered later.
   func answer(_ images: Tensor) throws -> Tensor
+
+  /// The answers to at most ``concurrency`` requests that are sent together, in their order; each may fail for itself.
+  func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>]
+}
+
+extension BlackBox {
+  public var concurrency: Int { 1 }
+
+  public func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
+    requests.map { request in Result { try answer(request) } }
+  }
+}
+
+/// A request was not answered, and may be when it is sent again: a server's error, a timeout, too many requests.
+public struct TemporaryFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  public var problem: String
+  /// Seconds after which the model wants to be asked again; nil: it does not say.
+  public var pause: Double?
+  /// False where the request surely never left: then nobody counts it.
+  public var wasSent: Bool
+
+  public init(_ problem: String, pause: Double? = nil, wasSent: Bool = true) {
+    self.problem = problem
+    self.pause = pause
+    self.wasSent = wasSent
+  }
+
+  public var description: String { problem }
 }
 
 /// A network in this process, used as somebody else's.

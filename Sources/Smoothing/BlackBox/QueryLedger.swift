@@ -96,16 +96,31 @@ public final class QueryLedger {
     }
   }
 
-  /// Enters `images` that are about to be sent.
-  /// - Throws: `InputError`, with nothing entered, if the budget does not allow them.
-  func enter(_ images: Int, for purpose: Purpose) throws {
+  /// Enters requests that are about to be sent, in their order, as far as the budget allows.
+  /// - Returns: How many of them were entered.
+  /// - Throws: `InputError`, with nothing entered, if not even the first is allowed.
+  func enter(_ requests: [(purpose: Purpose, images: Int)]) throws -> Int {
     let (budget, path) = (budget, path)
-    try database.write { db in
-      if let budget {
-        let total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
-        guard total + images <= budget else { throw Self.spent(budget, total, path) }
+    return try database.write { db in
+      var total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
+      let allowed = requests.prefix { request in
+        total += request.images
+        return total <= budget ?? .max
       }
-      try Self.add(db, purpose, "images", images)
+      if allowed.isEmpty, let budget, let first = requests.first {
+        throw Self.spent(budget, total - first.images, path)
+      }
+      for request in allowed { try Self.add(db, request.purpose, "images", request.images) }
+      return allowed.count
+    }
+  }
+
+  /// Takes back images that surely were not sent.
+  func retract(_ images: Int, for purpose: Purpose) throws {
+    try database.write { db in
+      try db.execute(
+        sql: "UPDATE queries SET images = images - ?, requests = requests - 1 WHERE purpose = ?",
+        arguments: [images, purpose.rawValue])
     }
   }
 

@@ -45,6 +45,14 @@ public struct CertificationRun {
     _ indices: some Collection<Int>, of dataset: ImageDataset, classify: (Tensor) throws -> Tensor,
     each: (Result) throws -> Void
   ) throws {
+    try self(indices, source: { Self.source($0, dataset) }, classify: classify, each: each)
+  }
+
+  /// Certifies images that `source` gives by their numbers; the rest as above.
+  public func callAsFunction(
+    _ indices: some Collection<Int>, source: (Int) -> NoiseStream.Source, classify: (Tensor) throws -> Tensor,
+    each: (Result) throws -> Void
+  ) throws {
     var waiting = indices.makeIterator()
     var points: [Point] = []
     let firstChunk = certify.radii == nil ? batchSize : min(Self.firstChunk, batchSize)
@@ -57,7 +65,7 @@ public struct CertificationRun {
         if position == points.count {
           guard let index = waiting.next() else { break }
           points.append(
-            Point(source: source(index, dataset), attempt: certify.attempt(), chunk: firstChunk))
+            Point(source: source(index), attempt: certify.attempt(), chunk: firstChunk))
         }
         guard let wanted = points[position].attempt.wanted else { continue }
         // Selection takes a known number of copies.
@@ -86,7 +94,7 @@ public struct CertificationRun {
     }
   }
 
-  private func source(_ index: Int, _ dataset: ImageDataset) -> NoiseStream.Source {
+  private static func source(_ index: Int, _ dataset: ImageDataset) -> NoiseStream.Source {
     let image = BatchLoader.evaluation(dataset, batchSize: 1).batch(at: LoaderPosition(batch: index)).images
     return NoiseStream.Source(image[0], index: index)
   }

@@ -6,7 +6,7 @@ import Smoothing
 enum CertifyReport {
   static func make(_ run: RunFiles) -> Report {
     let accuracy = run.certified.certifiedAccuracy(at: 0)
-    let figures: [Report.KeyFigure] = [
+    var figures: [Report.KeyFigure] = [
       .init(
         "Accuracy under noise", Wording.accuracy(accuracy.fraction),
         detail: "95 %: \(Wording.interval(accuracy.interval.lowerBound, accuracy.interval.upperBound)), "
@@ -15,6 +15,7 @@ enum CertifyReport {
       .init("Noisy copies an image", Wording.count(run.number("samples_per_image"))),
       .init("Speed", Wording.count(run.number("samples_per_second")), detail: "noisy copies a second")
     ]
+    if run.number("ledger_queries") != nil { figures.append(DefendReport.ledger(run)) }
     return Report(
       title: "Certified accuracy of \(run.summary["model"]?.string ?? "a network") on \(run.setting("data"))",
       summary: "Each image was classified under Gaussian noise of standard deviation `\(run.setting("sigma"))`. "

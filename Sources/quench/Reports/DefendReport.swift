@@ -19,11 +19,20 @@ enum DefendReport {
         + "`\(run.setting("sigma"))`; `quench defend evaluate` certifies the two together.",
       keyFigures: [
         .init("Queries", Wording.count(run.number("queries")), detail: "images that the model was asked about"),
-        .init("In the ledger", Wording.count(run.number("ledger_queries"))),
+        ledger(run),
         .init("Training time", Wording.duration(run.number("seconds"))),
         .init(
           "Time in queries", run.number("query_share_of_time").map { NumberText.percent($0, decimals: 1) } ?? "–")
       ], sections: [section(run, loss: "Cross-entropy to the model's answer")], record: run.record)
+  }
+
+  /// What the ledger holds, and what it cost.
+  static func ledger(_ run: RunFiles) -> Report.KeyFigure {
+    let price = run.number("price").map { "; price \(NumberText.plain($0))" } ?? ""
+    return .init(
+      "In the ledger", Wording.count(run.number("ledger_queries")),
+      detail: "\(Wording.count(run.number("retries"))) sent again, \(Wording.count(run.number("cached"))) answered "
+        + "from it" + price)
   }
 
   private static func section(_ run: RunFiles, loss: String) -> Report.Section {

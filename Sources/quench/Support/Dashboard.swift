@@ -9,13 +9,9 @@ struct Dashboard {
   /// - Returns: Nil if none is wanted, or quench-server is not there, which is said.
   static func start(log: URL, port: Int, _ output: OutputOptions) throws(InputError) -> Dashboard? {
     guard port > 0 else { return nil }
-    let folder = (Bundle.main.executableURL ?? URL(filePath: CommandLine.arguments[0])).resolvingSymlinksInPath()
-      .deletingLastPathComponent()
-    let program = folder.appending(path: "quench-server")
-    guard FileManager.default.isExecutableFile(atPath: program.path) else {
+    guard let program = ServerProgram.url else {
       output.note(
-        "no dashboard: quench-server is not beside quench; build it with "
-          + "'swift build -c release --product quench-server', or leave it out with --port 0")
+        "no dashboard: quench-server is not beside quench; \(ServerProgram.remedy), or leave it out with --port 0")
       return nil
     }
     let process = Process()

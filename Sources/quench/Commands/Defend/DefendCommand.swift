@@ -17,6 +17,10 @@ struct DefendCommand: ParsableCommand {
           --autoencoder runs/autoencoder
         quench defend evaluate --weights black-box.safetensors --defense runs/defend
 
+      For one that is served ('quench serve', KServe, Triton, TorchServe, MLServer):
+        quench defend train --endpoint http://host:8000/v2/models/box \\
+          --autoencoder runs/autoencoder --budget 1000000 --price-per-1000 0.5
+
       Zeroth-order denoised smoothing through an autoencoder (Zhang et al. 2022):
       the denoiser and the encoder learn, from the model's answers alone, to keep
       its answers under noise; 'evaluate' certifies the whole as 'quench certify'
@@ -125,20 +129,50 @@ struct BlackBoxOptions: ParsableArguments {
       valueName: "command"))
   var program: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A model behind the Open Inference Protocol, in place of weights: http://host:port/v2/models/NAME.",
+      valueName: "url"))
+  var endpoint: String?
+
   @Option(help: "What the model shall answer: logits, probabilities or labels; a program says itself.")
   var feedback = Feedback.logits
 
   @Option(help: ArgumentHelp("Images a request.", valueName: "n"))
   var queryBatch = 512
 
+  @Option(help: ArgumentHelp("Requests at once to an endpoint.", valueName: "n"))
+  var connections = 4
+
+  @Option(help: "Seconds in which an endpoint must answer a request.")
+  var timeout = 60.0
+
+  @Option(help: ArgumentHelp("Tries of a request that fails for a while.", valueName: "n"))
+  var tries = MeteredBlackBox.Patience().tries
+
+  @Option(help: ArgumentHelp("The most images a second that the model is asked about.", valueName: "n"))
+  var queryRate: Double?
+
   func validate() throws {
-    guard (weights == nil) != (program == nil) else {
-      throw ValidationError("Name the model with either --weights or --program.")
+    guard [weights, program, endpoint].count(where: { $0 != nil }) == 1 else {
+      throw ValidationError("Name the model with either --weights, --program or --endpoint.")
     }
-    guard queryBatch > 0 else { throw ValidationError("--query-batch must be at least 1.") }
+    guard endpoint == nil || feedback != .labels else {
+      throw ValidationError("An endpoint answers logits or probabilities: --feedback must be one of them.")
+    }
+    guard queryBatch > 0, connections > 0, timeout > 0, tries > 0, queryRate ?? 1 > 0 else {
+      throw ValidationError("--query-batch, --connections, --timeout, --tries and --query-rate must be above 0.")
+    }
   }
 
-  /// The settings under the names of their flags.
+  var patience: MeteredBlackBox.Patience {
+    var patience = MeteredBlackBox.Patience()
+    patience.tries = tries
+    patience.rate = queryRate
+    return patience
+  }
+
+  /// The settings under the names of their flags. Where an endpoint lies is none: the ledger knows the model.
   var settings: Record {
     var settings: Record = [:]
     settings["weights"] = weights.map { .string($0) }
@@ -159,7 +193,8 @@ struct BlackBoxOptions: ParsableArguments {
   func network(for dataset: ImageDataset, on device: Device) throws -> Network {
     guard let weights else {
       throw InputError(
-        "a first-order method needs the model's weights", at: "--program", remedy: "choose zo-ds or zo-ae-ds")
+        "a first-order method needs the model's weights", at: program == nil ? "--endpoint" : "--program",
+        remedy: "choose zo-ds or zo-ae-ds")
     }
     return try WeightsFile.load(weights, model: model, for: dataset, on: device).network
   }
@@ -175,14 +210,71 @@ struct BlackBoxOptions: ParsableArguments {
         try network(for: dataset, on: device), feedback: feedback, version: String(version.prefix(12)),
         batchSize: batchSize, dtype: dtype ?? InferencePlan.fastest(on: device))
     }
-    let model = try ProgramBlackBox((program ?? "").split(separator: " ").map(String.init))
+    let model = try ProgramBlackBox(try command())
     guard model.classes == dataset.classNames.count else {
       throw InputError(
-        "the model knows another number of classes than \(dataset.name)", at: program,
+        "the model knows another number of classes than \(dataset.name)", at: endpoint ?? program,
         expected: "\(dataset.classNames.count)", found: "\(model.classes)",
         remedy: "name the data set that it was trained on with --data")
     }
     return model
+  }
+
+  /// The program that answers: the user's, or the one that asks an endpoint.
+  private func command() throws(InputError) -> [String] {
+    guard let endpoint else { return (program ?? "").split(separator: " ").map(String.init) }
+    return [
+      try ServerProgram.required(for: "--endpoint").path, "bridge", endpoint, "--feedback", feedback.rawValue,
+      "--connections", "\(connections)", "--timeout", "\(timeout)"
+    ]
+  }
+}
+
+/// The book of the queries that a run asks, and what they cost.
+struct LedgerOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The most images that the model may be asked about in all.", valueName: "n"))
+  var budget: Int?
+
+  @Option(help: ArgumentHelp("The query ledger (default: queries.sqlite in the run's folder).", valueName: "file"))
+  var ledger: String?
+
+  @Option(name: .customLong("price-per-1000"), help: ArgumentHelp("What 1,000 images cost.", valueName: "price"))
+  var price: Double?
+
+  func validate() throws {
+    if let budget, budget < 1 { throw ValidationError("--budget must be at least 1.") }
+    if let price, !(price >= 0) { throw ValidationError("--price-per-1000 must be 0 or more.") }
+  }
+
+  /// The model, with every query entered in the ledger.
+  func meter(_ model: any BlackBox, _ box: BlackBoxOptions, in folder: RunFolder) throws -> MeteredBlackBox {
+    let file = ledger.map { URL(filePath: $0) } ?? folder.artefact("queries.sqlite")
+    return MeteredBlackBox(
+      model, ledger: try QueryLedger(at: file, model: model.version, budget: budget), batchSize: box.queryBatch,
+      patience: box.patience)
+  }
+
+  /// What the ledger holds: images asked for, by purpose and in all, sent again, answered from the book, the price.
+  func costs(_ ledger: QueryLedger?) throws -> Record {
+    let counts = try ledger?.counts ?? [:]
+    let total = counts.values.reduce(0, +)
+    var costs: Record = [
+      "ledger_queries": .int(total), "retries": .int(counts[.retry] ?? 0),
+      "cached": .int(try ledger?.cached.values.reduce(0, +) ?? 0)
+    ]
+    costs["price"] = price.map { .double($0 * Double(total) / 1000) }
+    for (purpose, count) in counts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+      costs["ledger_\(purpose.rawValue)"] = .int(count)
+    }
+    return costs
+  }
+
+  /// One line about them.
+  static func text(_ costs: Record) -> String {
+    let price = costs["price"]?.number.map { ", price \(NumberText.plain($0))" } ?? ""
+    return "\(Wording.count(costs["ledger_queries"]?.number)) in the ledger, of which "
+      + "\(Wording.count(costs["retries"]?.number)) sent again; \(Wording.count(costs["cached"]?.number)) answered "
+      + "from it" + price
   }
 }
 

@@ -15,6 +15,8 @@ struct DefendEvaluateCommand: ParsableCommand {
         quench defend evaluate --weights box.safetensors --defense runs/defend \\
           --limit 500
         quench defend evaluate --program 'python3 model.py' --defense runs/defend
+        quench defend evaluate --endpoint http://host:8000/v2/models/box \\
+          --defense runs/defend --budget 100000
 
       Writes certified.tsv, summary.json and report.html, as 'quench certify' does.
       """)
@@ -25,6 +27,7 @@ struct DefendEvaluateCommand: ParsableCommand {
   var defense: String?
 
   @OptionGroup(title: "Model") var box: BlackBoxOptions
+  @OptionGroup(title: "Ledger") var book: LedgerOptions
   @OptionGroup(title: "Certification") var certification: CertificationOptions
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
@@ -57,14 +60,17 @@ struct DefendEvaluateCommand: ParsableCommand {
         "model": .string(loaded == nil ? "the model alone" : "a defended model"),
         "data": .string(data.data.rawValue)
       ]
+      let metered = try book.meter(model, box, in: folder)
       summary.merge(
         try certifying.certify(in: folder, resumes: options.resume) { noisy in
-          let answers = try model.answer(plan?(noisy) ?? noisy)
+          let answers = try metered.answer(plan?(noisy) ?? noisy, for: .certification)
           return model.feedback == .labels ? answers.oneHot(classes: model.classes).to(.float32) : answers
         })
+      summary.merge(try book.costs(metered.ledger))
       return summary
     }
-    options.output.printResult(summary, CertifyRun.text(summary, url))
+    options.output.printResult(
+      summary, CertifyRun.text(summary, url) + "\nqueries        " + LedgerOptions.text(summary))
   }
 
   private var settings: Record {

@@ -23,12 +23,16 @@ struct DefendTrainCommand: ParsableCommand {
           --estimator rge --directions 192 --budget 20000000
         quench defend train --program 'python3 model.py' \\
           --autoencoder runs/autoencoder
+        quench defend train --endpoint http://host:8000/v2/models/box \\
+          --autoencoder runs/autoencoder --query-rate 500 --price-per-1000 0.5
         quench defend train --weights box.safetensors --method fo-ds
 
       Methods: zo-ae-ds, zo-ds (from queries alone), fo-ae-ds, fo-ds (with the
       model's gradients). Every image that the model is asked about is entered in the
       ledger before it is sent; at the budget training stops with a checkpoint, and
       --resume with a larger --budget goes on. A resumed run asks no question twice.
+      An endpoint's errors and timeouts are met by waiting longer and longer and
+      sending the same images again.
       """)
 
   @Option(help: "zo-ae-ds, zo-ds, fo-ae-ds or fo-ds.")
@@ -63,12 +67,7 @@ struct DefendTrainCommand: ParsableCommand {
     help: "Ask no query about coordinates that a ReLU holds at 0: the gradient stays the same.")
   var skipDead = true
 
-  @Option(help: ArgumentHelp("The most images that the model may be asked about in all.", valueName: "n"))
-  var budget: Int?
-
-  @Option(help: ArgumentHelp("The query ledger (default: queries.sqlite in the run's folder).", valueName: "file"))
-  var ledger: String?
-
+  @OptionGroup(title: "Ledger") var book: LedgerOptions
   @OptionGroup(title: "Denoiser") var denoiser: DenoiserOptions
   @OptionGroup(title: "Recipe") var recipe: DefenseRecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
@@ -83,7 +82,6 @@ struct DefendTrainCommand: ParsableCommand {
     }
     guard directions > 0 else { throw ValidationError("--directions must be at least 1.") }
     guard smoothingStep ?? 1 > 0 else { throw ValidationError("--smoothing-step must be above 0.") }
-    if let budget, budget < 1 { throw ValidationError("--budget must be at least 1.") }
     guard !method.usesQueriesOnly || box.feedback != .labels || (estimator ?? .labels) == .labels else {
       throw ValidationError("A model that tells labels alone needs --estimator labels.")
     }
@@ -131,14 +129,12 @@ struct DefendTrainCommand: ParsableCommand {
   ) throws -> Record {
     let run = options.run
     let slope: DefenseTraining.Slope
-    var book: QueryLedger?
+    var ledger: QueryLedger?
     if method.usesQueriesOnly {
       let model = try box.blackBox(for: data.train, dtype: .float32, batchSize: box.queryBatch, on: device)
-      let file = ledger.map { URL(filePath: $0) } ?? folder.artefact("queries.sqlite")
-      let ledger = try QueryLedger(at: file, model: model.version, budget: budget)
-      book = ledger
-      slope = .queries(
-        MeteredBlackBox(model, ledger: ledger, batchSize: box.queryBatch), try gradientEstimator(model.feedback))
+      let metered = try book.meter(model, box, in: folder)
+      ledger = metered.ledger
+      slope = .queries(metered, try gradientEstimator(model.feedback))
     } else {
       slope = .network(try box.network(for: data.train, on: device))
     }
@@ -147,7 +143,7 @@ struct DefendTrainCommand: ParsableCommand {
       precision: run.machine.precision)
     if method.usesQueriesOnly {
       run.output.note("at most \(Wording.count(Double(learner.mostQueries))) queries in all")
-      if let budget, learner.mostQueries > budget {
+      if let budget = book.budget, learner.mostQueries > budget {
         run.output.note("note: that may be more than the budget of \(Wording.count(Double(budget)))")
       }
     }
@@ -155,15 +151,12 @@ struct DefendTrainCommand: ParsableCommand {
     try defense.write(to: folder.url)
     var summary: Record = [
       "method": .string(method.rawValue), "data": .string(data.train.name), "epochs": .int(recipe.epochs),
-      "queries": .int(learner.queries), "ledger_queries": .int(try book?.total ?? 0),
-      "code_size": .int(defense.codeSize), "seconds": .double(outcome.seconds),
+      "queries": .int(learner.queries), "code_size": .int(defense.codeSize), "seconds": .double(outcome.seconds),
       "images_per_second": .double(outcome.imagesPerSecond),
       "query_share_of_time": .double(learner.seconds.waiting / max(learner.seconds.all, 1e-9)),
       "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6), "seed": .int(run.seed)
     ]
-    for (purpose, count) in try book?.counts.sorted(by: { $0.key.rawValue < $1.key.rawValue }) ?? [] {
-      summary["ledger_\(purpose.rawValue)"] = .int(count)
-    }
+    summary.merge(try book.costs(ledger))
     return summary
   }
 
@@ -204,8 +197,7 @@ struct DefendTrainCommand: ParsableCommand {
 
   private static func text(_ summary: Record, _ url: URL) -> String {
     """
-    queries   \(Wording.count(summary["queries"]?.number)); the ledger holds \
-    \(Wording.count(summary["ledger_queries"]?.number))
+    queries   \(Wording.count(summary["queries"]?.number)); \(LedgerOptions.text(summary))
     training  \(Wording.duration(summary["seconds"]?.number)), \
     \(Wording.count(summary["images_per_second"]?.number)) images a second
     defence   \(url.relativePath)

@@ -1,0 +1,122 @@
+import Foundation
+import Smoothing
+import Support
+import Torch
+import Vision
+
+/// A model to serve: a classifier, or a defence and the votes of noisy copies in front of a model that is only asked.
+public struct ServedModel: Sendable {
+  /// Where the answers come from.
+  public enum Source: Sendable {
+    /// A classifier's file.
+    case weights(String)
+    /// Somebody's model.
+    case endpoint(RemoteModel, feedback: Feedback, concurrency: Int)
+  }
+
+  /// A defence in front of the model.
+  public struct Shield: Sendable {
+    /// A run of `quench defend train`.
+    public var folder: String
+    /// How votes are counted.
+    public var certify: Certify
+
+    public init(folder: String, certify: Certify) {
+      self.folder = folder
+      self.certify = certify
+    }
+  }
+
+  /// In URLs.
+  public var name: String
+  public var source: Source
+  /// Nil: the classifier alone.
+  public var shield: Shield?
+  /// The most images in a request, and in a batch.
+  public var batchSize: Int
+  /// How an endpoint's failures are met.
+  public var patience = MeteredBlackBox.Patience()
+
+  public init(name: String, source: Source, shield: Shield? = nil, batchSize: Int) {
+    self.name = name
+    self.source = source
+    self.shield = shield
+    self.batchSize = batchSize
+  }
+
+  /// Loads it, on the thread that shall run it.
+  /// - Throws: `InputError` if a file is missing or damaged, or the parts do not fit together.
+  public func load() throws -> ModelThread.Model {
+    switch (source, shield) {
+    case (.weights(let path), nil): try classifier(path)
+    case (.weights(let path), let shield?):
+      try shielded(
+        shield,
+        LocalBlackBox(
+          ModelFile(contentsOf: URL(filePath: path)).network, version: Self.version(of: path), batchSize: batchSize)
+      )
+    case (.endpoint(let model, let feedback, let concurrency), let shield?):
+      try shielded(shield, RemoteBlackBox(model, feedback: feedback, concurrency: concurrency))
+    case (.endpoint(let model, _, _), nil):
+      throw InputError("an endpoint serves itself", at: model.version, remedy: "put a defence in front of it")
+    }
+  }
+
+  private func classifier(_ path: String) throws(InputError) -> ModelThread.Model {
+    let network = try ModelFile(contentsOf: URL(filePath: path)).network
+    let plan = InferencePlan(network, batchSize: batchSize, dtype: .float32)
+    let description = InferenceModel(
+      name: name, version: try Self.version(of: path), inputShape: network.architecture.inputShape,
+      outputs: [.init(name: "logits", datatype: .float32, shape: network.architecture.outputShape)],
+      largestBatch: batchSize)
+    return ModelThread.Model(description) { [("logits", plan($0))] }
+  }
+
+  private static func version(of file: String) throws(InputError) -> String {
+    String(try Fingerprint.sha256(ofFile: URL(filePath: file)).prefix(12))
+  }
+
+  private func shielded(_ shield: Shield, _ box: any BlackBox) throws -> ModelThread.Model {
+    let defense = try Defense(contentsOf: URL(filePath: shield.folder))
+    let plan = DefensePlan(defense, batchSize: batchSize)
+    let metered = MeteredBlackBox(box, ledger: nil, batchSize: batchSize, patience: patience)
+    let denoiser = try Self.version(
+      of: URL(filePath: shield.folder).appending(path: Defense.denoiserFileName).path)
+    let description = InferenceModel(
+      name: name, version: "\(box.version)+\(denoiser)", inputShape: defense.inputShape,
+      outputs: [
+        .init(name: "votes", datatype: .float32, shape: [box.classes]),
+        .init(name: "label", datatype: .int64, shape: []), .init(name: "radius", datatype: .float32, shape: []),
+        .init(name: "abstained", datatype: .bool, shape: [])
+      ], largestBatch: batchSize)
+    let copies = batchSize
+    return ModelThread.Model(description) { images in
+      // Noise that nobody can know beforehand: an attacker who did could aim at it.
+      var run = CertificationRun(shield.certify, seed: .random(in: 0 ... .max))
+      run.batchSize = copies
+      var attempts: [Certify.Attempt] = []
+      try run(
+        0..<images.size(0), source: { NoiseStream.Source(images[$0], index: $0) },
+        classify: { try metered.answer(plan($0), for: .certification) }, each: { attempts.append($0.attempt) })
+      return Self.outputs(attempts, classes: box.classes)
+    }
+  }
+
+  /// What a defended model answers: the share of the copies that voted for the label, at the label's place; the label,
+  /// -1 where it abstains; the radius, rounded down; whether it abstains.
+  private static func outputs(
+    _ attempts: [Certify.Attempt], classes: Int
+  ) -> [(name: String, tensor: Tensor)] {
+    let certificates = attempts.map(\.certificate)
+    let votes = attempts.flatMap { attempt in
+      let share = Float(attempt.successes) / Float(max(attempt.trials, 1))
+      return (0..<classes).map { $0 == attempt.selected ? share : 0 }
+    }
+    return [
+      ("votes", Tensor(votes, shape: [attempts.count, classes])),
+      ("label", Tensor(certificates.map { $0.label ?? -1 })),
+      ("radius", Tensor(certificates.map { $0.radius > 0 ? Float($0.radius).nextDown : 0 })),
+      ("abstained", Tensor(certificates.map { $0 == .abstained }))
+    ]
+  }
+}

@@ -1,0 +1,313 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import Reporting
+import Smoothing
+import Support
+import Testing
+import Torch
+import Vision
+
+@testable import QuenchServer
+
+@Suite("The inference server") struct InferenceServerTests {
+  /// A model that answers the mean pixel and one less it.
+  /// - Parameter gate: What it waits for before each batch.
+  private static func thread(
+    _ metrics: ServerMetrics = ServerMetrics(), queueLimit: Int = 4096, gate: DispatchSemaphore? = nil,
+    fails: Bool = false
+  ) throws -> ModelThread {
+    try ModelThread(queueLimit: queueLimit, metrics: metrics) {
+      let model = InferenceModel(
+        name: "box", version: "7", inputShape: [1, 2, 2],
+        outputs: [.init(name: "logits", datatype: .float32, shape: [2])], largestBatch: 8)
+      return ModelThread.Model(model) { images in
+        gate?.wait()
+        if fails { throw InputError("the weights are gone") }
+        let mean = images.mean([1, 2, 3])
+        return [("logits", Tensor.stacked([mean, 1 - mean], 1))]
+      }
+    }
+  }
+
+  private static func server(
+    _ thread: ModelThread, _ metrics: ServerMetrics = ServerMetrics(), body: Int = 1 << 20, seconds: Double = 30
+  ) -> InferenceServer {
+    var limits = InferenceServer.Limits()
+    (limits.body, limits.seconds) = (body, seconds)
+    return InferenceServer(thread, metrics: metrics, limits: limits)
+  }
+
+  private static let infer = "/v2/models/box/infer"
+  private static let json =
+    #"{"id": "a", "inputs": [{"name": "input", "shape": [1,1,2,2], "datatype": "FP32", "data": [0, 0.5, 0.5, 1]}]}"#
+
+  private func record(_ response: TestResponse) throws -> Record {
+    try #require(try Value(json: Data(buffer: response.body), name: "answer").record)
+  }
+
+  @Test("It tells that it is alive, what it is and what it serves")
+  func metadata() async throws {
+    let app = try Self.server(Self.thread()).application()
+    try await app.test(.router) { client in
+      for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/box/ready", "/v2/models/box/versions/7/ready"]
+      {
+        #expect(try await client.execute(uri: path, method: .get).status == .ok)
+      }
+      let server = try record(try await client.execute(uri: "/v2", method: .get))
+      #expect(server["extensions"] == ["binary_tensor_data"])
+      let model = try record(try await client.execute(uri: "/v2/models/box", method: .get))
+      #expect(model["name"] == "box" && model["versions"] == ["7"])
+    }
+  }
+
+  @Test("JSON and binary requests get the same numbers, in the form they ask for")
+  func inference() async throws {
+    let app = try Self.server(Self.thread()).application()
+    try await app.test(.router) { client in
+      let answer = try await client.execute(uri: Self.infer, method: .post, body: ByteBuffer(string: Self.json))
+      let message = try InferenceMessage(Data(buffer: answer.body), headerLength: nil, .response)
+      #expect(message.tensors[0].tensor.array(Float.self) == [0.5, 0.5] && message.id == "a")
+
+      let pixels = Tensor([0, 0.5, 0.5, 0.2] as [Float], shape: [1, 1, 2, 2])
+      let request = InferenceMessage(tensors: [InferenceTensor(pixels, named: "input")], wantsBinary: true)
+        .encoded(.request) { _ in true }
+      let name = try #require(HTTPField.Name("Inference-Header-Content-Length"))
+      let binary = try await client.execute(
+        uri: Self.infer, method: .post, headers: [name: "\(request.headerLength ?? 0)"],
+        body: ByteBuffer(bytes: request.body))
+      let length = try #require(binary.headers[name].flatMap { Int($0) })
+      let tensors = try InferenceMessage(Data(buffer: binary.body), headerLength: length, .response).tensors
+      let mean = pixels.mean().item()
+      #expect(tensors[0].shape == [1, 2])
+      #expect(zip(tensors[0].tensor.array(Double.self), [mean, 1 - mean]).allSatisfy { abs($0 - $1) < 1e-6 })
+    }
+  }
+
+  @Test(
+    "What is wrong with a request is told in the protocol's error object",
+    arguments: [
+      ("/v2/models/other/infer", json, 404, "unknown model 'other'"),
+      ("/v2/models/box/versions/8/infer", json, 404, "version '8'"),
+      ("/v2/models/box/infer", "{", 400, "not valid JSON"),
+      ("/v2/models/box/infer", json.replacing("[1,1,2,2]", with: "[1,4]"), 400, "do not fit|another shape"),
+      ("/v2/models/box/infer", String(repeating: "[", count: 3000), 400, "nested over 100 levels"),
+      ("/v2/models/box/infer", String(repeating: " ", count: 5000), 413, "at most 4096 bytes"),
+      ("/nowhere", "", 404, "")
+    ]) func mistakes(path: String, body: String, status: Int, words: String) async throws
+  {
+    let app = try Self.server(Self.thread(), body: 4096).application()
+    try await app.test(.router) { client in
+      let response = try await client.execute(uri: path, method: .post, body: ByteBuffer(string: body))
+      #expect(response.status.code == status)
+      let error = try #require(try record(response)["error"]?.string)
+      #expect(words.split(separator: "|").contains { error.contains($0) } || words.isEmpty, "\(error)")
+    }
+  }
+
+  @Test("A request that claims two gigabytes is refused at once")
+  func hugeRequest() async throws {
+    let app = try Self.server(Self.thread()).application()
+    try await app.test(.live) { client in
+      let huge = try Connection(port: try #require(client.port))
+      try huge.send("POST \(Self.infer) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2147483648\r\n\r\n{")
+      let answer = await huge.answer(until: "}")
+      #expect(answer.contains("413 ") && answer.contains("at most 1048576 bytes"), "\(answer)")
+    }
+  }
+
+  @Test("A model that fails, a full queue and a slow model are told apart, and the server stays")
+  func failures() async throws {
+    let gate = DispatchSemaphore(value: 0)
+    defer { for _ in 0..<2 { gate.signal() } }
+    for (thread, seconds, status, words) in [
+      (try Self.thread(fails: true), 30.0, HTTPResponse.Status.badGateway, "the weights are gone"),
+      (try Self.thread(queueLimit: 0), 30, .serviceUnavailable, "too many requests wait"),
+      (try Self.thread(gate: gate), 0.05, .gatewayTimeout, "did not answer within 0.05 s")
+    ] {
+      let app = try Self.server(thread, seconds: seconds).application()
+      try await app.test(.router) { client in
+        for _ in 0..<2 {
+          let response = try await client.execute(
+            uri: Self.infer, method: .post, body: ByteBuffer(string: Self.json))
+          #expect(response.status == status)
+          #expect(try record(response)["error"]?.string?.contains(words) == true)
+        }
+        #expect(try await client.execute(uri: "/v2/health/live", method: .get).status == .ok)
+      }
+    }
+  }
+
+  @Test("Requests that arrive while the model works are answered together, each with its own numbers")
+  func batching() async throws {
+    let metrics = ServerMetrics()
+    let gate = DispatchSemaphore(value: 0)
+    let thread = try Self.thread(metrics, gate: gate)
+    let answers = try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
+      for index in 0..<24 {
+        let pixels = Tensor.full([1, 1, 2, 2], Double(index) / 24).data()
+        group.addTask {
+          let outputs = try await thread.answer(pixels, count: 1)
+          return (index, outputs[0].data.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) })
+        }
+      }
+      // The first batch is on its way when the others are there.
+      while thread.waiting + metrics.images < 24 { await Task.yield() }
+      for _ in 0..<24 { gate.signal() }
+      return try await group.reduce(into: [Int: [Float]]()) { $0[$1.0] = $1.1 }
+    }
+    for index in 0..<24 { #expect(abs((answers[index]?[0] ?? -1) - Float(index) / 24) < 1e-6) }
+    #expect(metrics.images == 24 && (3...5).contains(metrics.batches))
+  }
+
+  @Test("A request that is given up makes room, and the others are answered")
+  func cancellation() async throws {
+    let metrics = ServerMetrics()
+    let gate = DispatchSemaphore(value: 0)
+    let thread = try Self.thread(metrics, queueLimit: 2, gate: gate)
+    let pixels = Tensor.zeros([2, 1, 2, 2]).data()
+    let working = Task { try await thread.answer(pixels, count: 2) }
+    while metrics.images < 2 { await Task.yield() }
+    let waiting = Task { try await thread.answer(pixels, count: 2) }
+    while thread.waiting < 2 { await Task.yield() }
+    await #expect(throws: ModelThread.Busy.self) { _ = try await thread.answer(pixels, count: 1) }
+    waiting.cancel()
+    await #expect(throws: CancellationError.self) { _ = try await waiting.value }
+    let next = Task { try await thread.answer(pixels, count: 2) }
+    for _ in 0..<2 { gate.signal() }
+    #expect(try await working.value[0].shape == [2, 2])
+    #expect(try await next.value[0].shape == [2, 2] && metrics.images == 4)
+  }
+
+  @Test("A closed model answers what waits and takes no more")
+  func closing() async throws {
+    let gate = DispatchSemaphore(value: 0)
+    let thread = try Self.thread(gate: gate)
+    let pixels = Tensor.zeros([8, 1, 2, 2]).data()
+    let requests = (0..<3).map { _ in Task { try await thread.answer(pixels, count: 8) } }
+    while thread.waiting < 16 { await Task.yield() }
+    thread.close()
+    await #expect(throws: ModelThread.Busy.self) { _ = try await thread.answer(pixels, count: 8) }
+    for _ in requests { gate.signal() }
+    for request in requests { #expect(try await request.value[0].shape == [8, 2]) }
+  }
+
+  @Test("A client that sends its request too slowly is told so, and others are answered")
+  func slowClient() async throws {
+    let app = try Self.server(Self.thread(), seconds: 0.2).application()
+    try await app.test(.live) { client in
+      let port = try #require(client.port)
+      let slow = try Connection(port: port)
+      try slow.send(
+        "POST \(Self.infer) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(Self.json.utf8.count)\r\n\r\n{")
+      let answer = await slow.answer(until: "}")
+      #expect(answer.contains("408 Request Timeout") && answer.contains("did not arrive within 0.2 s"), "\(answer)")
+      let other = try await client.execute(uri: Self.infer, method: .post, body: ByteBuffer(string: Self.json))
+      #expect(other.status == .ok)
+    }
+  }
+
+  @Test("The metrics count requests by their outcome")
+  func counts() async throws {
+    let metrics = ServerMetrics()
+    let app = try Self.server(Self.thread(metrics), metrics).application()
+    try await app.test(.router) { client in
+      for body in [Self.json, Self.json, "{"] {
+        _ = try await client.execute(uri: Self.infer, method: .post, body: ByteBuffer(string: body))
+      }
+      let text = try await client.execute(uri: "/metrics", method: .get) { String(buffer: $0.body) }
+      #expect(text.contains("quench_requests_total{code=\"200\"} 2"))
+      #expect(text.contains("quench_requests_total{code=\"400\"} 1"))
+      #expect(text.contains("quench_request_seconds_count 3"))
+    }
+  }
+
+  @Test("A served network answers as it does in this process")
+  func network() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "model.safetensors")
+    try ModelFile(Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)).write(to: file)
+    let served = ServedModel(name: "box", source: .weights(file.path), batchSize: 16)
+    let thread = try ModelThread(metrics: ServerMetrics()) { try served.load() }
+    let images = Tensor.uniform([3, 1, 8, 8], using: Generator(seed: 1))
+    let expected = try InferencePlan(ModelFile(contentsOf: file).network, dtype: .float32)(images)
+    let answer = try await thread.answer(images.data(), count: 3)
+    #expect(answer[0].tensor.isClose(to: expected, relative: 1e-4, absolute: 1e-5))
+  }
+
+  @Test("A defended model answers the class that noisy copies agree on, with the radius that so many votes show")
+  func defended() async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let network = Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)
+    try ModelFile(network).write(to: folder.appending(path: "box.safetensors"))
+    // A fresh denoiser changes nothing.
+    try Defense(denoiser: Denoiser(depth: 3, width: 4).network(input: [1, 8, 8], seed: 1, device: .cpu)).write(
+      to: folder)
+    let certify = try Certify(fixed: 100, sigma: 1e-4, selection: 10)
+    let served = ServedModel(
+      name: "safe", source: .weights(folder.appending(path: "box.safetensors").path),
+      shield: .init(folder: folder.path, certify: certify), batchSize: 16)
+    let thread = try ModelThread(metrics: ServerMetrics()) { try served.load() }
+    #expect(thread.description.outputs.map(\.name) == ["votes", "label", "radius", "abstained"])
+    let images = Tensor.uniform([3, 1, 8, 8], using: Generator(seed: 1))
+    let labels = withoutGradient { network(images).argmax(1) }
+    let answer = try await thread.answer(images.data(), count: 3)
+    #expect(answer.map(\.shape) == [[3, 4], [3], [3], [3]])
+    #expect(answer[0].tensor.isEqual(to: labels.oneHot(classes: 4).to(.float32)))
+    #expect(answer[1].tensor.isEqual(to: labels))
+    let radii = answer[2].tensor.array(Double.self)
+    #expect(radii.allSatisfy { $0 < certify.largestRadius && $0 > 0.999999 * certify.largestRadius })
+    #expect(answer[3].tensor.array(Bool.self) == [false, false, false])
+  }
+}
+
+/// A connection that is written to and read from byte by byte.
+private final class Connection: Sendable {
+  private let socket: Int32
+
+  init(port: Int) throws {
+    #if canImport(Glibc)
+      socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    #else
+      socket = Darwin.socket(AF_INET, SOCK_STREAM, 0)
+    #endif
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(UInt16(port).bigEndian)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let status = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    try #require(status == 0)
+  }
+
+  deinit { close(socket) }
+
+  func send(_ text: String) throws {
+    let bytes = Array(text.utf8)
+    try #require(write(socket, bytes, bytes.count) == bytes.count)
+  }
+
+  /// What comes until `end` is among it, or the other side closes. Read on a thread of its own.
+  func answer(until end: Character) async -> String {
+    await withCheckedContinuation { continuation in
+      Thread.detachNewThread {
+        var text = ""
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while !text.contains(end) {
+          let count = read(self.socket, &buffer, buffer.count)
+          guard count > 0 else { break }
+          text += String(decoding: buffer.prefix(count), as: UTF8.self)
+        }
+        continuation.resume(returning: text)
+      }
+    }
+  }
+}

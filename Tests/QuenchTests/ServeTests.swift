@@ -1,0 +1,174 @@
+import Foundation
+import Reporting
+import Smoothing
+import Support
+import Synchronization
+import Testing
+import Torch
+import Vision
+
+/// `quench serve` in a process of its own, on a port that the system chooses.
+private final class Server {
+  /// Of the model.
+  let url: String
+  private let process = Process()
+  private let ended: AsyncStream<Void>
+  private let errors: URL
+
+  init(_ arguments: [String], in folder: TemporaryFolder) async throws {
+    errors = folder / "serve-\(UUID().uuidString)"
+    try Data().write(to: errors)
+    let program = try #require(Tool.url, "build the product quench first")
+    process.executableURL = program
+    process.arguments = ["serve"] + arguments + ["--port", "0", "--threads", "1"]
+    process.standardError = try FileHandle(forWritingTo: errors)
+    let (ends, end) = AsyncStream<Void>.makeStream()
+    ended = ends
+    process.terminationHandler = { _ in end.finish() }
+    try process.run()
+    let (file, identifier) = (errors, process.processIdentifier)
+    // Watched from a thread of its own: the tests' shared ones may be busy.
+    let url: String? = await withCheckedContinuation { continuation in
+      Thread.detachNewThread {
+        let deadline = Date(timeIntervalSinceNow: 300)
+        while kill(identifier, 0) == 0, Date() < deadline {
+          let lines = (try? String(contentsOf: file, encoding: .utf8))?.split(separator: "\n") ?? []
+          if let line = lines.first(where: { $0.hasPrefix("serving http") }) {
+            return continuation.resume(returning: String(line.dropFirst("serving ".count)))
+          }
+          Thread.sleep(forTimeInterval: 0.01)
+        }
+        continuation.resume(returning: nil)
+      }
+    }
+    let text = try String(contentsOf: errors, encoding: .utf8)
+    self.url = try #require(url, "\(text)")
+  }
+
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+  /// What it answers to `GET path`.
+  func get(_ path: String) throws -> String {
+    let root = try #require(url.range(of: "/v2/models/").map { String(url[..<$0.lowerBound]) })
+    return String(decoding: try Data(contentsOf: try #require(URL(string: root + path))), as: UTF8.self)
+  }
+
+  /// Ends it as an operator does.
+  func end() async throws -> (code: Int32, errors: String) {
+    kill(process.processIdentifier, SIGTERM)
+    for await _ in ended {}
+    return (process.terminationStatus, try String(contentsOf: errors, encoding: .utf8))
+  }
+}
+
+@Suite("quench serve") struct ServeTests {
+  private func folder() async throws -> TemporaryFolder {
+    let folder = try TemporaryFolder()
+    try ModelFile(Network(.smallCNN(input: [3, 32, 32], classes: 10), seed: 1)).write(
+      to: folder / "box.safetensors")
+    try ModelFile(Network(.smallCNN(input: [3, 32, 32], classes: 7), seed: 1)).write(
+      to: folder / "seven.safetensors")
+    return folder
+  }
+
+  private func train(_ url: String, _ out: URL, _ more: [String] = []) -> [String] {
+    [
+      "defend", "train", "--endpoint", url, "--method", "zo-ds", "--directions", "2", "--denoiser-depth", "3",
+      "--denoiser-width", "4", "--epochs", "1", "--batch-size", "16", "--checkpoint-interval", "0", "--out",
+      out.path
+    ] + Tool.tiny + more
+  }
+
+  @Test(
+    "A defence is trained, evaluated and served against a model that is served; the ledger's count is the server's")
+  func wholeWay() async throws {
+    let folder = try await folder()
+    let server = try await Server(
+      ["--weights", (folder / "box.safetensors").path, "--name", "box", "--batch-size", "16"], in: folder)
+    #expect(server.url.hasSuffix("/v2/models/box"))
+    let trained = try await Tool.run(
+      train(server.url, folder / "defense", ["--price-per-1000", "2.5", "--json"]))
+    #expect(trained.code == 0, "\(trained.errors)")
+    let summary = try trained.json()
+    // 64 images: the clean answer, the point, and two sides of two directions.
+    #expect(summary["queries"]?.integer == 64 * 6 && summary["ledger_queries"]?.integer == 64 * 6)
+    #expect(summary["price"]?.number == 0.96 && summary["retries"]?.integer == 0 && summary["cached"]?.integer == 0)
+    #expect(try server.get("/metrics").contains("quench_images_total \(64 * 6)\n"))
+
+    let certification = [
+      "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10", "--threads", "1", "--precision", "float32"
+    ]
+    let evaluated = try await Tool.run(
+      ["defend", "evaluate", "--endpoint", server.url, "--defense", (folder / "defense").path, "--json", "--out"]
+        + [(folder / "evaluation").path] + certification)
+    #expect(evaluated.code == 0, "\(evaluated.errors)")
+    let asked = try #require(try evaluated.json()["ledger_queries"]?.integer)
+    #expect(asked >= 4 * 10)
+    #expect(try server.get("/metrics").contains("quench_images_total \(64 * 6 + asked)\n"))
+
+    let proxy = try await Server(
+      ["--defend", (folder / "defense").path, "--endpoint", server.url, "--votes", "60", "--name", "safe"],
+      in: folder)
+    let metadata = try Value(json: Data(try proxy.get("/v2/models/safe").utf8), name: "metadata").record
+    let outputs = try #require(metadata?["outputs"]?.array).compactMap { $0.record?["name"]?.string }
+    #expect(outputs == ["votes", "label", "radius", "abstained"])
+    #expect(try await proxy.end().code == 0)
+    let end = try await server.end()
+    #expect(end.code == 0 && end.errors.contains("images=\(64 * 6 + asked)"), "\(end.errors)")
+  }
+
+  @Test("A server that is killed costs training nothing: it goes on with the next one to the undisturbed weights")
+  func restart() async throws {
+    let folder = try await folder()
+    let flags = ["--weights", (folder / "box.safetensors").path, "--name", "box", "--batch-size", "16"]
+    let first = try await Server(flags, in: folder)
+    let whole = try await Tool.run(train(first.url, folder / "whole"))
+    #expect(whole.code == 0, "\(whole.errors)")
+    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200"]))
+    #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
+    #expect(try await first.end().code == 0)
+    let alone = try await Tool.run(
+      train(first.url, folder / "broken", ["--budget", "400", "--resume", "--tries", "1"]))
+    #expect(alone.code == 1 && alone.errors.contains("the endpoint is out of reach"), "\(alone.errors)")
+    let second = try await Server(flags, in: folder)
+    let resumed = try await Tool.run(
+      train(second.url, folder / "broken", ["--budget", "400", "--resume", "--json"]))
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    #expect(try resumed.json()["ledger_queries"]?.integer == 384)
+    let name = Defense.denoiserFileName
+    #expect(try sameBytes((folder / "whole").appending(path: name), (folder / "broken").appending(path: name)))
+    #expect(try await second.end().code == 0)
+  }
+
+  @Test("An endpoint of another class count, and the ledger of another model, are refused")
+  func refusals() async throws {
+    let folder = try await folder()
+    let seven = try await Server(["--weights", (folder / "seven.safetensors").path], in: folder)
+    let classes = try await Tool.run(train(seven.url, folder / "a"))
+    #expect(
+      classes.code == 1
+        && classes.errors.contains("another number of classes than synthetic (expected 10, found 7)"),
+      "\(classes.errors)")
+    let box = try await Server(["--weights", (folder / "box.safetensors").path], in: folder)
+    _ = try QueryLedger(at: folder / "other.sqlite", model: "model:other", budget: nil)
+    let ledger = try await Tool.run(train(box.url, folder / "b", ["--ledger", (folder / "other.sqlite").path]))
+    #expect(ledger.code == 1 && ledger.errors.contains("the ledger is that of another model"), "\(ledger.errors)")
+    for server in [seven, box] { #expect(try await server.end().code == 0) }
+  }
+
+  @Test("Wrong usage and files that are not there are told at once")
+  func usage() async throws {
+    for (flags, code, words) in [
+      (["--name", "box"], 64, "either --weights or --endpoint"),
+      (["--endpoint", "http://localhost:9/v2/models/x"], 64, "--endpoint needs --defend"),
+      (["--weights", "x", "--tls-key", "y"], 64, "belong together"),
+      (["--weights", "x", "--defend", "y", "--votes", "5"], 64, "certify nothing"),
+      (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "--sigma"),
+      (["--weights", "/nowhere/x.safetensors"], 1, "/nowhere/x.safetensors"),
+      (["--defend", "y", "--endpoint", "http://localhost:9/v2/models/x"], 1, "the endpoint is out of reach")
+    ] as [([String], Int32, String)] {
+      let outcome = try await Tool.run(["serve"] + flags + ["--port", "0"])
+      #expect(outcome.code == code && outcome.errors.contains(words), "\(flags): \(outcome.errors)")
+    }
+  }
+}
