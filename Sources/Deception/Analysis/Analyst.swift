@@ -10,17 +10,16 @@ public struct Analyst {
   public let denoise: (Tensor) -> Tensor
   public let victim: Victim
   public let families: FamilyClassifier?
-  /// Scores of clean images that the denoiser was not trained on, ascending.
-  public let calibration: [Double]
-  public var score = SuspicionScore.probabilities
+  public let calibration: SuspicionCalibration
 
   public init(
-    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?, calibration: [Double]
+    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?,
+    calibration: SuspicionCalibration
   ) {
     self.denoise = denoise
     self.victim = victim
     self.families = families
-    self.calibration = calibration.sorted()
+    self.calibration = calibration
   }
 
   /// What is found of one image.
@@ -59,7 +58,7 @@ public struct Analyst {
     let (before, after) = (victim.logits(images).softmax(1), victim.logits(xR).softmax(1))
     let (confidence, label) = before.maxWithIndex(1)
     let (confidenceR, labelR) = after.maxWithIndex(1)
-    let suspicion = score(images, denoised: xR) { victim.logits($0) }
+    let suspicion = calibration.score(images, denoised: xR) { victim.logits($0) }
     let maps = victim.cam(images, classes: label)
     let mapsR = victim.cam(xR, classes: labelR)
     let likely = families.map { $0.probabilities(estimate).maxWithIndex(1) }
@@ -73,18 +72,12 @@ public struct Analyst {
         label: label[row].integerItem(), confidence: confidence[row].item(),
         denoisedLabel: labelR[row].integerItem(),
         denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
-        falsePositiveRate: falsePositiveRate(suspicion[row]),
+        falsePositiveRate: calibration.falsePositiveRate(suspicion[row]),
         family: likely.flatMap { families?.families[$0.indices[row].integerItem()] },
         familyProbability: likely.map { $0.values[row].item() }, estimatedLinf: linf[row], estimatedL2: l2[row],
         image: PairCell.rounded(images[row]), denoised: PairCell.rounded(xR[row]),
         perturbation: PairCell.rounded(estimate[row] * gain + 0.5), attribution: maps[row],
         denoisedAttribution: mapsR[row], gain: gain)
     }
-  }
-
-  /// How many of a hundred clean images would be called suspicious at that score.
-  func falsePositiveRate(_ score: Double) -> Double? {
-    guard !calibration.isEmpty else { return nil }
-    return Double(calibration.count { $0 >= score }) / Double(calibration.count)
   }
 }

@@ -103,6 +103,9 @@ enum RedReportPage {
     var sections = [
       Report.Section("Prediction alignment", [.table(alignment)]), Report.Section("Detection", [.table(detection)])
     ]
+    if !run.examples.isEmpty {
+      sections.append(Report.Section("Examples", run.examples.map { .figure($0.figure) }))
+    }
     if let rows = summary["defence"]?.array?.compactMap(\.record) {
       sections.append(
         Report.Section(
@@ -122,8 +125,8 @@ enum RedReportPage {
         .init("PA_benign", Wording.accuracy(number("groups.seen.pa_benign_cell_mean")), detail: "seen attacks"),
         .init("PA_adv", Wording.accuracy(number("groups.seen.pa_adversarial_cell_mean")), detail: "seen attacks"),
         .init(
-          "AUROC", NumberText.plain(number("detection.\(SuspicionScore.probabilities.rawValue).auroc")),
-          detail: "of the change in probabilities")
+          "AUROC", NumberText.plain(number("detection.\(SuspicionScore.standard.rawValue).auroc")),
+          detail: "of the change in \(SuspicionScore.standard.rawValue)")
       ], sections: summary.isEmpty ? [] : sections, record: run.record)
   }
 

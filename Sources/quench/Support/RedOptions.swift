@@ -101,10 +101,10 @@ enum RedRunFiles {
     return FamilyClassifier(file.network, families: families)
   }
 
-  static func calibration(in run: URL) throws(InputError) -> [Double] {
+  static func calibration(in run: URL) throws(InputError) -> SuspicionCalibration {
     let url = run.appending(path: calibration)
     let data: Data
     do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
-    return try Value(json: data, name: url.path).array?.compactMap(\.number) ?? []
+    return try SuspicionCalibration(Value(json: data, name: url.path), name: url.path)
   }
 }

@@ -79,6 +79,11 @@ struct RedEvaluateCommand: ParsableCommand {
     try AtomicFile.write(
       Data((Value.array(cells.map { .object($0.record) }).json(pretty: true) + "\n").utf8),
       to: folder.artefact(RedRunFiles.cells))
+    if let file = (victims.victim + victims.unseen).first {
+      let classNames = try ModelFile(contentsOf: URL(filePath: file.path)).classNames
+      let strips = try evaluation.examples(dataset.test).map { try PictureStrip($0, classNames: classNames) }
+      try PictureStrip.write(strips, to: folder.artefact(PictureStrip.fileName))
+    }
     var summary: Record = ["cells": .int(cells.count)]
     summary["groups"] = .object(RedEvaluation.groups(cells))
     summary["detection"] = .object(evaluation.detection(dataset.test))
@@ -120,7 +125,7 @@ struct RedEvaluateCommand: ParsableCommand {
         "\(title) PA_benign \(Wording.accuracy(benign)), PA_adv \(Wording.accuracy(adversarial)), "
           + "d(x, x_R) \(NumberText.plain(error))")
     }
-    let auroc = summary["detection.\(SuspicionScore.probabilities.rawValue).auroc"]?.number
+    let auroc = summary["detection.\(SuspicionScore.standard.rawValue).auroc"]?.number
     lines.append("detection        AUROC \(NumberText.plain(auroc ?? .nan))")
     lines.append("report           \(url.appending(path: "report.html").relativePath)")
     return lines.joined(separator: "\n")

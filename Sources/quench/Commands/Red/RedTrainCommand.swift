@@ -167,13 +167,8 @@ struct RedTrainCommand: ParsableCommand {
     try ModelFile(best).write(to: folder.artefact(RedRunFiles.denoiser))
     try ModelFile(training.network).write(to: folder.artefact(RedRunFiles.last))
     let denoise = RedTraining.frozen(best)
-    let calibration = training.validation.flatMap { cell -> [Double] in
-      let images = PairCell.pixels(cell.clean)
-      return SuspicionScore.probabilities(images, denoised: denoise(images)) { victim.logits($0) }
-    }
-    try AtomicFile.write(
-      Data(Value.array(calibration.sorted().map { .double($0) }).json().utf8),
-      to: folder.artefact(RedRunFiles.calibration))
+    let calibration = SuspicionCalibration(of: training.validation, victim: victim, denoise: denoise)
+    try AtomicFile.write(Data(calibration.value.json().utf8), to: folder.artefact(RedRunFiles.calibration))
     var summary: Record = [
       "method": .string(method.rawValue), "pairs": .int(training.pairs), "epochs": .int(epochs),
       "validation_pa_benign": training.bestScore.map { .double($0) } ?? .null,
