@@ -64,8 +64,8 @@ enum CryoChapter: DemoChapter {
     else { return [] }
     return [
       .init(
-        "Micrographs planned", NumberText.percent(share, decimals: 1),
-        detail: "of the best possible; greedy: \(NumberText.percent(greedy, decimals: 1))")
+        "Closed-loop planning", NumberText.percent(share, decimals: 1),
+        detail: "of the oracle's micrographs; greedy: \(NumberText.percent(greedy, decimals: 1))")
     ]
   }
 

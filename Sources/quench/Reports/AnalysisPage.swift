@@ -102,18 +102,24 @@ struct AnalysisPage {
       return Report.Section(title, [.callout(.caution, item.problem ?? "")])
     }
     let gain = NumberText.plain(finding.gain, digits: 2)
+    var items: [ImageGrid.Item] = [
+      .init(png: try ImageGrid.png(finding.image), caption: "as given: \(name(finding.label))"),
+      .init(png: try ImageGrid.png(finding.denoised), caption: "estimated clean: \(name(finding.denoisedLabel))"),
+      .init(png: try ImageGrid.png(finding.perturbation), caption: "perturbation, \(gain) times"),
+      .init(
+        png: try ImageGrid.png(Self.grey(finding.attribution)), caption: "looked at for \(name(finding.label))"),
+      .init(
+        png: try ImageGrid.png(Self.grey(finding.denoisedAttribution)),
+        caption: "looked at for \(name(finding.denoisedLabel)), denoised")
+    ]
+    if let discrepancy = finding.discrepancy {
+      items.append(
+        .init(
+          png: try ImageGrid.png(Self.grey(discrepancy * 0.5 + 0.5)),
+          caption: "as given: bright for \(name(finding.label)), dark for \(name(finding.denoisedLabel))"))
+    }
     let images = ImageGrid(
-      "Images",
-      [
-        .init(png: try ImageGrid.png(finding.image), caption: "as given: \(name(finding.label))"),
-        .init(png: try ImageGrid.png(finding.denoised), caption: "estimated clean: \(name(finding.denoisedLabel))"),
-        .init(png: try ImageGrid.png(finding.perturbation), caption: "perturbation, \(gain) times"),
-        .init(
-          png: try ImageGrid.png(Self.grey(finding.attribution)), caption: "looked at for \(name(finding.label))"),
-        .init(
-          png: try ImageGrid.png(Self.grey(finding.denoisedAttribution)),
-          caption: "looked at for \(name(finding.denoisedLabel)), denoised")
-      ], side: 128,
+      "Images", items, side: 128,
       caption: "The perturbation is shown about grey; bright in the maps is where the classifier looks (GradCAM).")
     return Report.Section(
       title, [.prose(verdict(finding).prefix(1).uppercased() + verdict(finding).dropFirst() + "."), .figure(images)]

@@ -88,19 +88,12 @@ struct RedEvaluateCommand: ParsableCommand {
     summary["groups"] = .object(RedEvaluation.groups(cells))
     summary["detection"] = .object(evaluation.detection(dataset.test))
     summary["portions"] = evaluation.portions(dataset.test)?.value
-    for input in FamilyClassifier.Input.allCases {
-      guard
-        let family = try? FamilyClassifier.train(
-          on: dataset.train, input: input, denoise: evaluation.denoise, seed: options.seedBits)
-      else { continue }
-      let counts = family.confusion(on: dataset.test, input: input, denoise: evaluation.denoise)
-      let right = counts.indices.reduce(0) { $0 + counts[$1][$1] }
-      let total = counts.reduce(0) { $0 + $1.reduce(0, +) }
-      summary["family_\(input.rawValue)"] = [
-        "accuracy": .double(Double(right) / Double(max(1, total))), "n": .int(total),
-        "families": .array(family.families.map { .string($0.rawValue) }),
-        "confusion": .array(counts.map { .array($0.map { .int($0) }) })
-      ]
+    for trait in FamilyClassifier.Trait.allCases
+    where FamilyClassifier.classes(trait, in: dataset.train).count > 1 {
+      for input in FamilyClassifier.Input.allCases {
+        summary["\(trait.rawValue)_from_\(input.rawValue)"] = .object(
+          try origins(trait, from: input, dataset, evaluation.denoise))
+      }
     }
     if defence, let victim = evaluation.victims.first {
       let test = try data.load(.test, on: device, options.output)
@@ -112,6 +105,24 @@ struct RedEvaluateCommand: ParsableCommand {
       summary["defence"] = .array(rows.map { .object($0) })
     }
     return summary
+  }
+
+  /// How well a small network tells where held-out perturbations come from.
+  private func origins(
+    _ trait: FamilyClassifier.Trait, from input: FamilyClassifier.Input, _ dataset: RedDataset,
+    _ denoise: (Tensor) -> Tensor
+  ) throws -> Record {
+    let classifier = try FamilyClassifier.train(
+      on: dataset.train, telling: trait, input: input, denoise: denoise, seed: options.seedBits)
+    let counts = classifier.confusion(on: dataset.test, input: input, denoise: denoise)
+    let accuracy = Accuracy(
+      correct: counts.indices.reduce(0) { $0 + counts[$1][$1] }, count: counts.reduce(0) { $0 + $1.reduce(0, +) })
+    return [
+      "accuracy": .double(accuracy.fraction), "n": .int(accuracy.count),
+      "interval": [.double(accuracy.interval.lowerBound), .double(accuracy.interval.upperBound)],
+      "classes": .array(classifier.classes.map { .string($0) }),
+      "confusion": .array(counts.map { .array($0.map { .int($0) }) })
+    ]
   }
 
   private static func text(_ summary: Record, _ url: URL) -> String {
