@@ -206,10 +206,10 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     var builder = shop.builder([.fgsm])
-    (builder.levels, builder.unseenAttacks) = ([.weak, .strong], [.momentumFGSM])
+    (builder.levels, builder.unseenAttacks) = ([.medium, .strong], [.momentumFGSM])
     _ = try builder.build(train: shop.train, test: shop.test, in: folder.url)
     let data = try RedDataset(contentsOf: folder.url)
-    #expect(FamilyClassifier.classes(.level, in: data.train) == ["weak", "strong"])
+    #expect(FamilyClassifier.classes(.level, in: data.train) == ["medium", "strong"])
     #expect(FamilyClassifier.classes(.victim, in: data.train) == ["v1"])
     let levels = try FamilyClassifier.train(
       on: data.train, telling: .level, input: .delta, denoise: { $0 }, epochs: 20, seed: 1)
