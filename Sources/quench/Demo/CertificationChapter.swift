@@ -48,11 +48,11 @@ enum CertificationChapter: DemoChapter {
     guard !runs.isEmpty else { return [] }
     return [
       Table(
-        "Certified accuracy under noise of 0.25",
+        "Certified accuracy at two radii, and noisy copies an image, under noise of 0.25",
         columns: [
-          .text("Network"), .number("Images"), .number("at radius 0.25"), .text("95 % interval"),
-          .number("at radius 0.5"), .text("95 % interval"), .number("Noisy copies an image"),
-          .number("the fixed test's")
+          .text("Network"), .number("Images"), .number("at 0.25"), .text("95 % interval"),
+          .number("at 0.5"), .text("95 % interval"), .number("Copies"),
+          .number("fixed test")
         ],
         rows: runs.map { name, _, run in
           func accuracy(_ radius: String) -> [Table.Cell] {

@@ -89,8 +89,8 @@ enum DeceptionChapter: DemoChapter {
               + "from the perturbation, from \(Wording.count(parts[denoiser]?.number("pairs"))) pairs. PA_benign: the "
               + "network answers the estimated clean image as it does the clean one. PA_adv: the clean image plus the "
               + "estimated perturbation fools it into the same answer. Pixel error: the Euclidean distance of the "
-              + "estimate from the clean image. A few dozen pairs a cell: it shows that the recipe works, not how "
-              + "well it can.")
+              + "estimate from the clean image; so few pairs need not bring it below that of the attacked image itself. "
+              + "A few dozen pairs a cell: it shows that the recipe works, not how well it can.")
         ] + tables(parts).map { .table($0) }
           + [
             .prose(
