@@ -20,7 +20,7 @@ setup:  ## fetch what the machine lacks: system libraries, LibTorch, Fashion-MNI
 build: setup  ## the command-line tool, optimised: .build/release/quench
 	swift build -c release --product quench
 
-demo: build  ## train, prune and report on real images; ends with the report's path
+demo: build  ## every capability in little; ends with the report's path
 	$(release)/quench demo --out runs/demo
 	@echo "The report: $(CURDIR)/runs/demo/report.html"
 

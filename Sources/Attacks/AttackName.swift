@@ -16,6 +16,7 @@ public enum AttackName: String, CaseIterable, Codable, Sendable {
   case fabT = "fab-t"
   case square
   case feature
+  case stAdv = "stadv"
   case uniformNoise = "noise-uniform"
   case gaussianNoise = "noise-gaussian"
 
@@ -35,6 +36,7 @@ public enum AttackName: String, CaseIterable, Codable, Sendable {
     case .fabT: "the same, one target class at a time"
     case .square: "random search with squares, from answers alone (Andriushchenko et al. 2020)"
     case .feature: "moves the features to those of another image (Sabour et al. 2016)"
+    case .stAdv: "moves pixels along a smooth flow field instead of changing them (Xiao et al. 2018)"
     case .uniformNoise: "uniform noise of the budget's size: the floor"
     case .gaussianNoise: "Gaussian noise of the budget's size: the floor"
     }
@@ -45,8 +47,16 @@ public enum AttackName: String, CaseIterable, Codable, Sendable {
     switch self {
     case .fgsm, .pgd, .apgdCE, .apgdDLR, .apgdT, .square, .uniformNoise, .gaussianNoise, .deepFool: [.linf, .l2]
     case .fab, .fabT: [.linf, .l2, .l1]
-    case .bim, .momentumFGSM, .feature: [.linf]
+    case .bim, .momentumFGSM, .feature, .stAdv: [.linf]
     case .carliniWagner: [.l2]
+    }
+  }
+
+  /// Whether it works within a budget; the others look for the smallest perturbation, or for one of any size.
+  public var isBounded: Bool {
+    switch self {
+    case .carliniWagner, .deepFool, .fab, .fabT, .stAdv: false
+    default: true
     }
   }
 }
@@ -144,6 +154,11 @@ public struct AttackSettings: Hashable, Sendable {
     case .feature:
       var attack = FeatureAdversary()
       attack.budget = epsilon
+      attack.steps = steps ?? attack.steps
+      return attack
+    case .stAdv:
+      var attack = StAdv()
+      attack.epsilon = searchesSmallest ? nil : epsilon
       attack.steps = steps ?? attack.steps
       return attack
     case .uniformNoise, .gaussianNoise:

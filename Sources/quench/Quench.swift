@@ -13,7 +13,7 @@ struct Quench: ParsableCommand {
     abstract: "Make vision models lean, and know what they are worth.",
     discussion: """
       First steps:
-        quench demo   train, prune and compare on real images
+        quench demo   every capability in little, in a few minutes
         quench train --data fashion-mnist --model resnet20   train a network
         quench prune bip --data fashion-mnist \\
           --weights runs/train/model.safetensors --keep 0.1

@@ -13,7 +13,7 @@ import Vision
 
     static let all = AttackName.allCases.filter { $0 != .feature }
       .flatMap { name in name.norms.map { Case(name: name, norm: $0) } }
-    static let bounded = all.filter { ![.carliniWagner, .deepFool, .fab, .fabT].contains($0.name) }
+    static let bounded = all.filter(\.name.isBounded)
     var testDescription: String { "\(name.rawValue) \(norm.rawValue)" }
 
     /// Short runs: what holds for ten steps holds for a hundred.

@@ -164,6 +164,31 @@ import Vision
     #expect(samples.ledger.forward[0].integerItem() == 6 + 6 * 20)
   }
 
+  @Test("judges a randomised model by the mean of several passes, not by a lucky one") func judgements() throws {
+    // Right with a probability of 0.7 a pass, whatever the image is: no attack can do anything to it.
+    let generator = Generator(seed: 4)
+    let model = closure { images in
+      let wins = Tensor.uniform([images.size(0), 1], using: generator) .< 0.7
+      let first = images.sumPerSample().unsqueezed(1) * 1e-6 + 8
+      let margin = (first * (wins.to(.float32) * 2 - 1))
+      return .concatenated([margin, -margin] + (0..<8).map { _ in margin * 0 - 20 }, 1)
+    }
+    let data = try AttackData(
+      images: Fixture.convolutionalInputs(), labels: Tensor([Int](repeating: 0, count: 8)))
+    var evaluator = AttackEvaluator([FGSM()])
+    evaluator.judgements = 1
+    let lucky = try evaluator.run(on: model, data)
+    #expect(lucky.robust.correct < 8)
+    evaluator.judgements = 101
+    let judged = try evaluator.run(on: model, data)
+    #expect(judged.clean.correct == 8 && judged.robust.correct == 8)
+    evaluator.judgements = nil
+    let loss = try #require(try evaluator.run(on: model, data).points[0].rows.first?.loss)
+    // The mean over 20 passes of probabilities that are nearly 0 or 1 is a twentieth's multiple.
+    let share = exp(-loss) * 20
+    #expect(share > 0.5 && share < 19.5 && abs(share - share.rounded()) < 0.05)
+  }
+
   @Test("judges a transferred attack on the model that it was not made on") func transfer() throws {
     let target = Fixture.convolutional()
     let source = Fixture.convolutionalNetwork()

@@ -171,9 +171,91 @@ final class TemporaryFolder {
     let auroc = evaluation.detection(data.test)["probabilities"]?.record?["auroc"]?.number
     #expect(try #require(auroc) > 0.5)
     let family = try FamilyClassifier.train(on: data.train, input: .delta, denoise: { $0 }, seed: 1)
-    #expect(family.families == [.fgsm, .pgd])
+    #expect(family.classes == ["fgsm", "pgd"])
     let confusion = family.confusion(on: data.test, input: .delta, denoise: { $0 })
     #expect(confusion.flatMap { $0 }.reduce(0, +) == data.test.reduce(0) { $0 + $1.success.nonzeroCount() })
+  }
+
+  @Test("learns from noise on clean images alone where noise is asked for") func gaussian() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let cells = try RedDataset(contentsOf: folder.url).train
+    // The same clean images beside adversarial ones of another attack.
+    let others = cells.map { cell in
+      var copy = cell
+      copy.adversarial = copy.adversarial.flipped([3])
+      return copy
+    }
+    func trained(_ cells: [PairCell], noise: Double) throws -> Tensor {
+      var recipe = RedRecipe()
+      (recipe.objective, recipe.noise, recipe.epochs, recipe.batchSize) = (.stability, noise, 1, 8)
+      let network = DenoiserDesign(depth: 4, width: 8).network(input: [3, 12, 12], seed: 1)
+      let training = try RedTraining(
+        network, on: cells, surrogate: shop.victim, recipe: recipe, seed: 3, precision: .float32)
+      for batch in 0..<3 { _ = training.step(at: LoaderPosition(epoch: 0, batch: batch)) }
+      return network.parameters[network.prunable[1]].tensor.detached()
+    }
+    let noisy = try trained(cells, noise: 0.25)
+    #expect(try noisy.isEqual(to: trained(others, noise: 0.25)))
+    #expect(try !noisy.isEqual(to: trained(cells, noise: 0.5)))
+    #expect(try !trained(cells, noise: 0).isEqual(to: trained(others, noise: 0)))
+  }
+
+  @Test("tells levels from perturbations, and leaves out attacks that are not trained on") func origins() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    var builder = shop.builder([.fgsm])
+    (builder.levels, builder.unseenAttacks) = ([.medium, .strong], [.momentumFGSM])
+    _ = try builder.build(train: shop.train, test: shop.test, in: folder.url)
+    let data = try RedDataset(contentsOf: folder.url)
+    #expect(FamilyClassifier.classes(.level, in: data.train) == ["medium", "strong"])
+    #expect(FamilyClassifier.classes(.victim, in: data.train) == ["v1"])
+    let levels = try FamilyClassifier.train(
+      on: data.train, telling: .level, input: .delta, denoise: { $0 }, epochs: 20, seed: 1)
+    let counts = levels.confusion(on: data.test, input: .delta, denoise: { $0 })
+    let known = data.test.filter { $0.key.attack == .fgsm && $0.key.level != .out }
+    #expect(counts.flatMap { $0 }.reduce(0, +) == known.reduce(0) { $0 + $1.success.nonzeroCount() })
+    #expect(counts[0][0] + counts[1][1] > counts[0][1] + counts[1][0])
+    let error = #expect(throws: InputError.self) {
+      try FamilyClassifier.train(on: data.train, telling: .victim, input: .delta, denoise: { $0 }, seed: 1)
+    }
+    #expect(error?.description.contains("all pairs are of one victim") == true)
+  }
+
+  @Test("clean images are scored once each, and a score's false-positive rate is their share") func calibration()
+    throws
+  {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let cells = try RedDataset(contentsOf: folder.url).test
+    let blur: (Tensor) -> Tensor = { $0 * 0.5 + 0.25 }
+    let calibration = SuspicionCalibration(of: cells, victim: shop.victim, denoise: blur)
+    #expect(calibration.score == .logits && calibration.clean.count == 16 && cells.count == 4)
+    #expect(calibration.falsePositiveRate(0) == 1 && calibration.falsePositiveRate(.infinity) == 0)
+    #expect(calibration.falsePositiveRate(calibration.clean[12]) == 4.0 / 16)
+    #expect(SuspicionCalibration(clean: []).falsePositiveRate(1) == nil)
+    #expect(try SuspicionCalibration(calibration.value, name: "test") == calibration)
+    let error = #expect(throws: InputError.self) { try SuspicionCalibration([1, 2], name: "old.json") }
+    #expect(error?.description.contains("old.json") == true)
+  }
+
+  @Test("finds where an image speaks for its answer rather than for the denoised one") func discrepancy() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let pairs = try #require(try RedDataset(contentsOf: folder.url).test.map(\.successful).first { $0.count > 0 })
+    let (clean, attacked) = (PairCell.pixels(pairs.clean), PairCell.pixels(pairs.adversarial))
+    func findings(_ denoise: @escaping (Tensor) -> Tensor) -> [Analyst.Finding] {
+      Analyst(denoise: denoise, victim: shop.victim, families: nil, calibration: .init(clean: [])).analyse(attacked)
+    }
+    for finding in findings({ _ in clean }) {
+      let map = try #require(finding.discrepancy)
+      #expect(map.shape == [12, 12] && map.abs().max().item() <= 1)
+      #expect(finding.label != finding.denoisedLabel)
+    }
+    #expect(findings { $0 }.allSatisfy { $0.discrepancy == nil })
   }
 
   @Test("batch norm is recalibrated to the plain mean over batches") func recalibration() {

@@ -1,4 +1,5 @@
 import Attacks
+import Foundation
 import ReferenceModels
 import Testing
 import Torch
@@ -141,6 +142,9 @@ import Vision
       ],
       [1.036818, 0.108678, 1.027751, 1.855854, 1.619089, 1.045825], 1e-5)
     expectClose([figure("mae"), figure("mse")], [0.0587683, 0.00560262], 1e-6)
+    expectClose(figures.signalToNoise, figures.squaredError.map { 10 * log10(1 / $0) }, 1e-9)
+    figures.squaredError = [0, 0.01]
+    expectClose(figures.signalToNoise, [100, 20], 1e-9)
     expectClose(
       figures.angle, [88.2868, 86.4710, 94.0377, 91.3655, 89.4213, 92.1283, 96.0218, 96.5406], 1e-3)
   }

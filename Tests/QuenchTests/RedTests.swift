@@ -79,7 +79,7 @@ import Vision
   }
 
   /// Gratings of four classes, so faint that a few grey levels change the class.
-  private static func writePictures(into folder: URL) throws {
+  static func writePictures(into folder: URL) throws {
     var options = Vision.DataOptions()
     (options.synthetic.trainCount, options.synthetic.testCount, options.synthetic.classes) = (96, 48, 4)
     for (split, name) in [(DataSplit.train, "train"), (.test, "test")] {

@@ -33,6 +33,9 @@ public struct AttackEvaluator {
   public var expectedCleanAccuracy: Double?
   /// What is known before the run, such as changes to an ensemble.
   public var findings: [Finding] = []
+  /// Forward passes that judge an image, clean or attacked: the class of the largest mean probability counts. Nil: 1, and
+  /// 20 for a model that answers the same image differently, where an attack could win by one lucky pass.
+  public var judgements: Int?
   /// Return the images, for evaluations without a folder.
   public var keepsImages = false
   public var progress = ProgressLine.Style.quiet
@@ -56,7 +59,7 @@ public struct AttackEvaluator {
     on model: AttackedModel, _ data: AttackData, in folder: RunFolder? = nil, resumes: Bool = false
   ) throws -> AttackReport {
     try check(model, data)
-    var board = try Board(model, data, budgets: budgets, norm: norm, batchSize: batchSize)
+    var board = try Board(model, data, budgets: budgets, norm: norm, batchSize: batchSize, judgements: judgements)
     board.findings = findings + board.findings
     board.images = keepsImages ? data.pixels(at: Tensor(Array(0..<data.count)).to(model.device)) : nil
     let targets = aim?.targets(board.logits, labels: data.labels, indices: data.indices, seed: seed)
@@ -112,6 +115,7 @@ public struct AttackEvaluator {
 
   private func check(_ model: AttackedModel, _ data: AttackData) throws(InputError) {
     precondition(batchSize > 0, "a batch needs a sample")
+    precondition(judgements ?? 1 > 0, "a judgement needs a pass")
     try data.check(model)
     guard model.classes >= 2 else {
       throw InputError("there is nothing to confuse", at: model.name, expected: "2 classes or more", found: "1")
@@ -140,7 +144,7 @@ public struct AttackEvaluator {
       indices: places.map { data.indices[$0] }, seed: seed)
     let images = attack.perturb(samples, on: model)
     try AttackEvaluator.check(images, samples, attack)
-    let logits = model.score(images)
+    let logits = model.score(images, passes: board.passes)
     try ModelProbe.check(model, images, logits)
     board.images?.setRows(images, at: chosen)
     return AttackJournal.Entry(

@@ -17,6 +17,8 @@ struct Board {
   var findings: [Finding]
   /// The returned images, where they are kept.
   var images: Tensor?
+  /// Forward passes that judge an image.
+  private(set) var passes: Int
   private let model: String
   private let classes: [Int]
   private let labels: [Int]
@@ -33,11 +35,14 @@ struct Board {
   /// In which distances are compared with budgets.
   private let norm: Norm
 
+  private static let passesOfRandomised = 20
+
   /// Asks the model about the clean images.
   init(
-    _ model: AttackedModel, _ data: AttackData, budgets: [Double?], norm: Norm, batchSize: Int
+    _ model: AttackedModel, _ data: AttackData, budgets: [Double?], norm: Norm, batchSize: Int, judgements: Int?
   ) throws(InputError) {
     self.norm = norm
+    passes = judgements ?? 1
     var answers: [Tensor] = []
     var findings: [Finding] = []
     for start in stride(from: 0, to: data.count, by: batchSize) {
@@ -45,8 +50,10 @@ struct Board {
       let images = data.pixels(at: places).to(model.device)
       if start == 0 {
         findings = try ModelProbe.findings(model, images, labels: data.labels.selecting(places).to(model.device))
+        let isRandomised = findings.contains { $0.kind == .randomised }
+        if isRandomised, judgements == nil { passes = Self.passesOfRandomised }
       }
-      let logits = model.score(images)
+      let logits = model.score(images, passes: passes)
       try ModelProbe.check(model, images, logits)
       answers.append(logits)
     }

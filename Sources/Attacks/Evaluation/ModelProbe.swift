@@ -28,7 +28,10 @@ enum ModelProbe {
     try check(model, images, logits)
     if isRandomised(model, images, logits, labels) {
       findings.append(
-        Finding(.randomised, "the same images get different logits: average gradients (AutoAttack rand, or EOT)"))
+        Finding(
+          .randomised,
+          "the same images get different logits: average gradients (AutoAttack rand, or EOT); images are judged by "
+            + "the mean of several passes"))
     } else {
       let differentiated = model.probe(images)
       if !unit(differentiated).isClose(to: unit(logits), relative: 0, absolute: 1e-3) {

@@ -64,7 +64,15 @@ public final class AttackedModel {
   }
 
   /// Logits for the evaluator's own use: uncounted.
-  func score(_ images: Tensor) -> Tensor { withoutGradient { plan(images).detached() } }
+  /// - Parameter passes: If more than 1, the logarithms of the mean probabilities over so many passes: what a randomised
+  ///   model answers on the whole, and not what it happens to answer once.
+  func score(_ images: Tensor, passes: Int = 1) -> Tensor {
+    withoutGradient {
+      guard passes > 1 else { return plan(images).detached() }
+      let sum = (1..<passes).reduce(plan(images).softmax(1)) { sum, _ in sum + plan(images).softmax(1) }
+      return (sum / Double(passes)).log().clamped(to: (-1e4)...)
+    }
+  }
 
   /// Logits as an attack that differentiates sees them: uncounted, for probes.
   func probe(_ images: Tensor) -> Tensor { withGradient { forward(images.detached().requiringGrad()).detached() } }

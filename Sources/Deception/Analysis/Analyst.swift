@@ -10,17 +10,16 @@ public struct Analyst {
   public let denoise: (Tensor) -> Tensor
   public let victim: Victim
   public let families: FamilyClassifier?
-  /// Scores of clean images that the denoiser was not trained on, ascending.
-  public let calibration: [Double]
-  public var score = SuspicionScore.probabilities
+  public let calibration: SuspicionCalibration
 
   public init(
-    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?, calibration: [Double]
+    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?,
+    calibration: SuspicionCalibration
   ) {
     self.denoise = denoise
     self.victim = victim
     self.families = families
-    self.calibration = calibration.sorted()
+    self.calibration = calibration
   }
 
   /// What is found of one image.
@@ -47,6 +46,9 @@ public struct Analyst {
     /// float32 `[H, W]` in [0, 1]: where the victim looks, for the label of each image.
     public var attribution: Tensor
     public var denoisedAttribution: Tensor
+    /// float32 `[H, W]` in [-1, 1]: where the image speaks more for ``label`` (above 0) than for ``denoisedLabel``, the
+    /// difference of its two maps; nil where both are one class.
+    public var discrepancy: Tensor?
     /// By how much the perturbation was stretched.
     public var gain: Double
   }
@@ -59,9 +61,10 @@ public struct Analyst {
     let (before, after) = (victim.logits(images).softmax(1), victim.logits(xR).softmax(1))
     let (confidence, label) = before.maxWithIndex(1)
     let (confidenceR, labelR) = after.maxWithIndex(1)
-    let suspicion = score(images, denoised: xR) { victim.logits($0) }
+    let suspicion = calibration.score(images, denoised: xR) { victim.logits($0) }
     let maps = victim.cam(images, classes: label)
     let mapsR = victim.cam(xR, classes: labelR)
+    let discrepancies = maps - victim.cam(images, classes: labelR)
     let likely = families.map { $0.probabilities(estimate).maxWithIndex(1) }
     let (linf, l2) = (
       estimate.flattened(from: 1).abs().max([1]).array(Double.self),
@@ -73,18 +76,15 @@ public struct Analyst {
         label: label[row].integerItem(), confidence: confidence[row].item(),
         denoisedLabel: labelR[row].integerItem(),
         denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
-        falsePositiveRate: falsePositiveRate(suspicion[row]),
-        family: likely.flatMap { families?.families[$0.indices[row].integerItem()] },
+        falsePositiveRate: calibration.falsePositiveRate(suspicion[row]),
+        family: likely.flatMap { likely in
+          families.flatMap { RedAttack(rawValue: $0.classes[likely.indices[row].integerItem()]) }
+        },
         familyProbability: likely.map { $0.values[row].item() }, estimatedLinf: linf[row], estimatedL2: l2[row],
         image: PairCell.rounded(images[row]), denoised: PairCell.rounded(xR[row]),
         perturbation: PairCell.rounded(estimate[row] * gain + 0.5), attribution: maps[row],
-        denoisedAttribution: mapsR[row], gain: gain)
+        denoisedAttribution: mapsR[row],
+        discrepancy: label[row].integerItem() == labelR[row].integerItem() ? nil : discrepancies[row], gain: gain)
     }
-  }
-
-  /// How many of a hundred clean images would be called suspicious at that score.
-  func falsePositiveRate(_ score: Double) -> Double? {
-    guard !calibration.isEmpty else { return nil }
-    return Double(calibration.count { $0 >= score }) / Double(calibration.count)
   }
 }

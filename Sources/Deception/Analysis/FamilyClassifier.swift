@@ -3,8 +3,25 @@ import Support
 import Torch
 import Vision
 
-/// A small network that tells which attack made a perturbation.
+/// A small network that tells where a perturbation comes from.
 public struct FamilyClassifier {
+  /// What it tells.
+  public enum Trait: String, CaseIterable, Codable, Sendable {
+    case attack
+    /// How strong the attack was.
+    case level
+    /// The classifier that it was made on.
+    case victim
+
+    func label(of key: PairCell.Key) -> String {
+      switch self {
+      case .attack: key.attack.rawValue
+      case .level: key.level.rawValue
+      case .victim: key.victim
+      }
+    }
+  }
+
   /// What it looks at.
   public enum Input: String, CaseIterable, Codable, Sendable {
     /// The true perturbation: the upper bound.
@@ -16,13 +33,15 @@ public struct FamilyClassifier {
   }
 
   public let network: Network
-  /// In label order.
-  public let families: [RedAttack]
+  public let trait: Trait
+  /// What it tells apart, in label order.
+  public let classes: [String]
   private let plan: InferencePlan
 
-  public init(_ network: Network, families: [RedAttack]) {
+  public init(_ network: Network, _ trait: Trait = .attack, classes: [String]) {
     self.network = network
-    self.families = families
+    self.trait = trait
+    self.classes = classes
     plan = InferencePlan(network, dtype: .float32)
   }
 
@@ -37,16 +56,17 @@ public struct FamilyClassifier {
     }
   }
 
-  /// Probabilities of each family, `[N, families]`, for estimated perturbations `[N, C, H, W]` in pixel units.
+  /// Probabilities of each class, `[N, classes]`, for estimated perturbations `[N, C, H, W]` in pixel units.
   public func probabilities(_ estimates: Tensor) -> Tensor { plan(estimates * Self.stretch).softmax(1) }
 
-  /// Features and labels of the successful pairs of `cells`.
+  /// Features and labels of the successful pairs of `cells`: those of attacks that are trained on, so that a level means
+  /// the same budget throughout.
   private static func dataset(
-    _ cells: [PairCell], _ families: [RedAttack], _ input: Input, _ denoise: (Tensor) -> Tensor
+    _ cells: [PairCell], _ trait: Trait, _ classes: [String], _ input: Input, _ denoise: (Tensor) -> Tensor
   ) -> (images: Tensor, labels: Tensor)? {
     var (images, labels): ([Tensor], [Tensor]) = ([], [])
-    for cell in cells.map(\.successful) where cell.count > 0 {
-      guard let label = families.firstIndex(of: cell.key.attack) else { continue }
+    for cell in cells.map(\.successful) where cell.count > 0 && RedAttack.seen.contains(cell.key.attack) {
+      guard let label = classes.firstIndex(of: trait.label(of: cell.key)) else { continue }
       for (x, xA) in zip(cell.clean.split(500), cell.adversarial.split(500)) {
         images.append(
           features(input, clean: PairCell.pixels(x), attacked: PairCell.pixels(xA), denoise: denoise))
@@ -56,31 +76,43 @@ public struct FamilyClassifier {
     return images.isEmpty ? nil : (.concatenated(images), .concatenated(labels))
   }
 
-  /// Trains one on the successful pairs of `cells`.
-  /// - Throws: `InputError` if these are of fewer than two attacks.
-  public static func train(
-    on cells: [PairCell], input: Input, denoise: (Tensor) -> Tensor, epochs: Int = 5, seed: UInt64
-  ) throws -> FamilyClassifier {
-    let families = RedAttack.allCases.filter { family in
-      cells.contains { $0.key.attack == family && $0.success.nonzeroCount() > 0 }
+  /// What the successful pairs of `cells` can be told apart by, in a fixed order.
+  public static func classes(_ trait: Trait, in cells: [PairCell]) -> [String] {
+    let found = Set(cells.filter { $0.success.nonzeroCount() > 0 }.map { trait.label(of: $0.key) })
+    switch trait {
+    case .attack: return RedAttack.allCases.map(\.rawValue).filter(found.contains)
+    case .level: return RedLevel.allCases.map(\.rawValue).filter(found.contains)
+    case .victim: return found.sorted()
     }
-    guard families.count > 1, let (images, labels) = dataset(cells, families, input, denoise) else {
-      throw InputError("attack families cannot be told apart", expected: "successful pairs of 2 attacks or more")
-    }
-    let shape = Array(images.shape.dropFirst())
-    let dataset = ImageDataset.features(images, labels: labels, classNames: families.map(\.rawValue))
-    var recipe = TrainingRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, min(64, max(2, images.size(0) / 4)), nil)
-    let network = Network(.smallCNN(input: shape, classes: families.count), seed: seed)
-    _ = try TrainingSession().run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))
-    network.isTraining = false
-    return FamilyClassifier(network, families: families)
   }
 
-  /// Families of the test pairs (rows) by the family that they were taken for (columns).
+  /// Trains one on the successful pairs of `cells`.
+  /// - Throws: `InputError` if these are all of one class.
+  public static func train(
+    on cells: [PairCell], telling trait: Trait = .attack, input: Input, denoise: (Tensor) -> Tensor,
+    epochs: Int = 5, seed: UInt64
+  ) throws -> FamilyClassifier {
+    let classes = classes(trait, in: cells)
+    guard classes.count > 1, let (images, labels) = dataset(cells, trait, classes, input, denoise) else {
+      throw InputError(
+        "nothing can be told apart: all pairs are of one \(trait.rawValue)",
+        expected: "successful pairs of 2 or more",
+        found: classes.joined(separator: ", "))
+    }
+    let shape = Array(images.shape.dropFirst())
+    let dataset = ImageDataset.features(images, labels: labels, classNames: classes)
+    var recipe = TrainingRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, min(64, max(2, images.size(0) / 4)), nil)
+    let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed)
+    _ = try TrainingSession().run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))
+    network.isTraining = false
+    return FamilyClassifier(network, trait, classes: classes)
+  }
+
+  /// Classes of the test pairs (rows) by the class that they were taken for (columns).
   public func confusion(on cells: [PairCell], input: Input, denoise: (Tensor) -> Tensor) -> [[Int]] {
-    var counts = Array(repeating: [Int](repeating: 0, count: families.count), count: families.count)
-    guard let (images, labels) = Self.dataset(cells, families, input, denoise) else { return counts }
+    var counts = Array(repeating: [Int](repeating: 0, count: classes.count), count: classes.count)
+    guard let (images, labels) = Self.dataset(cells, trait, classes, input, denoise) else { return counts }
     let answers = Tensor.concatenated(images.split(500).map { plan($0).argmax(1) })
     for (label, answer) in zip(labels.array(Int64.self), answers.array(Int64.self)) {
       counts[Int(label)][Int(answer)] += 1

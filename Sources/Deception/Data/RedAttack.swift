@@ -24,6 +24,7 @@ public enum RedAttack: String, CaseIterable, Codable, Sendable {
   case feature
   case deepFool = "deepfool"
   case momentumFGSM = "mi-fgsm"
+  case stAdv = "stadv"
 
   public static let seen: [RedAttack] = [.fgsm, .pgd, .cw]
   public static let unseen: [RedAttack] = allCases.filter { !seen.contains($0) }
@@ -55,6 +56,7 @@ public enum RedAttack: String, CaseIterable, Codable, Sendable {
       return AttackEvaluator([attack])
     case .deepFool: return AttackEvaluator([DeepFool()])
     case .momentumFGSM: return AttackEvaluator([MomentumFGSM()])
+    case .stAdv: return AttackEvaluator([StAdv()])
     }
   }
 }

@@ -12,6 +12,11 @@ public enum SuspicionScore: String, CaseIterable, Codable, Sendable {
   /// ‖u - D(u)‖₂
   case pixels
 
+  /// What is compared where nothing else is asked for. Probabilities stand still where the classifier is sure of both
+  /// answers, and a clean image near a boundary moves them as far as an attack does; logits go on moving. They are on the
+  /// classifier's own scale: compare only scores of one classifier.
+  public static let standard = SuspicionScore.logits
+
   /// Scores of `images`, one a sample.
   public func callAsFunction(_ images: Tensor, denoised: Tensor, logits: (Tensor) -> Tensor) -> [Double] {
     withoutGradient {

@@ -20,6 +20,8 @@ public struct PairFigures: Hashable, Sendable {
   /// Degrees between x' - x and its estimate x' - x_R, and between their effects on the logits.
   public var angle: [Double] = []
   public var logitsAngle: [Double] = []
+  /// Peak signal-to-noise ratios of x_R to x in dB, for pixels in [0, 1]; at most 100, which stands for equal images.
+  public var signalToNoise: [Double] { squaredError.map { -10 * log10(max($0, 1e-10)) } }
   /// F(x_R) = F(x), and F(x'_R) = F(x').
   public var benign: [Bool] = []
   public var adversarial: [Bool] = []
@@ -75,7 +77,7 @@ public struct PairFigures: Hashable, Sendable {
     }
     for (name, values) in [
       ("d_x_xr", denoised), ("d_x_xa", perturbed), ("d_xa_xr", removed), ("mae", absoluteError),
-      ("mse", squaredError), ("d_fx_fxr", logitsBenign), ("d_fxa_fxar", logitsAdversarial),
+      ("mse", squaredError), ("psnr", signalToNoise), ("d_fx_fxr", logitsBenign), ("d_fxa_fxar", logitsAdversarial),
       ("d_fx_fxa", logitsPerturbed), ("angle", angle), ("logits_angle", logitsAngle),
       ("delta_iou", deltaOverlap)
     ] { record[name] = .double(Self.mean(values)) }

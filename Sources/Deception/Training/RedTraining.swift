@@ -14,6 +14,9 @@ public struct RedRecipe: Hashable, Codable, Sendable {
   public var milestones = [140.0 / 300, 280.0 / 300]
   /// The share of each cell's sources that is kept for choosing the best epoch.
   public var validationShare = 0.1
+  /// σ of denoised smoothing as published (Salman et al. 2020): if above 0, the denoiser learns from the clean images with
+  /// Gaussian noise of this standard deviation, pixels in [0, 1], in place of the adversarial ones.
+  public var noise = 0.0
   /// Train on the pairs whose attack succeeded only.
   public var onlySuccessful = true
 
@@ -92,7 +95,8 @@ public final class RedTraining: Learner {
 
   public func step(at position: LoaderPosition) -> StepResult {
     let rows = Tensor(rows(at: position)).to(network.device)
-    let (x, xA) = (PairCell.pixels(clean.selecting(rows)), PairCell.pixels(adversarial.selecting(rows)))
+    let x = PairCell.pixels(clean.selecting(rows))
+    let xA = recipe.noise > 0 ? noisy(x, at: position) : PairCell.pixels(adversarial.selecting(rows))
     optimizer.learningRate =
       recipe.learningRate * factor(.step(milestones: recipe.milestones, factor: 0.1), at: position)
     network.isTraining = true
@@ -111,6 +115,12 @@ public final class RedTraining: Learner {
         clean: x, adversarial: xA, moves: moves, denoise: { network($0) }, surrogate: { surrogate.network($0) },
         answers: { self.answers($0) })
     }
+  }
+
+  private func noisy(_ images: Tensor, at position: LoaderPosition) -> Tensor {
+    var random = SplitMix64(seed, 2, UInt64(position.epoch), UInt64(position.batch))
+    let noise = Tensor.normal(images.shape, using: Generator(seed: random.next())).to(images.device)
+    return images + noise * recipe.noise
   }
 
   private func moves(at position: LoaderPosition, _ images: Tensor) -> [Transformation.Move] {

@@ -7,6 +7,7 @@ import Torch
 /// The page, the JSON and the lines about pictures that were taken apart.
 struct AnalysisPage {
   let cases: [RedAnalyseCommand.Case]
+  let score: SuspicionScore
   let classNames: [String]
 
   private func name(_ label: Int) -> String { label < classNames.count ? classNames[label] : "class \(label)" }
@@ -57,11 +58,19 @@ struct AnalysisPage {
     return Report(
       title: "Analysis of \(cases.count) pictures",
       summary:
-        "Each picture was denoised; what the denoiser removed is the estimated perturbation. Suspicion is how "
-        + "much the classifier's probabilities change by that (0 to 2); beside it stands the share of clean images "
-        + "that are at least as suspicious. The likeliest attack supposes that there was one. \(readable) of "
+        "Each picture was denoised; what the denoiser removed is the estimated perturbation. Suspicion is \(meaning); "
+        + "beside it stands the share of clean images that are at least as suspicious. The likeliest attack supposes that there was one. \(readable) of "
         + "\(cases.count) pictures could be analysed.",
       sections: sections)
+  }
+
+  private var meaning: String {
+    switch score {
+    case .answer: "whether the classifier's answer changes by that (0 or 1)"
+    case .probabilities: "how much the classifier's probabilities change by that (0 to 2)"
+    case .logits: "how far the classifier's logits move by that"
+    case .pixels: "how large that is (the Euclidean norm)"
+    }
   }
 
   private var table: Table {
@@ -93,17 +102,24 @@ struct AnalysisPage {
       return Report.Section(title, [.callout(.caution, item.problem ?? "")])
     }
     let gain = NumberText.plain(finding.gain, digits: 2)
-    let images = ImageGrid(
-      "Images",
-      [
-        .init(png: try Self.png(finding.image), caption: "as given: \(name(finding.label))"),
-        .init(png: try Self.png(finding.denoised), caption: "estimated clean: \(name(finding.denoisedLabel))"),
-        .init(png: try Self.png(finding.perturbation), caption: "perturbation, \(gain) times"),
-        .init(png: try Self.png(Self.grey(finding.attribution)), caption: "looked at for \(name(finding.label))"),
+    var items: [ImageGrid.Item] = [
+      .init(png: try ImageGrid.png(finding.image), caption: "as given: \(name(finding.label))"),
+      .init(png: try ImageGrid.png(finding.denoised), caption: "estimated clean: \(name(finding.denoisedLabel))"),
+      .init(png: try ImageGrid.png(finding.perturbation), caption: "perturbation, \(gain) times"),
+      .init(
+        png: try ImageGrid.png(Self.grey(finding.attribution)), caption: "looked at for \(name(finding.label))"),
+      .init(
+        png: try ImageGrid.png(Self.grey(finding.denoisedAttribution)),
+        caption: "looked at for \(name(finding.denoisedLabel)), denoised")
+    ]
+    if let discrepancy = finding.discrepancy {
+      items.append(
         .init(
-          png: try Self.png(Self.grey(finding.denoisedAttribution)),
-          caption: "looked at for \(name(finding.denoisedLabel)), denoised")
-      ], side: 128,
+          png: try ImageGrid.png(Self.grey(discrepancy * 0.5 + 0.5)),
+          caption: "as given: bright for \(name(finding.label)), dark for \(name(finding.denoisedLabel))"))
+    }
+    let images = ImageGrid(
+      "Images", items, side: 128,
       caption: "The perturbation is shown about grey; bright in the maps is where the classifier looks (GradCAM).")
     return Report.Section(
       title, [.prose(verdict(finding).prefix(1).uppercased() + verdict(finding).dropFirst() + "."), .figure(images)]
@@ -111,12 +127,4 @@ struct AnalysisPage {
   }
 
   private static func grey(_ map: Tensor) -> Tensor { (map.unsqueezed(0) * 255).rounded().to(.uint8) }
-
-  /// A PNG of uint8 `[C, H, W]`.
-  private static func png(_ image: Tensor) throws(InputError) -> Data {
-    let channels = image.size(0)
-    return try PNG.encode(
-      pixels: Array(image.permuted([1, 2, 0]).data()), width: image.size(2), height: image.size(1),
-      channels: channels)
-  }
 }

@@ -32,6 +32,18 @@ struct CryoFigures: Codable, Equatable {
 
   init() {}
 
+  /// Draws an episode on the map, unless there are too many holes to draw.
+  mutating func show(_ trace: Trace, of policy: PolicyName, on survey: Survey) {
+    guard survey.count <= 20_000 else { return }
+    let map = SurveyMap(
+      "", survey, resolutions: survey.holes.map(\.fit.clippedResolution),
+      path: [trace.start] + trace.steps.map(\.hole))
+    (squares, dots) = (map.squares, map.dots)
+    mapCaption =
+      "Measured resolution; the line is the episode of \(policy.rawValue) from the first start hole. Each box is a "
+      + "square."
+  }
+
   /// - Throws: `InputError` if the file cannot be read or holds something else.
   init(contentsOf url: URL) throws(InputError) {
     let data: Data
@@ -148,39 +160,41 @@ enum CryoReport {
       title: "Policies compared on \(URL(filePath: run.setting("survey")).lastPathComponent)",
       summary: "Every policy from the same start holes; rule \(run.setting("rule")), threshold "
         + "\(run.setting("threshold")) Å.",
-      sections: [.init("Results", CryoStudy.tables(run.summary).map { .table($0) })] + figures(run),
+      sections: [.init("Results", CryoStudy.tables(run.summary).map { .table($0) })]
+        + figures(run, hiding: CryoStudy.simple),
       record: run.record)
   }
 
-  private static func figures(_ run: RunFiles) -> [Report.Section] {
+  private static func figures(_ run: RunFiles, hiding hidden: [PolicyName] = []) -> [Report.Section] {
+    let shown = Set(run.cryo?.curves.map(\.name) ?? []).subtracting(hidden.map(\.rawValue))
+    return [("Over time", curves(run, shown)), ("Map", map(run))].filter { !$0.1.isEmpty }.map {
+      Report.Section($0.0, $0.1)
+    }
+  }
+
+  /// Good micrographs against time of the policies called `names`.
+  static func curves(_ run: RunFiles, _ names: Set<String>) -> [Report.Block] {
     guard let figures = run.cryo else { return [] }
-    var sections: [Report.Section] = []
-    if !figures.curves.isEmpty {
-      sections.append(
-        .init(
-          "Over time",
-          [
-            .figure(
-              LineChart(
-                "Good micrographs against time", x: Axis("Time", unit: "min"),
-                y: Axis("Good micrographs", unit: nil),
-                series: figures.curves.map { curve in
-                  .init(curve.name, zip(figures.minutes, curve.good).map { .init($0, $1) })
-                }, caption: "Means over all start holes, under the largest budget."))
-          ]))
-    }
-    if !figures.squares.isEmpty {
-      sections.append(
-        .init(
-          "Map",
-          [
-            .figure(
-              SurveyMap(
-                "Squares, patches and holes by resolution", squares: figures.squares, dots: figures.dots,
-                caption: figures.mapCaption))
-          ]))
-    }
-    return sections
+    let curves = figures.curves.filter { names.contains($0.name) }
+    guard !curves.isEmpty else { return [] }
+    return [
+      .figure(
+        LineChart(
+          "Good micrographs against time", x: Axis("Time", unit: "min"), y: Axis("Good micrographs", unit: nil),
+          series: curves.map { curve in
+            .init(curve.name, zip(figures.minutes, curve.good).map { .init($0, $1) })
+          }, caption: "Means over all start holes, under the largest budget."))
+    ]
+  }
+
+  static func map(_ run: RunFiles) -> [Report.Block] {
+    guard let figures = run.cryo, !figures.squares.isEmpty else { return [] }
+    return [
+      .figure(
+        SurveyMap(
+          "Squares, patches and holes by resolution", squares: figures.squares, dots: figures.dots,
+          caption: figures.mapCaption))
+    ]
   }
 
   static func text(_ value: Double?, decimals: Int = 1) -> String {

@@ -103,6 +103,11 @@ enum RedReportPage {
     var sections = [
       Report.Section("Prediction alignment", [.table(alignment)]), Report.Section("Detection", [.table(detection)])
     ]
+    let origins = origins(summary)
+    if !origins.rows.isEmpty { sections.append(Report.Section("Where perturbations come from", [.table(origins)])) }
+    if !run.examples.isEmpty {
+      sections.append(Report.Section("Examples", run.examples.map { .figure($0.figure) }))
+    }
     if let rows = summary["defence"]?.array?.compactMap(\.record) {
       sections.append(
         Report.Section(
@@ -122,9 +127,33 @@ enum RedReportPage {
         .init("PA_benign", Wording.accuracy(number("groups.seen.pa_benign_cell_mean")), detail: "seen attacks"),
         .init("PA_adv", Wording.accuracy(number("groups.seen.pa_adversarial_cell_mean")), detail: "seen attacks"),
         .init(
-          "AUROC", NumberText.plain(number("detection.\(SuspicionScore.probabilities.rawValue).auroc")),
-          detail: "of the change in probabilities")
+          "AUROC", NumberText.plain(number("detection.\(SuspicionScore.standard.rawValue).auroc")),
+          detail: "of the change in \(SuspicionScore.standard.rawValue)")
       ], sections: summary.isEmpty ? [] : sections, record: run.record)
+  }
+
+  private static func origins(_ summary: Record) -> Table {
+    let rows = FamilyClassifier.Trait.allCases.flatMap { trait in
+      FamilyClassifier.Input.allCases.compactMap { input -> [Table.Cell]? in
+        let key = "\(trait.rawValue)_from_\(input.rawValue)"
+        guard let accuracy = summary["\(key).accuracy"]?.number else { return nil }
+        let interval = summary["\(key).interval"]?.array?.map(\.number) ?? []
+        let classes = summary["\(key).classes"]?.array?.compactMap(\.string) ?? []
+        return [
+          "\(trait.rawValue)", "\(input == .delta ? "true perturbation" : input.rawValue)",
+          "\(classes.joined(separator: ", "))", "\(Wording.accuracy(accuracy))",
+          "\(Wording.interval(interval.first ?? nil, interval.last ?? nil))",
+          "\(Wording.count(summary["\(key).n"]?.number))"
+        ]
+      }
+    }
+    return Table(
+      "What a small network tells of held-out pairs: from the true perturbation (the upper bound), from the estimate, and "
+        + "from the image (the baseline)",
+      columns: [
+        .text("Told"), .text("From"), .text("Classes"), .number("Accuracy"), .text("95 % interval"),
+        .number("Pairs")
+      ], rows: rows)
   }
 
   private static func defence(_ rows: [Record]) -> Table {

@@ -34,6 +34,8 @@ struct RunFiles {
   var parts: [Part] = []
   /// Of a cryo-EM run: its curves and map.
   var cryo: CryoFigures?
+  /// Of a denoiser's evaluation: pairs to look at.
+  var examples: [PictureStrip] = []
   /// Of a study: what is compared, and what came of it so far.
   var study: (plan: PruningStudy, results: PruningStudy.Results)?
 
@@ -65,6 +67,8 @@ struct RunFiles {
         } : [])
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
+    let examples = folder.artefact(PictureStrip.fileName)
+    if exists(examples) { self.examples = try PictureStrip.read(examples) }
     let table = folder.artefact(CertifiedTable.fileName)
     if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }

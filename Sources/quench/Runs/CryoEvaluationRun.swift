@@ -140,14 +140,7 @@ struct CryoEvaluationRun {
         FixedOrder.greedy(.patch), in: environment, starts: starts, budgets: [largest])
       figures.curves.append(.init(name: "greedy-patch", good: greedy.curve(at: figures.minutes, rule: rule)))
     }
-    if environment.survey.count <= 20_000, let trace = evaluation.traces.first {
-      let map = SurveyMap(
-        "", environment.survey, resolutions: environment.survey.holes.map(\.fit.clippedResolution),
-        path: [trace.start] + trace.steps.map(\.hole))
-      (figures.squares, figures.dots) = (map.squares, map.dots)
-      figures.mapCaption =
-        "Measured resolution; the line is the episode from the first start hole. Each box is a square."
-    }
+    if let trace = evaluation.traces.first { figures.show(trace, of: name, on: environment.survey) }
     figures.isSynthetic = CryoStudy.isSynthetic(environment.survey)
     return figures
   }

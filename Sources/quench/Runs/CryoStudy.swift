@@ -20,6 +20,9 @@ struct CryoStudy {
   /// Whether a survey is made up.
   static func isSynthetic(_ survey: Survey) -> Bool { survey.holes[0].name.hasPrefix("synthetic") }
 
+  /// Policies that tables compare and a study's chart leaves out.
+  static let simple: [PolicyName] = [.random, .serial, .predictRank, .greedyTile]
+
   /// The comparisons of a study, with what each shows.
   private static let comparisons = [
     ("main", "Good micrographs, mean ± sd over the start holes"),
@@ -81,7 +84,11 @@ struct CryoStudy {
           name: label,
           good: figures.minutes.indices.map { i in curves.reduce(0) { $0 + $1[i] } / Double(curves.count) }))
     }
-    for name in names where name != .dqn && name != .oracle { add(name.rawValue, [try run(name, maker)]) }
+    for name in names where name != .dqn && name != .oracle {
+      let evaluation = try run(name, maker)
+      add(name.rawValue, [evaluation])
+      if name == .closedLoop, let trace = evaluation.traces.first { figures.show(trace, of: name, on: survey) }
+    }
     for (label, networks) in networks where names.contains(.dqn) {
       add(
         "dqn-\(label)",
@@ -92,9 +99,6 @@ struct CryoStudy {
     }
     add("oracle", [oracle])
     if let folder {
-      let shown =
-        ["oracle", "closed-loop", "tree-dp", "greedy-patch", "snowball"] + networks.map { "dqn-\($0.name)" }
-      figures.curves.removeAll { !shown.contains($0.name) }
       figures.isSynthetic = Self.isSynthetic(survey)
       try figures.write(to: folder.artefact(CryoFigures.fileName))
     }

@@ -9,6 +9,8 @@ struct RunPart {
   let name: String
   /// The command and its flags, but for the folder and the machine. `{run}` stands for the larger run's folder.
   let arguments: [String]
+  /// What the command writes last, where it keeps no record of its run by which to see that it is done.
+  var lastFile: String?
 
   func arguments(in folder: String) -> [String] {
     arguments.map { $0.replacing("{run}", with: folder) } + ["--out", "\(folder)/\(name)"]
@@ -23,17 +25,27 @@ struct PartRunner {
 
   /// Does a part, goes on with it, or leaves it alone if it is done.
   func perform(_ part: RunPart, in folder: RunFolder) throws {
+    if let file = part.lastFile {
+      let url = folder.artefact(part.name).appending(path: file)
+      if !FileManager.default.fileExists(atPath: url.path) { try run(announced(part, in: folder)) }
+      return
+    }
     let earlier = try? RunFolder(existing: folder.artefact(part.name)).record()
     if earlier?.outcome == .completed { return }
     // A kill may have left the folder without its configuration: nothing was done in it then.
     if earlier == nil { try? FileManager.default.removeItem(at: folder.artefact(part.name)) }
-    var arguments = part.arguments(in: folder.url.relativePath)
-    output.note("\n$ quench \(arguments.joined(separator: " "))")
+    var arguments = announced(part, in: folder)
     arguments += ["--device", machine.device, "--precision", machine.precision.rawValue]
     if let threads = machine.threads { arguments += ["--threads", "\(threads)"] }
-    if output.quiet || output.json { arguments.append("--quiet") }
     if earlier != nil { arguments.append("--resume") }
     try run(arguments)
+  }
+
+  /// The part's arguments, after saying what is run.
+  private func announced(_ part: RunPart, in folder: RunFolder) -> [String] {
+    let arguments = part.arguments(in: folder.url.relativePath)
+    output.note("\n$ quench \(arguments.joined(separator: " "))")
+    return arguments + (output.quiet || output.json ? ["--quiet"] : [])
   }
 
   /// Runs this program with other arguments; what it prints goes to standard error, beside the progress.

@@ -94,17 +94,19 @@ enum RedRunFiles {
     let url = run.appending(path: family)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     let file = try ModelFile(contentsOf: url)
-    let families = file.classNames.compactMap { RedAttack(rawValue: $0) }
-    guard families.count == file.network.architecture.outputShape.first else {
+    let families = file.classNames
+    guard families.allSatisfy({ RedAttack(rawValue: $0) != nil }),
+      families.count == file.network.architecture.outputShape.first
+    else {
       throw InputError("the classifier of attack families is damaged", at: url.path)
     }
-    return FamilyClassifier(file.network, families: families)
+    return FamilyClassifier(file.network, classes: families)
   }
 
-  static func calibration(in run: URL) throws(InputError) -> [Double] {
+  static func calibration(in run: URL) throws(InputError) -> SuspicionCalibration {
     let url = run.appending(path: calibration)
     let data: Data
     do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
-    return try Value(json: data, name: url.path).array?.compactMap(\.number) ?? []
+    return try SuspicionCalibration(Value(json: data, name: url.path), name: url.path)
   }
 }

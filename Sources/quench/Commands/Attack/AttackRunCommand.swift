@@ -107,9 +107,9 @@ struct AttackRunCommand: ParsableCommand {
         quench attack mi-fgsm --weights a.safetensors --from b.safetensors   a transfer
 
       Images that are misclassified from the start are not attacked and count as not
-      robust. cw, deepfool and fab look for the smallest perturbation: an image
-      counts as broken if its perturbation is within --epsilon; with --smallest at
-      any size.
+      robust. cw, deepfool and fab look for the smallest perturbation, stadv moves
+      pixels: an image counts as broken if its perturbation is within --epsilon; with
+      --smallest at any size.
       """)
 
   @OptionGroup(title: "Attack") var choice: AttackChoice
@@ -117,7 +117,7 @@ struct AttackRunCommand: ParsableCommand {
   @Option(help: "The budget in pixel units (default: 8/255 in linf, 0.5 in l2, 12 in l1).")
   var epsilon: PixelBudget?
 
-  @Flag(help: "Look for the smallest perturbation, with cw, deepfool and fab.")
+  @Flag(help: "Look for the smallest perturbation, with cw, deepfool and fab; one of any size with stadv.")
   var smallest = false
 
   @OptionGroup var options: AttackedOptions
@@ -128,9 +128,9 @@ struct AttackRunCommand: ParsableCommand {
 
   func validate() throws {
     try requireUsage { _ = try attackSettings.make(choice.name) }
-    let isMinimal = [AttackName.carliniWagner, .deepFool, .fab, .fabT].contains(choice.name)
-    guard !smallest || isMinimal else {
-      throw ValidationError("--smallest is for cw, deepfool, fab and fab-t: \(choice.name.rawValue) has a budget.")
+    guard !smallest || !choice.name.isBounded else {
+      let names = AttackName.allCases.filter { !$0.isBounded }.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("--smallest is for \(names): \(choice.name.rawValue) has a budget.")
     }
     guard !smallest || epsilon == nil else { throw ValidationError("--smallest and --epsilon exclude each other.") }
   }

@@ -19,6 +19,9 @@ struct CryoSimulateCommand: ParsableCommand {
       Writes survey.csv, predictions.txt, timestamps.csv and README.txt.
       """)
 
+  /// Whoever finds this finds the other files too.
+  static let lastFile = "README.txt"
+
   @Option(help: "Atlas tiles of a grid.")
   var tiles = SyntheticSurvey().tiles
 
@@ -74,7 +77,7 @@ struct CryoSimulateCommand: ParsableCommand {
       predictions.txt  name, predicted CTFMaxRes
       timestamps.csv   name, time of the image
 
-      """, "README.txt")
+      """, Self.lastFile)
     let good = survey.goodCount(threshold: 6)
     output.printResult(
       [

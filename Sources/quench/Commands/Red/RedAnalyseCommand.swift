@@ -75,7 +75,7 @@ struct RedAnalyseCommand: ParsableCommand {
       throw InputError(
         "none of \(cases.count) pictures can be analysed", remedy: "the first: \(cases[0].problem ?? "")")
     }
-    try write(cases, classNames: file.classNames)
+    try write(cases, analyst.calibration.score, classNames: file.classNames)
   }
 
   /// The named pictures and those in the named folders, by name.
@@ -120,14 +120,14 @@ struct RedAnalyseCommand: ParsableCommand {
     }
   }
 
-  private func write(_ cases: [Case], classNames: [String]) throws {
+  private func write(_ cases: [Case], _ score: SuspicionScore, classNames: [String]) throws {
     let folder = URL(filePath: out, directoryHint: .isDirectory)
     do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
       throw InputError.writing(folder, error)
     }
-    let page = AnalysisPage(cases: cases, classNames: classNames)
+    let page = AnalysisPage(cases: cases, score: score, classNames: classNames)
     let record: Record = [
-      "run": .string(denoiserRun), "weights": .string(weights),
+      "run": .string(denoiserRun), "weights": .string(weights), "score": .string(score.rawValue),
       "pictures": .array(cases.map { .object(page.record($0)) })
     ]
     try AtomicFile.write(

@@ -35,7 +35,13 @@ struct RedBuildDataCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Attacks on every victim: any of fgsm, pgd, cw.", valueName: "list"))
   var attacks = RedAttack.seen.map(\.rawValue).joined(separator: ",")
 
-  @Flag(help: "Leave out the attacks that are for tests alone (AutoAttack takes the longest).")
+  @Option(
+    help: ArgumentHelp(
+      "Attacks on the first victim that are for tests alone, or none (AutoAttack takes the longest).",
+      valueName: "list"))
+  var unseenAttacks = RedAttack.unseen.map(\.rawValue).joined(separator: ",")
+
+  @Flag(help: "The same as --unseen-attacks none.")
   var seenOnly = false
 
   @Option(help: "Images that are attacked at once.")
@@ -50,18 +56,30 @@ struct RedBuildDataCommand: ParsableCommand {
       throw ValidationError("--batch-size, --train-pairs and --test-pairs must be at least 1.")
     }
     guard let chosen, !chosen.isEmpty else { throw ValidationError("--attacks names any of fgsm, pgd, cw.") }
+    guard unseen != nil else {
+      let names = RedAttack.unseen.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("--unseen-attacks names any of \(names), or none.")
+    }
   }
 
-  private var chosen: [RedAttack]? {
-    let names = attacks.split(separator: ",").map(String.init)
-    let chosen = RedAttack.seen.filter { names.contains($0.rawValue) }
+  private var chosen: [RedAttack]? { Self.attacks(attacks, of: RedAttack.seen) }
+
+  private var unseen: [RedAttack]? {
+    seenOnly || unseenAttacks == "none" ? [] : Self.attacks(unseenAttacks, of: RedAttack.unseen)
+  }
+
+  /// The named ones; nil if a name is none of `known`.
+  private static func attacks(_ text: String, of known: [RedAttack]) -> [RedAttack]? {
+    let names = text.split(separator: ",").map(String.init)
+    let chosen = known.filter { names.contains($0.rawValue) }
     return chosen.count == names.count ? chosen : nil
   }
 
   private var settings: Record {
     var settings: Record = [
       "preset": .string(preset.rawValue), "train-pairs": .int(trainPairs ?? preset.trainPairs),
-      "test-pairs": .int(testPairs ?? preset.testPairs), "attacks": .string(attacks), "seen-only": .bool(seenOnly),
+      "test-pairs": .int(testPairs ?? preset.testPairs), "attacks": .string(attacks),
+      "unseen-attacks": .string(unseen.map { $0.map(\.rawValue).joined(separator: ",") } ?? unseenAttacks),
       "batch-size": .int(batchSize), "seed": .int(options.seed)
     ]
     settings.merge(victims.settings)
@@ -80,7 +98,7 @@ struct RedBuildDataCommand: ParsableCommand {
     builder.trainPairs = trainPairs ?? preset.trainPairs
     builder.testPairs = testPairs ?? preset.testPairs
     builder.attacks = chosen ?? RedAttack.seen
-    if seenOnly { builder.unseenAttacks = [] }
+    builder.unseenAttacks = unseen ?? RedAttack.unseen
     builder.seed = options.seedBits
     builder.batchSize = batchSize
     builder.progress = options.output.progress

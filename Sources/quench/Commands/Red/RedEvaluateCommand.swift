@@ -79,23 +79,21 @@ struct RedEvaluateCommand: ParsableCommand {
     try AtomicFile.write(
       Data((Value.array(cells.map { .object($0.record) }).json(pretty: true) + "\n").utf8),
       to: folder.artefact(RedRunFiles.cells))
+    if let file = (victims.victim + victims.unseen).first {
+      let classNames = try ModelFile(contentsOf: URL(filePath: file.path)).classNames
+      let strips = try evaluation.examples(dataset.test).map { try PictureStrip($0, classNames: classNames) }
+      try PictureStrip.write(strips, to: folder.artefact(PictureStrip.fileName))
+    }
     var summary: Record = ["cells": .int(cells.count)]
     summary["groups"] = .object(RedEvaluation.groups(cells))
     summary["detection"] = .object(evaluation.detection(dataset.test))
     summary["portions"] = evaluation.portions(dataset.test)?.value
-    for input in FamilyClassifier.Input.allCases {
-      guard
-        let family = try? FamilyClassifier.train(
-          on: dataset.train, input: input, denoise: evaluation.denoise, seed: options.seedBits)
-      else { continue }
-      let counts = family.confusion(on: dataset.test, input: input, denoise: evaluation.denoise)
-      let right = counts.indices.reduce(0) { $0 + counts[$1][$1] }
-      let total = counts.reduce(0) { $0 + $1.reduce(0, +) }
-      summary["family_\(input.rawValue)"] = [
-        "accuracy": .double(Double(right) / Double(max(1, total))), "n": .int(total),
-        "families": .array(family.families.map { .string($0.rawValue) }),
-        "confusion": .array(counts.map { .array($0.map { .int($0) }) })
-      ]
+    for trait in FamilyClassifier.Trait.allCases
+    where FamilyClassifier.classes(trait, in: dataset.train).count > 1 {
+      for input in FamilyClassifier.Input.allCases {
+        summary["\(trait.rawValue)_from_\(input.rawValue)"] = .object(
+          try origins(trait, from: input, dataset, evaluation.denoise))
+      }
     }
     if defence, let victim = evaluation.victims.first {
       let test = try data.load(.test, on: device, options.output)
@@ -109,6 +107,24 @@ struct RedEvaluateCommand: ParsableCommand {
     return summary
   }
 
+  /// How well a small network tells where held-out perturbations come from.
+  private func origins(
+    _ trait: FamilyClassifier.Trait, from input: FamilyClassifier.Input, _ dataset: RedDataset,
+    _ denoise: (Tensor) -> Tensor
+  ) throws -> Record {
+    let classifier = try FamilyClassifier.train(
+      on: dataset.train, telling: trait, input: input, denoise: denoise, seed: options.seedBits)
+    let counts = classifier.confusion(on: dataset.test, input: input, denoise: denoise)
+    let accuracy = Accuracy(
+      correct: counts.indices.reduce(0) { $0 + counts[$1][$1] }, count: counts.reduce(0) { $0 + $1.reduce(0, +) })
+    return [
+      "accuracy": .double(accuracy.fraction), "n": .int(accuracy.count),
+      "interval": [.double(accuracy.interval.lowerBound), .double(accuracy.interval.upperBound)],
+      "classes": .array(classifier.classes.map { .string($0) }),
+      "confusion": .array(counts.map { .array($0.map { .int($0) }) })
+    ]
+  }
+
   private static func text(_ summary: Record, _ url: URL) -> String {
     var lines: [String] = []
     for group in RedEvaluation.Group.allCases {
@@ -120,7 +136,7 @@ struct RedEvaluateCommand: ParsableCommand {
         "\(title) PA_benign \(Wording.accuracy(benign)), PA_adv \(Wording.accuracy(adversarial)), "
           + "d(x, x_R) \(NumberText.plain(error))")
     }
-    let auroc = summary["detection.\(SuspicionScore.probabilities.rawValue).auroc"]?.number
+    let auroc = summary["detection.\(SuspicionScore.standard.rawValue).auroc"]?.number
     lines.append("detection        AUROC \(NumberText.plain(auroc ?? .nan))")
     lines.append("report           \(url.appending(path: "report.html").relativePath)")
     return lines.joined(separator: "\n")

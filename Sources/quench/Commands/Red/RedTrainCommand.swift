@@ -11,6 +11,7 @@ struct RedTrainCommand: ParsableCommand {
     case cddRed = "cdd-red"
     case denoising = "do"
     case stability = "ds"
+    case gaussianStability = "ds-gauss"
   }
 
   static let configuration = CommandConfiguration(
@@ -26,13 +27,17 @@ struct RedTrainCommand: ParsableCommand {
           --method ds --initial runs/do/denoiser.safetensors
 
       cdd-red keeps what the perturbation does to the answers; do minimises the
-      pixels' error alone; ds the answer to the denoised image alone. Writes the
+      pixels' error alone; ds the answer to the denoised image alone; ds-gauss the
+      same from Gaussian noise instead of attacks. Writes the
       denoiser of the best epoch by held-out pairs, a classifier of attack families,
       and the scores of clean images that 'red analyse' compares with.
       """)
 
-  @Option(help: "cdd-red, do (denoising only) or ds (denoised smoothing's stability).")
+  @Option(help: "cdd-red, do (denoising only), ds (denoised smoothing's stability) or ds-gauss.")
   var method = Method.cddRed
+
+  @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1].")
+  var sigma = 0.25
 
   @Option(help: ArgumentHelp("The run of 'quench red build-data'.", valueName: "dir"), completion: .directory)
   var pairs: String
@@ -87,6 +92,7 @@ struct RedTrainCommand: ParsableCommand {
     try require(depth >= 3 && width >= 1, "--depth must be at least 3 and --width at least 1.")
     try require(epochs > 0 && batchSize > 1, "--epochs must be at least 1 and --batch-size at least 2.")
     try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
+    try require(sigma > 0 && sigma.isFinite, "--sigma must be above 0.")
     try require(gamma >= 0 && lambda >= 0, "--gamma and --lambda must be 0 or more.")
     try require((0.0...1).contains(batchNormMomentum), "--batch-norm-momentum must be from 0 to 1.")
   }
@@ -97,6 +103,7 @@ struct RedTrainCommand: ParsableCommand {
     switch method {
     case .denoising: recipe.objective = .denoisingOnly
     case .stability: recipe.objective = .stability
+    case .gaussianStability: (recipe.objective, recipe.noise) = (.stability, sigma)
     case .cddRed:
       (recipe.objective.benign, recipe.objective.adversarial) = (gamma, lambda)
       (recipe.objective.filter, recipe.objective.transformations) = (filter, transformation)
@@ -167,25 +174,20 @@ struct RedTrainCommand: ParsableCommand {
     try ModelFile(best).write(to: folder.artefact(RedRunFiles.denoiser))
     try ModelFile(training.network).write(to: folder.artefact(RedRunFiles.last))
     let denoise = RedTraining.frozen(best)
-    let calibration = training.validation.flatMap { cell -> [Double] in
-      let images = PairCell.pixels(cell.clean)
-      return SuspicionScore.probabilities(images, denoised: denoise(images)) { victim.logits($0) }
-    }
-    try AtomicFile.write(
-      Data(Value.array(calibration.sorted().map { .double($0) }).json().utf8),
-      to: folder.artefact(RedRunFiles.calibration))
+    let calibration = SuspicionCalibration(of: training.validation, victim: victim, denoise: denoise)
+    try AtomicFile.write(Data(calibration.value.json().utf8), to: folder.artefact(RedRunFiles.calibration))
     var summary: Record = [
       "method": .string(method.rawValue), "pairs": .int(training.pairs), "epochs": .int(epochs),
       "validation_pa_benign": training.bestScore.map { .double($0) } ?? .null,
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "parameters": .int(best.architecture.parameterCount), "seed": .int(options.seed)
     ]
-    if Set(data.train.filter { $0.success.nonzeroCount() > 0 }.map(\.key.attack)).count > 1 {
+    if FamilyClassifier.classes(.attack, in: data.train).count > 1 {
       let family = try FamilyClassifier.train(
         on: data.train, input: .estimate, denoise: denoise, seed: options.seedBits)
-      try ModelFile(family.network, classNames: family.families.map(\.rawValue))
+      try ModelFile(family.network, classNames: family.classes)
         .write(to: folder.artefact(RedRunFiles.family))
-      summary["families"] = .array(family.families.map { .string($0.rawValue) })
+      summary["families"] = .array(family.classes.map { .string($0) })
     }
     return summary
   }
