@@ -131,8 +131,8 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Pruning", "Reporting", "Smoothing",
-        "Support", "Torch", "Vision"
+        "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "Reporting",
+        "Smoothing", "Support", "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],

@@ -1,4 +1,5 @@
 import Foundation
+import Fuzzing
 import Testing
 
 @Suite("quench-fuzz") struct FuzzTests {
@@ -6,7 +7,7 @@ import Testing
     let result = try await Tool.run(["--iterations", "300"], program: "quench-fuzz")
     #expect(result.code == 0, "\(result.output)\(result.errors)")
     let lines = result.output.split(separator: "\n")
-    #expect(lines.count == 23)
+    #expect(lines.map { String($0.prefix { $0 != " " }) } == FuzzTarget.all.map(\.name))
     #expect(lines.allSatisfy { $0.contains(" 300 files: ") && $0.contains(", 0 findings") })
   }
 
