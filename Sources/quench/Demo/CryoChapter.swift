@@ -45,7 +45,7 @@ enum CryoChapter: DemoChapter {
       Table(
         "Good micrographs in the same time, mean ± sd over \(CryoReport.text(run.number("starts"), decimals: 0)) "
           + "start holes of a synthetic survey",
-        columns: [.text("Policy")] + budgets.map { .number($0, unit: "min") } + [.number("of the oracle")],
+        columns: [.text("Policy")] + budgets.map { .number("\($0) min") } + [.number("of the oracle")],
         rows: policies.map { policy in
           let cells = budgets.map { budget -> Table.Cell in
             let (mean, deviation) = (number(run, policy, budget, "mean"), number(run, policy, budget, "sd"))
