@@ -18,7 +18,7 @@ public struct SessionSettings: Hashable, Codable, Sendable {
   /// Whether the events come from the time stamps of an earlier session.
   public var isReplay: Bool
 
-  /// A ``CryoEM/Hypothesis`` as the log keeps it.
+  /// A hypothesis of the closed-loop planner as the log keeps it.
   public struct StoredHypothesis: Hashable, Codable, Sendable {
     var name: String
     var intercept: Double

@@ -9,7 +9,12 @@ public final class FinetunedPruning: PruningLearner {
   private let makeFinetuning: (Mask) -> MaskedTraining
   private var finetuning: MaskedTraining?
 
-  /// - Parameter recipe: Its batches must be of the pruning's size, so that epochs have as many steps.
+  /// - Parameters:
+  ///   - pruning: What comes first.
+  ///   - dataset: Training images.
+  ///   - recipe: Its batches must be of the pruning's size, so that epochs have as many steps.
+  ///   - seed: Of the order and the augmentation.
+  ///   - precision: What layers compute in.
   public init(
     _ pruning: any PruningLearner, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
     precision: Precision = .automatic

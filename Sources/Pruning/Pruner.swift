@@ -5,12 +5,14 @@ import Vision
 /// A pruning method: its stored properties are the hyper-parameters, with the paper's values as defaults.
 public protocol Pruner {
   var target: PruningTarget { get set }
-  /// Readies `network` to be pruned; a ``TrainingSession`` does the work.
+  /// Readies `network` to be pruned; a ``/Vision/TrainingSession`` does the work.
   ///
   /// - Parameters:
   ///   - network: Trained and dense, or freshly drawn for methods that prune at initialisation. It holds the pruned
   ///     weights after ``PruningLearner/finish()``.
   ///   - dataset: Training images.
+  ///   - seed: Of every random choice.
+  ///   - precision: What layers compute in.
   /// - Throws: `InputError` if the target or weights given to the method do not fit the network.
   func training(
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision

@@ -71,7 +71,9 @@ public struct PruningTarget: Hashable, Codable, Sendable {
   }
 
   /// T_κ: the mask that keeps what `ranking` says matters most.
-  /// - Parameter ranking: `[n]`, larger is more important; of equal ones those of higher index stay.
+  /// - Parameters:
+  ///   - ranking: `[n]`, larger is more important; of equal ones those of higher index stay.
+  ///   - layout: Which weights `ranking` is of.
   public func mask(_ ranking: Tensor, _ layout: WeightLayout) -> Mask {
     withoutGradient {
       if let coupling = layout.coupling {

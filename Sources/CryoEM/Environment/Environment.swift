@@ -126,6 +126,7 @@ public struct VectorEnvironment: Sendable {
   private var starts: any RandomNumberGenerator & Sendable
 
   /// - Parameters:
+  ///   - environment: What all of them happen in.
   ///   - count: How many episodes there are at once.
   ///   - generator: Draws the start holes. As in the published code the last hole is never one.
   public init(_ environment: Environment, count: Int, using generator: some RandomNumberGenerator & Sendable) {

@@ -33,7 +33,12 @@ public struct MoveTable: Hashable, Sendable {
   public var tile: Double
   public var grid: Double
 
-  /// - Parameter grid: As for a tile unless given.
+  /// - Parameters:
+  ///   - hole: For another hole of the patch.
+  ///   - patch: For another patch of the square.
+  ///   - square: For another square of the tile.
+  ///   - tile: For another tile of the grid.
+  ///   - grid: For another grid; as for a tile unless given.
   public init(_ hole: Double, _ patch: Double, _ square: Double, _ tile: Double, grid: Double? = nil) {
     self.hole = hole
     self.patch = patch

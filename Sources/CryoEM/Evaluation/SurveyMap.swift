@@ -29,9 +29,11 @@ public struct SurveyMap: Figure {
   public var dots: [Dot]
 
   /// - Parameters:
+  ///   - title: Above the map.
   ///   - survey: The holes.
   ///   - resolutions: What the colours show, by hole; nil is drawn as an empty circle.
   ///   - path: Exposed holes in order.
+  ///   - caption: Below the map.
   public init(_ title: String, _ survey: Survey, resolutions: [Double?], path: [Int], caption: String = "") {
     self.title = title
     self.caption = caption

@@ -23,7 +23,7 @@ public struct Reliability: Hashable, Sendable {
   ///   - probabilities: One a hole, in [0, 1].
   ///   - survey: The holes; those that were not measured are left out.
   ///   - threshold: Å up to which a hole is good.
-  ///   - bins: Spans of equal width.
+  ///   - count: Spans of equal width.
   public init(_ probabilities: [Double], of survey: Survey, threshold: Double, bins count: Int = 10) {
     precondition(probabilities.count == survey.count && count > 0, "one probability a hole")
     var sums = [(predicted: Double, good: Int, count: Int)](repeating: (0, 0, 0), count: count)

@@ -20,7 +20,9 @@ public struct PredictionFile: Sendable {
     try self.init(parsing: try InputError.read(url), name: url.path)
   }
 
-  /// - Parameter name: The file, for errors.
+  /// - Parameters:
+  ///   - data: The file's bytes.
+  ///   - name: The file, for errors.
   /// - Throws: `InputError` that names the line with a value that is no number, a resolution that is not above 0,
   ///   probabilities that are not, another number of values than the first line has, or a hole that occurs twice.
   public init(parsing data: Data, name: String) throws(InputError) {
@@ -87,7 +89,9 @@ public struct PredictionFile: Sendable {
 
 extension Survey {
   /// The survey with the predictions of `file`.
-  /// - Parameter allowsStrangers: Whether the file may speak of holes that the survey does not have.
+  /// - Parameters:
+  ///   - file: A prediction for every hole.
+  ///   - allowsStrangers: Whether the file may speak of holes that the survey does not have.
   /// - Throws: `InputError` if a hole has no prediction, or if a line names no hole of the survey.
   public func predicting(_ file: PredictionFile, allowsStrangers: Bool = false) throws(InputError) -> Survey {
     let byName = Dictionary(uniqueKeysWithValues: file.entries.map { ($0.hole, $0) })

@@ -19,7 +19,9 @@ public struct SurveyFile: Sendable {
     try self.init(parsing: try InputError.read(url), name: url.path)
   }
 
-  /// - Parameter name: The file, for errors.
+  /// - Parameters:
+  ///   - data: The file's bytes.
+  ///   - name: The file, for errors.
   /// - Throws: `InputError` that names the line with a missing column, a name of another convention, a value that is
   ///   no number, a CTF that is neither -1 nor above 0, or a hole that occurs twice.
   public init(parsing data: Data, name: String) throws(InputError) {

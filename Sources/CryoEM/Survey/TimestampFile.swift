@@ -17,7 +17,9 @@ public struct TimestampFile: Sendable {
     try self.init(parsing: try InputError.read(url), name: url.path)
   }
 
-  /// - Parameter name: The file, for errors.
+  /// - Parameters:
+  ///   - data: The file's bytes.
+  ///   - name: The file, for errors.
   /// - Throws: `InputError` that names the line that is no name and time, or if there are none.
   public init(parsing data: Data, name: String) throws(InputError) {
     let file = try TextLines(data, name: name)

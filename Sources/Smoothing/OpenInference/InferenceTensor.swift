@@ -39,7 +39,9 @@ public struct InferenceTensor: Hashable, Sendable {
     self.data = data
   }
 
-  /// - Parameter tensor: Of a type that the protocol has.
+  /// - Parameters:
+  ///   - tensor: Of a type that the protocol has; others are sent as float32.
+  ///   - name: The input's or output's.
   public init(_ tensor: Tensor, named name: String) {
     let datatype = DataType.allCases.first { $0.dtype == tensor.dtype }
     self.init(

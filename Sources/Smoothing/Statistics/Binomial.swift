@@ -25,7 +25,11 @@ public enum Binomial {
 
   /// The randomized Clopper–Pearson lower bound, whose coverage is exactly 1 - α (Voráček 2024): the p that solves
   /// P[Bin(n, p) > k] + w · P[Bin(n, p) = k] = α.
-  /// - Parameter w: Uniform in [0, 1), drawn once and independently of the trials; 1 gives the plain bound.
+  /// - Parameters:
+  ///   - k: Successes.
+  ///   - n: Trials.
+  ///   - failureProbability: α.
+  ///   - w: Uniform in [0, 1), drawn once and independently of the trials; 1 gives the plain bound.
   public static func randomizedLowerBound(
     successes k: Int, of n: Int, failureProbability: Double, w: Double
   ) -> Double {

@@ -44,7 +44,10 @@ public enum ConfidenceSequence {
 
   /// The Clopper–Pearson lower bound at look j = log₂t + 1 of a sequence that looks at t = 1, 2, 4, ... (Voráček 2024,
   /// algorithm 1), at level α / (j (j + 1)).
-  /// - Parameter t: A power of two.
+  /// - Parameters:
+  ///   - h: Successes.
+  ///   - t: Trials so far, a power of two.
+  ///   - failureProbability: α, of all looks together.
   public static func unionLowerBound(successes h: Int, of t: Int, failureProbability: Double) -> Double {
     let look = Double(t.trailingZeroBitCount + 1)
     return Binomial.lowerBound(successes: h, of: t, failureProbability: failureProbability / (look * (look + 1)))
