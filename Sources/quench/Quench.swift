@@ -61,7 +61,7 @@ struct Quench: ParsableCommand {
 }
 
 enum Version {
-  static let quench = "0.1.0"
+  static let quench = Release.version
 
   /// What computes, for a run's record.
   static func record(device: Device) -> Record {

@@ -21,7 +21,8 @@ import Torch
 
     enum Fault {
       case status(HTTPResponse.Status, pause: String?)
-      case silence
+      /// No answer in so many seconds.
+      case silence(Int)
       case fewerClasses
     }
 
@@ -63,7 +64,7 @@ import Torch
         if let pause { headers[.retryAfter] = pause }
         return Response(
           status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: #"{"error": "no"}"#)))
-      case .silence: try await Task.sleep(for: .seconds(2))
+      case .silence(let seconds): try await Task.sleep(for: .seconds(seconds))
       case .fewerClasses: return Self.answer(Tensor.stacked([mean], 1), "7")
       case nil: break
       }
@@ -127,12 +128,12 @@ import Torch
       switch number % 7 {
       case 2: .status(.internalServerError, pause: nil)
       case 4: .status(.tooManyRequests, pause: "0.001")
-      case 6 where number == 6: .silence
+      case 6: .silence(25)
       default: nil
       }
     }
-    // Long enough for a busy machine's answers; the one request that gets none waits for it.
-    let (total, retries) = try await ask(endpoint, timeout: 45, tries: 8, concurrency: concurrency) {
+    // Long enough for a busy machine's answers, and shorter than the silence.
+    let (total, retries) = try await ask(endpoint, timeout: 20, tries: 8, concurrency: concurrency) {
       metered, ledger in
       #expect(Self.isRight(try metered.answer(Self.images(), for: .perturbation)))
       return (try ledger.total, try ledger.counts[.retry] ?? 0)

@@ -96,7 +96,9 @@ public final class RedTraining: Learner {
   public func step(at position: LoaderPosition) -> StepResult {
     let rows = Tensor(rows(at: position)).to(network.device)
     let x = PairCell.pixels(clean.selecting(rows))
-    let xA = recipe.noise > 0 ? noisy(x, at: position) : PairCell.pixels(adversarial.selecting(rows))
+    let xA =
+      recipe.noise > 0
+      ? x.noisy(recipe.noise, seed: seed, at: position) : PairCell.pixels(adversarial.selecting(rows))
     optimizer.learningRate =
       recipe.learningRate * factor(.step(milestones: recipe.milestones, factor: 0.1), at: position)
     network.isTraining = true
@@ -115,12 +117,6 @@ public final class RedTraining: Learner {
         clean: x, adversarial: xA, moves: moves, denoise: { network($0) }, surrogate: { surrogate.network($0) },
         answers: { self.answers($0) })
     }
-  }
-
-  private func noisy(_ images: Tensor, at position: LoaderPosition) -> Tensor {
-    var random = SplitMix64(seed, 2, UInt64(position.epoch), UInt64(position.batch))
-    let noise = Tensor.normal(images.shape, using: Generator(seed: random.next())).to(images.device)
-    return images + noise * recipe.noise
   }
 
   private func moves(at position: LoaderPosition, _ images: Tensor) -> [Transformation.Move] {

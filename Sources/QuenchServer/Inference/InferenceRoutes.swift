@@ -22,7 +22,7 @@ struct InferenceRoutes: Sendable {
     router.get("v2/health/live") { _, _ in Self.json(["live": true]) }
     router.get("v2/health/ready") { _, _ in Self.json(["ready": true]) }
     router.get("v2") { _, _ in
-      Self.json(["name": "quench", "version": "0.1.0", "extensions": ["binary_tensor_data"]])
+      Self.json(["name": "quench", "version": .string(Release.version), "extensions": ["binary_tensor_data"]])
     }
     router.get("metrics") { _, _ in Self.response(metrics.text, type: "text/plain; version=0.0.4") }
     for path in ["v2/models/:model", "v2/models/:model/versions/:version"] {

@@ -49,20 +49,12 @@ public struct InferenceServer: Sendable {
   }
 
   private let routes: InferenceRoutes
-  private let limits: Limits
-  private let logger: Logger
-  private let model: ModelThread
-  private let metrics: ServerMetrics
 
   public init(
     _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(),
     logger: Logger = Logger(label: "quench-server")
   ) {
     routes = InferenceRoutes(model: model, metrics: metrics, limits: limits, logger: logger)
-    self.limits = limits
-    self.logger = logger
-    self.model = model
-    self.metrics = metrics
   }
 
   /// What answers requests.
@@ -76,9 +68,9 @@ public struct InferenceServer: Sendable {
     host: String = "127.0.0.1", port: Int = 0, certificate: Certificate? = nil,
     ready: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(InputError) -> some ApplicationProtocol {
-    let name = model.description.name
+    let name = routes.model.description.name
     let plain = HTTPServerBuilder.http1(
-      configuration: .init(idleTimeout: .milliseconds(Int64(limits.idleSeconds * 1000))))
+      configuration: .init(idleTimeout: .milliseconds(Int64(routes.limits.idleSeconds * 1000))))
     let server: HTTPServerBuilder
     if let certificate {
       let configuration = try certificate.configuration()
@@ -88,8 +80,8 @@ public struct InferenceServer: Sendable {
     } else {
       server = plain
     }
-    var quiet = logger
-    quiet.logLevel = max(logger.logLevel, .warning)  // its own lines are about every connection
+    var quiet = routes.logger
+    quiet.logLevel = max(quiet.logLevel, .warning)  // its own lines are about every connection
     return Application(
       router: routes.router(), server: server,
       configuration: .init(address: .hostname(host, port: port), serverName: "quench"),
@@ -109,8 +101,8 @@ public struct InferenceServer: Sendable {
       throw InputError(
         "the server cannot listen: \(error)", at: "\(host):\(port)", remedy: "choose another --port or --host")
     }
-    model.close()
-    logger.notice(
-      "ended", metadata: ["requests": "\(metrics.requests)", "images": "\(metrics.images)"])
+    routes.model.close()
+    routes.logger.notice(
+      "ended", metadata: ["requests": "\(routes.metrics.requests)", "images": "\(routes.metrics.images)"])
   }
 }

@@ -85,21 +85,22 @@ public final class ProgramBlackBox: BlackBox {
   }
 
   public func answer(_ images: Tensor) throws -> Tensor {
-    try write(images)
+    write(images)
     return try read(for: images)
   }
 
   public func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
-    do { for images in requests { try write(images) } } catch { return requests.map { _ in .failure(error) } }
+    for images in requests { write(images) }
     return requests.map { images in Result { try read(for: images) } }
   }
 
-  private func write(_ images: Tensor) throws(InputError) {
+  /// Tells the program images. One that takes no more is over: reading tells what it still said, or that it ended.
+  private func write(_ images: Tensor) {
     do {
       try input.write(
         contentsOf: JSONEncoder().encode(Header(shape: images.shape, datatype: "FP32")) + Data("\n".utf8))
       try input.write(contentsOf: images.to(.float32).data())
-    } catch { throw InputError("the program takes no more images", at: name, remedy: "see what it says above") }
+    } catch { process.terminate() }
   }
 
   private func read(for images: Tensor) throws -> Tensor {

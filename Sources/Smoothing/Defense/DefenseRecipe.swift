@@ -118,14 +118,3 @@ final class TrainedParts {
     try optimizer.restore(rest.partitioned(byPrefix: "optimizer.").matching, from: location)
   }
 }
-
-extension Tensor {
-  /// This tensor with Gaussian noise that follows from a seed and a position in training alone.
-  func noisy(_ sigma: Double, seed: UInt64, at position: LoaderPosition) -> Tensor {
-    let generator = Generator(seed: seed, for: "noise \(position.epoch) \(position.batch)", device: device)
-    let noise = emptyLike()
-    noise.fillNormal(standardDeviation: sigma, using: generator)
-    noise += self
-    return noise
-  }
-}

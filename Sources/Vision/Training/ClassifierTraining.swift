@@ -39,8 +39,8 @@ public final class ClassifierTraining: Learner {
     let batch = loader.batch(at: position)
     optimizer.learningRate = recipe.learningRate * factor(recipe.schedule, at: position)
     network.isTraining = true
-    if recipe.noise > 0 { batch.images += noise(like: batch.images, at: position) }
-    let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(batch.images) }
+    let images = recipe.noise > 0 ? batch.images.noisy(recipe.noise, seed: seed, at: position) : batch.images
+    let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(images) }
     let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
     optimizer.zeroGradients()
     loss.backward()
@@ -49,15 +49,6 @@ public final class ClassifierTraining: Learner {
     optimizer.step()
     constraint()
     return StepResult(loss: loss, logits: logits, labels: batch.labels)
-  }
-
-  /// The noise of a step follows from the seed and the position, so that a resumed run draws the same.
-  private func noise(like images: Tensor, at position: LoaderPosition) -> Tensor {
-    let generator = Generator(
-      seed: seed, for: "noise \(position.epoch) \(position.batch)", device: images.device)
-    let noise = images.emptyLike()
-    noise.fillNormal(standardDeviation: recipe.noise, using: generator)
-    return noise
   }
 
   public var state: StateDictionary {

@@ -61,11 +61,9 @@ struct Evaluation: Codable, Equatable {
     for (label, answer) in zip(labels, answers) { confusion[label][answer.predicted] += 1 }
 
     func example(_ index: Int) throws(InputError) -> Example {
-      let pixels = dataset.subset([index]).images.permuted([0, 2, 3, 1]).data()
-      let png = try PNG.encode(
-        pixels: Array(pixels), width: dataset.width, height: dataset.height, channels: dataset.channels)
-      return Example(
-        png: png, label: labels[index], predicted: answers[index].predicted, confidence: answers[index].confidence)
+      Example(
+        png: try ImageGrid.png(dataset.subset([index]).images[0]), label: labels[index],
+        predicted: answers[index].predicted, confidence: answers[index].confidence)
     }
     func all(_ indices: some Sequence<Int>) throws(InputError) -> [Example] {
       var found: [Example] = []
