@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import NIOPosix
 import Reporting
 import Smoothing
 import Support
@@ -92,8 +93,14 @@ struct InferenceRoutes: Sendable {
     try await withThrowingTaskGroup(of: Outcome.self) { [limits] group in
       group.addTask { try await work() }
       group.addTask {
-        try await Task.sleep(for: .seconds(limits.seconds))
-        throw HTTPError(status, message: message)
+        // Not `Task.sleep`, whose timer stays until it fires, cancelled or not.
+        let timer: Scheduled<Outcome> = MultiThreadedEventLoopGroup.singleton.any().scheduleTask(
+          in: .milliseconds(Int64(limits.seconds * 1000)), { throw HTTPError(status, message: message) })
+        return try await withTaskCancellationHandler {
+          try await timer.futureResult.get()
+        } onCancel: {
+          timer.cancel()
+        }
       }
       defer { group.cancelAll() }
       guard let outcome = try await group.next() else { throw CancellationError() }
