@@ -68,4 +68,11 @@ struct BridgeCommand: AsyncParsableCommand {
   }
 }
 
-extension Feedback: ExpressibleByArgument {}
+extension Feedback: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let feedback = Self.ofClassifiers.first(where: { $0.rawValue == argument }) else { return nil }
+    self = feedback
+  }
+
+  public static var allValueStrings: [String] { ofClassifiers.map(\.rawValue) }
+}

@@ -18,6 +18,18 @@ import Vision
     return folder
   }
 
+  /// MNIST's files with 8 and 4 images of stripes.
+  private func writeDigits(to folder: TemporaryFolder) throws {
+    for (name, count) in [("train", 8), ("t10k", 4)] {
+      let number = UInt8(count)
+      let pixels = (0..<count * 784).map { index -> UInt8 in UInt8(index * (index / 784 + 3) % 256) }
+      let header: [UInt8] = [0, 0, 8, 3, 0, 0, 0, number, 0, 0, 0, 28, 0, 0, 0, 28]
+      try Data(header + pixels).write(to: folder / "\(name)-images-idx3-ubyte")
+      let labels: [UInt8] = [0, 0, 8, 1, 0, 0, 0, number] + Array(0..<number)
+      try Data(labels).write(to: folder / "\(name)-labels-idx1-ubyte")
+    }
+  }
+
   private func train(_ folder: TemporaryFolder, _ out: String, _ more: [String]) -> [String] {
     [
       "defend", "train", "--weights", (folder / "box.safetensors").path, "--denoiser-depth", "3",
@@ -70,6 +82,43 @@ import Vision
     #expect(summary["queries"]?.integer == (method.hasPrefix("fo") ? 0 : 128 * 6))
     let defense = try Defense(contentsOf: folder / "defense")
     #expect((defense.autoencoder != nil) == method.contains("ae"))
+  }
+
+  @Test("A reconstructor, its defence and what is left of both under attack")
+  func reconstruction() async throws {
+    let folder = try TemporaryFolder()
+    try writeDigits(to: folder)
+    func tool(_ arguments: [String], _ out: String) async throws -> Tool.Outcome {
+      try await Tool.run(
+        arguments + ["--data", "mnist", "--data-dir", folder.url.path, "--threads", "1"]
+          + ["--out", (folder / out).path])
+    }
+    let short = ["--epochs", "1", "--batch-size", "4", "--task", "reconstruction", "--json"]
+    for part in ["autoencoder", "reconstructor"] {
+      let summary = try await tool(["defend", "pretrain", part] + short, part).json()
+      #expect(try #require(summary["test_mse"]?.number) < 1)
+    }
+    let weights = ["--weights", (folder / "reconstructor/reconstructor.safetensors").path]
+    let trained = try await tool(
+      ["defend", "train", "--denoiser-depth", "3", "--denoiser-width", "4", "--estimator", "rge"]
+        + ["--directions", "2"] + autoencoder(folder) + weights + short, "defense"
+    ).json()
+    #expect(trained["queries"]?.integer == 8 * 6 && trained["ledger_queries"]?.integer == 8 * 6)
+    let attacked = try await tool(
+      ["defend", "reconstruct", "--epsilons", "0,2", "--steps", "3", "--copies", "2", "--json"]
+        + ["--defense", (folder / "defense").path] + weights, "attacked"
+    ).json()
+    let (before, after) = (attacked["rmse_0"]?.number, attacked["rmse_2"]?.number)
+    #expect(try #require(after) > #require(before) && attacked["defended_ssim_2"] != nil)
+    let report = try String(contentsOf: folder / "attacked/report.html", encoding: .utf8)
+    #expect(report.contains("RMSE defended"))
+    // A classifier is no reconstructor, and none is at hand behind a program.
+    try ModelFile(Network(.smallCNN(input: [1, 28, 28], classes: 10), seed: 1)).write(
+      to: folder / "box.safetensors")
+    let wrong = try await tool(["defend", "reconstruct", "--weights", (folder / "box.safetensors").path], "wrong")
+    #expect(wrong.code == 1 && wrong.errors.contains("is no reconstructor"), "\(wrong.errors)")
+    let program = ["defend", "train", "--program", "true", "--task", "reconstruction", "--method", "zo-ds"]
+    #expect(try await tool(program, "none").code == 64)
   }
 
   @Test("Wrong usage is told before anything is done")

@@ -172,7 +172,7 @@ private final class FailingBox: BlackBox {
       _ = try training.step(at: LoaderPosition())
       return weights() - before
     }
-    let exact = try change(.network(network()))
+    let exact = try change(.network(network(), .logits))
     let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "tiny", budget: nil)
     let box = MeteredBlackBox(LocalBlackBox(network(), version: "tiny"), ledger: ledger)
     let estimated = try change(.queries(box, GradientEstimator()))

@@ -44,6 +44,7 @@ extension ONNXGraphBuilder {
     case .linear: add("Gemm", names + parameters, ["transB": .int(1)])
     case .relu: add("Relu", names)
     case .sigmoid: add("Sigmoid", names)
+    case .tanh: add("Tanh", names)
     case .convTranspose2d(let conv):
       add(
         "ConvTranspose", names + parameters,

@@ -71,6 +71,7 @@ struct ChannelFlow {
           })
       case .convTranspose2d(let conv): constants.append(Array(repeating: nil, count: conv.outputs))
       case .sigmoid: constants.append(input.map { $0.map { 1 / (1 + exp(-$0)) } })
+      case .tanh: constants.append(input.map { $0.map(tanh) })
       case .relu: constants.append(input.map { $0.map { max(0, $0) } })
       case .maxPool, .averagePool, .adaptiveAveragePool: constants.append(input)
       case .flatten:

@@ -83,7 +83,7 @@ public struct ChannelGroups: Hashable, Sendable {
         for feature in 0..<widths[position] { couple(feature, with: feature / pixels, of: node.inputs[0]) }
       case .zeroPadShortcut(_, let places, _):
         for (channel, place) in places.enumerated() { couple(place, with: channel, of: node.inputs[0]) }
-      case .batchNorm, .relu, .sigmoid, .maxPool, .averagePool, .adaptiveAveragePool, .add, .subtract:
+      case .batchNorm, .relu, .sigmoid, .tanh, .maxPool, .averagePool, .adaptiveAveragePool, .add, .subtract:
         for other in node.inputs {
           for channel in 0..<widths[position] { couple(channel, with: channel, of: other) }
         }

@@ -25,8 +25,8 @@ extension Architecture {
         let ranks = Dictionary(uniqueKeysWithValues: zip(outputs, outputs.indices))
         smaller.nodes[position].layer = .zeroPadShortcut(
           stride: stride, positions: inputs.compactMap { ranks[places[$0]] }, channels: outputs.count)
-      case .input, .convTranspose2d, .relu, .sigmoid, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .add,
-        .subtract:
+      case .input, .convTranspose2d, .relu, .sigmoid, .tanh, .maxPool, .averagePool, .adaptiveAveragePool, .flatten,
+        .add, .subtract:
         break
       }
     }

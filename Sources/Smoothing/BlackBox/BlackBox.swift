@@ -10,13 +10,20 @@ public enum Feedback: String, Codable, Sendable, CaseIterable {
   case probabilities
   /// The best class alone, `[N]`, int64.
   case labels
+  /// An image for each image, `[N, C, H, W]`: a reconstruction, no classes.
+  case images
+
+  /// What a classifier can answer.
+  public static let ofClassifiers: [Feedback] = [.logits, .probabilities, .labels]
 }
 
 /// A model that answers images and shows nothing else of itself: no weights, no gradients.
 public protocol BlackBox: AnyObject {
   var feedback: Feedback { get }
-  /// How many classes it tells apart.
+  /// How many classes it tells apart; 0 where it answers images.
   var classes: Int { get }
+  /// The shape of the answer to one image.
+  var answerShape: [Int] { get }
   /// Tells this model from others and from its own later versions.
   var version: String { get }
   /// The most images it takes at once; nil: any number.
@@ -35,6 +42,7 @@ public protocol BlackBox: AnyObject {
 
 extension BlackBox {
   public var concurrency: Int { 1 }
+  public var answerShape: [Int] { feedback == .labels ? [] : [classes] }
 
   public func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
     requests.map { request in Result { try answer(request) } }
@@ -63,11 +71,12 @@ public final class LocalBlackBox: BlackBox {
   public let feedback: Feedback
   public let classes: Int
   public let version: String
+  public let answerShape: [Int]
   public var largestBatch: Int? { nil }
   private let plan: InferencePlan
 
   /// - Parameters:
-  ///   - network: A classifier.
+  ///   - network: A classifier, or for ``Feedback/images`` a network from images to images.
   ///   - feedback: What it shall answer.
   ///   - version: A fingerprint of its weights.
   ///   - batchSize: What it is made fast for.
@@ -77,44 +86,57 @@ public final class LocalBlackBox: BlackBox {
     dtype: DType = .float32
   ) {
     plan = InferencePlan(network, batchSize: batchSize, dtype: dtype)
-    classes = network.architecture.outputShape.first ?? 0
+    let shape = network.architecture.outputShape
+    classes = feedback == .images ? 0 : shape.first ?? 0
+    answerShape = feedback == .labels ? [] : shape
     self.feedback = feedback
     self.version = version
   }
 
   public func answer(_ images: Tensor) -> Tensor {
     withoutGradient {
-      let logits = plan(images)
+      let output = plan(images)
       return switch feedback {
-      case .logits: logits
-      case .probabilities: logits.softmax(1)
-      case .labels: logits.argmax(1)
+      case .logits, .images: output
+      case .probabilities: output.softmax(1)
+      case .labels: output.argmax(1)
       }
     }
   }
 }
 
 extension Feedback {
-  /// The class of each answer, `[N]`, int64.
-  public func labels(_ answers: Tensor) -> Tensor { self == .labels ? answers : answers.argmax(1) }
-
-  /// The loss of each answer against `labels`, `[N]`: cross-entropy, or 0 and 1 where only a class is told.
-  public func losses(_ answers: Tensor, against labels: Tensor) -> Tensor {
+  /// What other answers are held against: the class of each, `[N]`, int64, or the images themselves.
+  public func targets(_ answers: Tensor) -> Tensor {
     switch self {
-    case .logits: answers.crossEntropy(labels, reduction: .none)
-    case .probabilities:
-      -answers.clamped(to: 1e-12...).log().gathered(1, labels.reshaped([-1, 1])).reshaped([-1])
-    case .labels: (answers .!= labels).to(.float32)
+    case .labels, .images: answers
+    case .logits, .probabilities: answers.argmax(1)
     }
   }
 
-  /// One answer's shape and type.
-  func check(_ answers: Tensor, count: Int, classes: Int, from name: String) throws(InputError) {
-    let expected = self == .labels ? [count] : [count, classes]
-    guard answers.shape == expected else {
+  /// The loss of each answer against its target, `[N]`: cross-entropy, 0 and 1 where only a class is told, the mean
+  /// squared difference of images.
+  public func losses(_ answers: Tensor, against targets: Tensor) -> Tensor {
+    switch self {
+    case .logits: answers.crossEntropy(targets, reduction: .none)
+    case .probabilities:
+      -answers.clamped(to: 1e-12...).log().gathered(1, targets.reshaped([-1, 1])).reshaped([-1])
+    case .labels: (answers .!= targets).to(.float32)
+    case .images: (answers - targets).square().mean([1, 2, 3])
+    }
+  }
+
+  /// How many answers tell the class that `targets` tell; NaN for images, which tell none.
+  func agreements(_ answers: Tensor, with targets: Tensor) -> Double {
+    self == .images ? .nan : Double((self.targets(answers) .== targets).nonzeroCount())
+  }
+
+  /// - Throws: `InputError` unless there are `count` answers of that shape, all finite.
+  func check(_ answers: Tensor, count: Int, shape: [Int], from name: String) throws(InputError) {
+    guard answers.shape == [count] + shape else {
       throw InputError(
-        "the model answers another number of images or classes", at: name, expected: "\(expected)",
-        found: "\(answers.shape)", remedy: "name a model that knows the classes of the data set")
+        "the model answers another number of images or classes", at: name, expected: "\([count] + shape)",
+        found: "\(answers.shape)", remedy: "name a model that fits the data set")
     }
     guard self == .labels || answers.isFinite().all() else {
       throw InputError("the model answers NaN or infinity", at: name)

@@ -105,9 +105,7 @@ public final class MeteredBlackBox {
     let (name, images) = ("\(model.version) \(model.feedback)", request.images)
     let hash = images.withUnsafeBytes { Fingerprint.sha256(Data($0) + Data(name.utf8)) }
     request.hash = hash
-    let isLabels = model.feedback == .labels
-    let (shape, dtype): ([Int], DType) =
-      isLabels ? ([request.count], .int64) : ([request.count, model.classes], .float32)
+    let (shape, dtype) = ([request.count] + model.answerShape, model.feedback == .labels ? DType.int64 : .float32)
     guard let kept = try ledger.answer(to: hash, images: request.count, for: request.purpose),
       kept.count == shape.reduce(dtype.byteCount, *)
     else { return }
@@ -115,7 +113,7 @@ public final class MeteredBlackBox {
   }
 
   private func take(_ answer: Tensor, for request: inout Request) throws {
-    try model.feedback.check(answer, count: request.count, classes: model.classes, from: model.version)
+    try model.feedback.check(answer, count: request.count, shape: model.answerShape, from: model.version)
     let isLabels = model.feedback == .labels
     if let hash = request.hash {
       try ledger?.keep(answer.to(isLabels ? .int64 : .float32).data(), to: hash)

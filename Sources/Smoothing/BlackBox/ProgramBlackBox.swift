@@ -66,7 +66,9 @@ public final class ProgramBlackBox: BlackBox {
     self.input = input.fileHandleForWriting
     self.output = output.fileHandleForReading
     guard let line = try Self.line(of: self.output) else { throw Self.ended(name) }
-    guard let greeting = try? JSONDecoder().decode(Greeting.self, from: line), greeting.classes > 0 else {
+    guard let greeting = try? JSONDecoder().decode(Greeting.self, from: line), greeting.classes > 0,
+      greeting.feedback != .images
+    else {
       throw InputError(
         "the program does not introduce itself", at: name,
         expected: #"a first line such as {"classes": 10, "feedback": "logits", "version": "7"}"#,

@@ -41,6 +41,9 @@ public struct Defense {
     [("denoiser", denoiser)] + (autoencoder.map { [("encoder", $0.encoder)] } ?? [])
   }
 
+  /// In the order in which an image passes them.
+  public var networks: [Network] { [denoiser] + (autoencoder.map { [$0.encoder, $0.decoder] } ?? []) }
+
   /// The codes of noisy images, `[N, codeSize]`, float32.
   public func codes(_ noisy: Tensor) -> Tensor {
     let clean = denoiser(noisy)
@@ -119,8 +122,7 @@ public struct DefensePlan {
   ///   - batchSize: What it is made fast for.
   ///   - dtype: The element type that layers compute in; nil picks by the processor.
   public init(_ defense: Defense, batchSize: Int, dtype: DType? = nil) {
-    let networks = [defense.denoiser] + (defense.autoencoder.map { [$0.encoder, $0.decoder] } ?? [])
-    plans = networks.map { InferencePlan($0, batchSize: batchSize, dtype: dtype) }
+    plans = defense.networks.map { InferencePlan($0, batchSize: batchSize, dtype: dtype) }
   }
 
   public func callAsFunction(_ noisy: Tensor) -> Tensor { plans.reduce(noisy) { $1($0) } }

@@ -27,15 +27,15 @@ public enum DefenseMethod: String, CaseIterable, Codable, Sendable {
 }
 
 /// Stage 2: teaches a ``Defense`` to keep, under noise, the answers that a model gives to clean images (the stability
-/// loss: cross-entropy against the model's own class).
+/// loss: cross-entropy against the model's own class, or the squared difference to the image that it answers).
 ///
 /// How the loss's slope at the codes is come by is the one difference between the first-order and the zeroth-order
 /// methods; what lies before the codes is differentiated as usual.
 public final class DefenseTraining: Learner {
   /// Where the slope at the codes comes from.
   public enum Slope {
-    /// A network whose weights are at hand, frozen: exact.
-    case network(Network)
+    /// A network whose weights are at hand, frozen, and what its output is: exact.
+    case network(Network, Feedback)
     /// Queries alone.
     case queries(MeteredBlackBox, GradientEstimator)
   }
@@ -66,7 +66,7 @@ public final class DefenseTraining: Learner {
       seed: Generator.derive(seed, "data-order"))
     trained = TrainedParts(defense.trained, recipe)
     defense.autoencoder?.decoder.setTrainable(false)
-    if case .network(let network) = slope { network.setTrainable(false) }
+    if case .network(let network, _) = slope { network.setTrainable(false) }
   }
 
   public var epochs: Int { recipe.epochs }
@@ -92,12 +92,15 @@ public final class DefenseTraining: Learner {
       let codes = withAutocast(precision.autocast(on: device), on: device) { defense.codes(noisy) }
       trained.optimizer.zeroGradients()
       switch slope {
-      case .network(let network):
-        let labels = withoutGradient { network(images).argmax(1) }
-        let logits = withAutocast(precision.autocast(on: device), on: device) { network(defense.images(codes)) }
-        let loss = logits.inFullPrecision().crossEntropy(labels)
+      case .network(let network, let feedback):
+        let targets = withoutGradient { feedback.targets(network(images)) }
+        let answers = withAutocast(precision.autocast(on: device), on: device) { network(defense.images(codes)) }
+          .inFullPrecision()
+        let loss = feedback.losses(answers, against: targets).mean()
         loss.backward()
-        return StepResult(loss: loss, logits: logits, labels: labels)
+        return StepResult(
+          loss: loss, correct: withoutGradient { feedback.agreements(answers, with: targets) },
+          images: images.size(0))
       case .queries(let model, let estimator):
         let (estimate, correct) = try estimate(estimator, of: model, at: codes, images, position)
         // A scalar whose gradient is that of the mean loss: the slope at the codes is a constant in it.
@@ -121,14 +124,14 @@ public final class DefenseTraining: Learner {
       return try withoutGradient { try model.answer(images, for: purpose) }
     }
     let feedback = model.model.feedback
-    let labels = feedback.labels(try ask(images, .target))
+    let targets = feedback.targets(try ask(images, .target))
     let generator = Generator(
       seed: seed, for: "directions \(position.epoch) \(position.batch)", device: images.device)
     var correct = 0.0
     let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { codes, rows, purpose in
       let answers = try ask(defense.images(codes), purpose)
-      let expected = labels.selecting(rows)
-      if purpose == .base { correct += Double((feedback.labels(answers) .== expected).nonzeroCount()) }
+      let expected = targets.selecting(rows)
+      if purpose == .base { correct += feedback.agreements(answers, with: expected) }
       return feedback.losses(answers, against: expected)
     }
     withoutGradient { asked += images.size(0) + estimate.queries }

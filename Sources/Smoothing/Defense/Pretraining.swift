@@ -3,11 +3,13 @@ import Torch
 import Vision
 
 /// Stage 1 and warm starts: teaches a chain of networks to give back the clean image, by the mean squared error. With
-/// an encoder and a decoder it is the autoencoder's training (no noise), with a denoiser the denoiser's.
+/// an encoder and a decoder it is the autoencoder's training (no noise), with a denoiser the denoiser's, with a
+/// reconstructor and a ``Measurement`` the reconstructor's.
 public final class Pretraining: Learner {
   private let chain: [(name: String, network: Network)]
   private let recipe: DefenseRecipe
   private let noise: Double
+  private let measurement: Measurement?
   private let seed: UInt64
   private let precision: Precision
   private let loader: BatchLoader
@@ -18,15 +20,17 @@ public final class Pretraining: Learner {
   ///   - dataset: Images; their labels are not looked at.
   ///   - recipe: How.
   ///   - noise: σ of the noise on the chain's input; 0: none.
+  ///   - measurement: What the chain is shown of an image; nil: the image.
   ///   - seed: Of order and noise.
   ///   - precision: The element type of layers.
   public init(
     _ chain: [(name: String, network: Network)], on dataset: ImageDataset, recipe: DefenseRecipe, noise: Double,
-    seed: UInt64, precision: Precision = .automatic
+    measurement: Measurement? = nil, seed: UInt64, precision: Precision = .automatic
   ) {
     self.chain = chain
     self.recipe = recipe
     self.noise = noise
+    self.measurement = measurement
     self.seed = seed
     self.precision = precision
     loader = .training(
@@ -42,7 +46,7 @@ public final class Pretraining: Learner {
 
   public func step(at position: LoaderPosition) throws -> StepResult {
     let images = loader.batch(at: position).images
-    let input = noise > 0 ? images.noisy(noise, seed: seed, at: position) : images
+    let input = input(images, seed: seed, at: position)
     let loss = try trained.training {
       let output = withAutocast(precision.autocast(on: images.device), on: images.device) {
         chain.reduce(input) { $1.network($0) }
@@ -55,13 +59,17 @@ public final class Pretraining: Learner {
     return StepResult(loss: loss, correct: .nan, images: images.size(0))
   }
 
+  private func input(_ images: Tensor, seed: UInt64, at position: LoaderPosition) -> Tensor {
+    let shown = measurement?(images) ?? images
+    return noise > 0 ? shown.noisy(noise, seed: seed, at: position) : shown
+  }
+
   /// The mean squared error on a data set's images as they are, with the noise that is trained for.
   public func error(on dataset: ImageDataset) -> Double {
     withoutGradient {
       var sum = 0.0
       for batch in BatchLoader.evaluation(dataset, batchSize: 500).batches() {
-        let testSeed = Generator.derive(seed, "test")
-        let input = noise > 0 ? batch.images.noisy(noise, seed: testSeed, at: batch.position) : batch.images
+        let input = input(batch.images, seed: Generator.derive(seed, "test"), at: batch.position)
         sum += chain.reduce(input) { $1.network($0) }.meanSquaredError(batch.images).item() * Double(batch.count)
       }
       return sum / Double(dataset.count)

@@ -134,6 +134,7 @@ public struct ArchitectureBuilder {
 
   public mutating func relu(_ name: String, _ x: Value) -> Value { append(name, .relu, x) }
   public mutating func sigmoid(_ name: String, _ x: Value) -> Value { append(name, .sigmoid, x) }
+  public mutating func tanh(_ name: String, _ x: Value) -> Value { append(name, .tanh, x) }
   public mutating func add(_ name: String, _ a: Value, _ b: Value) -> Value { append(name, .add, a, b) }
 
   /// Global average pooling: `[C, H, W]` → `[C]`.

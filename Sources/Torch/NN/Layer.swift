@@ -8,6 +8,7 @@ public enum Layer: Hashable, Codable, Sendable {
   case linear(Linear)
   case relu
   case sigmoid
+  case tanh
   case maxPool(kernel: Int, stride: Int, padding: Int)
   case averagePool(kernel: Int, stride: Int)
   /// The mean over a grid of `size` × `size` parts.
@@ -156,7 +157,7 @@ extension Layer {
       return fits(kernel, stride, padding) && padding <= kernel / 2
     case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
     case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
-    case .flatten, .relu, .sigmoid: return true
+    case .flatten, .relu, .sigmoid, .tanh: return true
     case .add, .subtract: return inputs[0] == inputs[1]
     case .zeroPadShortcut(let stride, let positions, let channels):
       return first.count == 3 && (1...1 << 10).contains(stride) && (1...1 << 20).contains(channels)
@@ -183,7 +184,7 @@ extension Layer {
     case .flatten: return [first.reduce(1, *)]
     case .zeroPadShortcut(let stride, _, let channels):
       return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
-    case .batchNorm, .relu, .sigmoid, .add, .subtract: return first
+    case .batchNorm, .relu, .sigmoid, .tanh, .add, .subtract: return first
     }
   }
 

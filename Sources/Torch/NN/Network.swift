@@ -124,6 +124,7 @@ public final class Network {
     case .linear(let linear): return input().linear(parameter(0), bias: linear.bias ? parameter(1) : nil)
     case .relu: return worksInPlace[position] ? input().reluInPlace() : input().relu()
     case .sigmoid: return input().sigmoid()
+    case .tanh: return input().tanh()
     case .maxPool(let kernel, let stride, let padding):
       return input().maxPool2d(kernel, stride: stride, padding: padding)
     case .averagePool(let kernel, let stride): return input().avgPool2d(kernel, stride: stride)

@@ -243,6 +243,7 @@ extension Layer {
     case .convTranspose2d(let conv):
       "transposed conv \(conv.kernel)x\(conv.kernel)" + (conv.stride > 1 ? " x \(conv.stride)" : "")
     case .sigmoid: "sigmoid"
+    case .tanh: "tanh"
     case .relu: "ReLU"
     case .maxPool(let kernel, let stride, _): "max pool \(kernel)x\(kernel) / \(stride)"
     case .averagePool(let kernel, let stride): "average pool \(kernel)x\(kernel) / \(stride)"

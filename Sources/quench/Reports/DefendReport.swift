@@ -5,8 +5,12 @@ enum DefendReport {
   static func make(_ run: RunFiles) -> Report {
     if let error = run.number("test_mse") {
       return Report(
-        title: "A defence's \(run.setting("part")) on \(run.setting("data"))",
-        summary: "It was trained for \(run.setting("epochs")) epochs to give back images, without the model.",
+        title: run.setting("part") == "reconstructor"
+          ? "A reconstructor of \(run.setting("data"))"
+          : "A defence's \(run.setting("part")) on \(run.setting("data"))",
+        summary: "It was trained for \(run.setting("epochs")) epochs to give back images"
+          + (run.setting("part") == "reconstructor"
+            ? " from linear measurements of them." : ", without the model."),
         keyFigures: [
           .init("Mean squared error", NumberText.plain(error), detail: "on the test images"),
           .init("Training time", Wording.duration(run.number("seconds"))),
@@ -23,7 +27,7 @@ enum DefendReport {
         .init("Training time", Wording.duration(run.number("seconds"))),
         .init(
           "Time in queries", run.number("query_share_of_time").map { NumberText.percent($0, decimals: 1) } ?? "–")
-      ], sections: [section(run, loss: "Cross-entropy to the model's answer")], record: run.record)
+      ], sections: [section(run, loss: "Loss against the model's answer")], record: run.record)
   }
 
   /// What the ledger holds, and what it cost.

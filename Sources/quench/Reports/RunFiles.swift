@@ -96,7 +96,9 @@ struct RunFiles {
       return PruneReport.make(self)
     case "slim": return SlimReport.make(self)
     case "certify": return CertifyReport.make(self)
-    case "defend": return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
+    case "defend":
+      if record.settings["epsilons"] != nil { return ReconstructionReport.make(self) }
+      return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
     case "red": return RedReportPage.make(self)

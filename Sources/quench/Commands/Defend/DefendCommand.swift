@@ -26,7 +26,9 @@ struct DefendCommand: ParsableCommand {
       its answers under noise; 'evaluate' certifies the whole as 'quench certify'
       does. --method names the methods that it is compared with.
       """,
-    subcommands: [DefendPretrainCommand.self, DefendTrainCommand.self, DefendEvaluateCommand.self])
+    subcommands: [
+      DefendPretrainCommand.self, DefendTrainCommand.self, DefendEvaluateCommand.self, DefendReconstructCommand.self
+    ])
 }
 
 /// How a defence or a part of it is trained.
@@ -112,6 +114,20 @@ struct DenoiserOptions: ParsableArguments {
   }
 }
 
+extension Defense {
+  /// The defence in a run's folder.
+  /// - Throws: `InputError` if it is damaged or takes other images than the data set's.
+  static func load(_ path: String, for dataset: ImageDataset, on device: Device) throws(InputError) -> Defense {
+    let defense = try Defense(contentsOf: URL(filePath: path), device: device)
+    guard defense.inputShape == dataset.imageShape else {
+      throw InputError(
+        "the defence takes other images than those of \(dataset.name)", at: path,
+        expected: "\(dataset.imageShape)", found: "\(defense.inputShape)")
+    }
+    return defense
+  }
+}
+
 /// The model that is defended.
 struct BlackBoxOptions: ParsableArguments {
   @Option(
@@ -189,6 +205,13 @@ struct BlackBoxOptions: ParsableArguments {
     return ["weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))]
   }
 
+  /// Tells the weights from others.
+  func version() throws(InputError) -> String {
+    try weights.map { path throws(InputError) in
+      String(try Fingerprint.sha256(ofFile: URL(filePath: path)).prefix(12))
+    } ?? ""
+  }
+
   /// The network whose weights are at hand.
   func network(for dataset: ImageDataset, on device: Device) throws -> Network {
     guard let weights else {
@@ -199,16 +222,32 @@ struct BlackBoxOptions: ParsableArguments {
     return try WeightsFile.load(weights, model: model, for: dataset, on: device).network
   }
 
+  /// A model that gives back images from measurements of them: a run of 'defend pretrain reconstructor'.
+  func reconstructor(for dataset: ImageDataset, on device: Device) throws(InputError) -> Network {
+    guard let weights else {
+      throw InputError(
+        "a reconstructor must be at hand", at: endpoint == nil ? "--program" : "--endpoint", expected: "--weights")
+    }
+    let network = try ModelFile(contentsOf: URL(filePath: weights), device: device).network
+    let (input, output) = (network.architecture.inputShape, network.architecture.outputShape)
+    guard input == dataset.imageShape, output == dataset.imageShape else {
+      throw InputError(
+        "the model is no reconstructor of \(dataset.name)", at: weights,
+        expected: "images \(dataset.imageShape) to images", found: "\(input) to \(output)",
+        remedy: "name a run of 'quench defend pretrain reconstructor'")
+    }
+    return network
+  }
+
   /// The model as a black box.
   /// - Parameter dtype: float32 for training: differences of 16-bit answers say little about a slope.
   func blackBox(
     for dataset: ImageDataset, dtype: DType?, batchSize: Int, on device: Device
   ) throws -> any BlackBox {
-    if let weights {
-      let version = try Fingerprint.sha256(ofFile: URL(filePath: weights))
+    if weights != nil {
       return LocalBlackBox(
-        try network(for: dataset, on: device), feedback: feedback, version: String(version.prefix(12)),
-        batchSize: batchSize, dtype: dtype ?? InferencePlan.fastest(on: device))
+        try network(for: dataset, on: device), feedback: feedback, version: try version(), batchSize: batchSize,
+        dtype: dtype ?? InferencePlan.fastest(on: device))
     }
     let model = try ProgramBlackBox(try command())
     guard model.classes == dataset.classNames.count else {
@@ -278,7 +317,14 @@ struct LedgerOptions: ParsableArguments {
   }
 }
 
-extension Feedback: ExpressibleByArgument {}
+extension Feedback: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let feedback = Self.ofClassifiers.first(where: { $0.rawValue == argument }) else { return nil }
+    self = feedback
+  }
+
+  public static var allValueStrings: [String] { ofClassifiers.map(\.rawValue) }
+}
 extension AutoencoderName: ExpressibleByArgument {}
 extension DefenseMethod: ExpressibleByArgument {}
 extension GradientEstimator.Difference: ExpressibleByArgument {}

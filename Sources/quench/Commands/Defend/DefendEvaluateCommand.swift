@@ -36,12 +36,7 @@ struct DefendEvaluateCommand: ParsableCommand {
     let url = try options.folder(named: "defend-evaluate")
     let device = try options.machine.prepare()
     let test = try data.load(.test, on: device, options.output)
-    let loaded = try defense.map { try Defense(contentsOf: URL(filePath: $0), device: device) }
-    if let loaded, loaded.inputShape != test.imageShape {
-      throw InputError(
-        "the defence takes other images than those of \(test.name)", at: defense, expected: "\(test.imageShape)",
-        found: "\(loaded.inputShape)")
-    }
+    let loaded = try defense.map { try Defense.load($0, for: test, on: device) }
     let dtype = options.machine.precision.inference
     let model = try box.blackBox(for: test, dtype: dtype, batchSize: certification.batchSize, on: device)
     let plan = loaded.map { DefensePlan($0, batchSize: certification.batchSize, dtype: dtype) }

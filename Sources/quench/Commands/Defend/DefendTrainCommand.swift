@@ -26,6 +26,9 @@ struct DefendTrainCommand: ParsableCommand {
         quench defend train --endpoint http://host:8000/v2/models/box \\
           --autoencoder runs/autoencoder --query-rate 500 --price-per-1000 0.5
         quench defend train --weights box.safetensors --method fo-ds
+        quench defend train --task reconstruction --data mnist \\
+          --weights runs/reconstructor/reconstructor.safetensors \\
+          --autoencoder runs/autoencoder
 
       Methods: zo-ae-ds, zo-ds (from queries alone), fo-ae-ds, fo-ds (with the
       model's gradients). Every image that the model is asked about is entered in the
@@ -46,6 +49,7 @@ struct DefendTrainCommand: ParsableCommand {
     completion: .directory)
   var warmStart: String?
 
+  @OptionGroup(title: "Task") var task: TaskOptions
   @OptionGroup(title: "Model") var box: BlackBoxOptions
 
   @Option(
@@ -80,9 +84,12 @@ struct DefendTrainCommand: ParsableCommand {
     guard method.usesAutoencoder || autoencoder == nil else {
       throw ValidationError("--method \(method.rawValue) has no autoencoder.")
     }
+    guard task.task == .classification || box.weights != nil else {
+      throw ValidationError("--task reconstruction needs --weights.")
+    }
     guard directions > 0 else { throw ValidationError("--directions must be at least 1.") }
     guard smoothingStep ?? 1 > 0 else { throw ValidationError("--smoothing-step must be above 0.") }
-    guard !method.usesQueriesOnly || box.feedback != .labels || (estimator ?? .labels) == .labels else {
+    guard !method.usesQueriesOnly || feedback != .labels || (estimator ?? .labels) == .labels else {
       throw ValidationError("A model that tells labels alone needs --estimator labels.")
     }
   }
@@ -131,16 +138,17 @@ struct DefendTrainCommand: ParsableCommand {
     let slope: DefenseTraining.Slope
     var ledger: QueryLedger?
     if method.usesQueriesOnly {
-      let model = try box.blackBox(for: data.train, dtype: .float32, batchSize: box.queryBatch, on: device)
+      let model = try blackBox(for: data.train, device)
       let metered = try book.meter(model, box, in: folder)
       ledger = metered.ledger
       slope = .queries(metered, try gradientEstimator(model.feedback))
     } else {
-      slope = .network(try box.network(for: data.train, on: device))
+      slope = .network(try network(for: data.train, device), feedback)
     }
     let learner = DefenseTraining(
-      defense, of: slope, on: data.train, recipe: recipe.recipe, seed: run.seedBits,
-      precision: run.machine.precision)
+      defense, of: slope, on: data.train.shown(by: task.measurement(of: data.train)),
+      recipe: task.recipe(recipe.recipe),
+      seed: run.seedBits, precision: run.machine.precision)
     if method.usesQueriesOnly {
       run.output.note("at most \(Wording.count(Double(learner.mostQueries))) queries in all")
       if let budget = book.budget, learner.mostQueries > budget {
@@ -158,6 +166,22 @@ struct DefendTrainCommand: ParsableCommand {
     ]
     summary.merge(try book.costs(ledger))
     return summary
+  }
+
+  private var feedback: Feedback { task.task == .reconstruction ? .images : box.feedback }
+
+  private func network(for dataset: ImageDataset, _ device: Device) throws -> Network {
+    guard task.task == .reconstruction else { return try box.network(for: dataset, on: device) }
+    return try box.reconstructor(for: dataset, on: device)
+  }
+
+  private func blackBox(for dataset: ImageDataset, _ device: Device) throws -> any BlackBox {
+    guard task.task == .reconstruction else {
+      return try box.blackBox(for: dataset, dtype: .float32, batchSize: box.queryBatch, on: device)
+    }
+    return LocalBlackBox(
+      try box.reconstructor(for: dataset, on: device), feedback: .images, version: try box.version(),
+      batchSize: box.queryBatch)
   }
 
   private func gradientEstimator(_ feedback: Feedback) throws(InputError) -> GradientEstimator {
@@ -191,6 +215,7 @@ struct DefendTrainCommand: ParsableCommand {
     }
     settings.merge(denoiser.settings)
     settings.merge(recipe.settings)
+    settings.merge(task.settings)
     settings.merge(options.settings)
     return settings
   }
