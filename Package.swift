@@ -81,7 +81,7 @@ let package = Package(
     .executableTarget(
       name: "quench-server",
       dependencies: [
-        "QuenchServer", "Smoothing", "Torch", "Vision", "Support",
+        "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .executableTarget(

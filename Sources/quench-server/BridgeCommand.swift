@@ -29,6 +29,9 @@ struct BridgeCommand: AsyncParsableCommand {
   @Option(help: "Seconds in which a request must be answered.")
   var timeout = 60.0
 
+  @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
+  var tokenFile: String?
+
   func validate() throws {
     guard feedback != .labels else { throw ValidationError("--feedback must be logits or probabilities.") }
     guard connections > 0, timeout > 0 else {
@@ -39,7 +42,8 @@ struct BridgeCommand: AsyncParsableCommand {
   func run() async throws {
     signal(SIGINT, SIG_IGN)  // Ctrl-C is for the program that asks; this one ends with its input
     signal(SIGPIPE, SIG_IGN)
-    let model = try await RemoteModel(url, timeout: timeout)
+    let model = try await RemoteModel(
+      url, timeout: timeout, token: try tokenFile.map { try BearerToken(contentsOf: $0) })
     let pipe = ProgramProtocol(input: .standardInput, output: .standardOutput)
     try pipe.greet(
       classes: model.classes, feedback: feedback, version: model.version, largestBatch: model.largestBatch,

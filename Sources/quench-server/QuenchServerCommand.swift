@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import QuenchServer
+import Reporting
 import Support
 
 /// The program that serves HTTP; `quench` starts it where a command wants a server.
@@ -12,7 +13,7 @@ struct QuenchServerCommand: AsyncParsableCommand {
 
   static func main() async {
     do {
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(arguments())
       if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
     } catch let error as InputError {
       FileHandle.standardError.write(Data("error: \(error)\n".utf8))
@@ -20,6 +21,12 @@ struct QuenchServerCommand: AsyncParsableCommand {
     } catch {
       exit(withError: error)
     }
+  }
+
+  private static func arguments() throws -> [String] {
+    do {
+      return try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst()), help: _dumpHelp())
+    } catch { throw ValidationError("\(error)") }
   }
 }
 

@@ -46,6 +46,9 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Requests at once to the endpoint.")
   var connections = 4
 
+  @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
+  var endpointTokenFile: String?
+
   @Option(help: "Standard deviation of the noise of a defended model, pixels in [0, 1].")
   var sigma = 0.25
 
@@ -63,8 +66,14 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "Port to listen on; 0: any that is free.")
   var port = 8000
 
-  @Option(help: "Address to listen on; 0.0.0.0 lets other machines in, and there is no password.")
+  @Option(help: "Address to listen on; 0.0.0.0 lets other machines in.")
   var host = "127.0.0.1"
+
+  @Option(
+    help: ArgumentHelp(
+      "Holds a token that requests must carry ('Authorization: Bearer TOKEN'), but those for the server's health.",
+      valueName: "file"), completion: .file())
+  var tokenFile: String?
 
   @Option(help: ArgumentHelp("A certificate chain in PEM form, for TLS.", valueName: "file"), completion: .file())
   var tlsCertificate: String?
@@ -80,6 +89,11 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(help: "Seconds in which a request must arrive, and in which it must then be answered.")
   var timeout = 60.0
+
+  @Option(
+    help: ArgumentHelp("YAML file with the same keys as the flags; flags win.", valueName: "file"),
+    completion: .file())
+  var config: String?
 
   @Option(help: "CPU threads; all cores unless given.")
   var threads: Int?
@@ -116,7 +130,8 @@ struct ServeCommand: AsyncParsableCommand {
         .weights(weights)
       } else {
         .endpoint(
-          try await RemoteModel(endpoint ?? "", timeout: timeout),
+          try await RemoteModel(
+            endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) }),
           feedback: feedback, concurrency: connections)
       }
     let served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)
@@ -128,7 +143,10 @@ struct ServeCommand: AsyncParsableCommand {
     var logger = Logger(label: "quench-server")
     logger.logLevel = logLevel.level
     let certificate = tlsCertificate.map { InferenceServer.Certificate(chain: $0, key: tlsKey ?? "") }
-    try await InferenceServer(model, metrics: metrics, limits: limits, logger: logger).serve(
+    try await InferenceServer(
+      model, metrics: metrics, limits: limits, token: try tokenFile.map { try BearerToken(contentsOf: $0) },
+      logger: logger
+    ).serve(
       host: host, port: port, certificate: certificate
     ) { url in FileHandle.standardError.write(Data("serving \(url)\n".utf8)) }
   }

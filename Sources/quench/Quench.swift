@@ -48,7 +48,9 @@ struct Quench: ParsableCommand {
 
   private static func parse() throws -> any ParsableCommand {
     let arguments: [String]
-    do { arguments = try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst())) } catch {
+    do {
+      arguments = try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst()), help: Quench._dumpHelp())
+    } catch {
       fail("error: \(error)", code: ExitCode.validationFailure.rawValue)
     }
     return try parseAsRoot(arguments)

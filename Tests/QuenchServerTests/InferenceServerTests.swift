@@ -106,6 +106,58 @@ import Vision
     }
   }
 
+  @Test("With a token nobody gets in without it, but to ask for the server's health")
+  func admission() async throws {
+    let token = try BearerToken(contentsOf: temporaryFile(holding: "se-cret\n"))
+    let app = try InferenceServer(Self.thread(), metrics: ServerMetrics(), token: token).application()
+    try await app.test(.router) { client in
+      #expect(try await client.execute(uri: "/v2/health/live", method: .get).status == .ok)
+      for header in [nil, "Bearer se-creT", "Bearer se-cret2", "se-cret", "Basic se-cret"] {
+        var headers = HTTPFields()
+        headers[.authorization] = header
+        for path in ["/metrics", "/v2", "/v2/models/box"] {
+          let refused = try await client.execute(uri: path, method: .get, headers: headers)
+          #expect(refused.status == .unauthorized)
+          #expect(try record(refused)["error"]?.string?.contains("token") == true)
+        }
+        let inference = try await client.execute(
+          uri: Self.infer, method: .post, headers: headers, body: ByteBuffer(string: Self.json))
+        #expect(inference.status == .unauthorized)
+      }
+      let admitted = try await client.execute(
+        uri: Self.infer, method: .post, headers: [.authorization: "Bearer se-cret"],
+        body: ByteBuffer(string: Self.json))
+      #expect(admitted.status == .ok)
+    }
+  }
+
+  @Test("A remote model carries the token that it is given, and says what is missing without")
+  func remoteToken() async throws {
+    let token = try BearerToken(contentsOf: temporaryFile(holding: "secret"))
+    let app = try InferenceServer(Self.thread(), metrics: ServerMetrics(), token: token).application()
+    try await app.test(.live) { client in
+      let url = "http://localhost:\(try #require(client.port))/v2/models/box"
+      let pixels = Tensor([0, 0.5, 0.5, 0.2] as [Float], shape: [1, 1, 2, 2]).data()
+      let model = try await RemoteModel(url, timeout: 30, token: token)
+      #expect(try await model.answer(pixels, shape: [1, 1, 2, 2]).count == 8)
+      let error = await #expect(throws: InputError.self) { try await RemoteModel(url, timeout: 30) }
+      #expect(error?.problem.contains("401") == true && error?.remedy?.contains("token") == true)
+    }
+  }
+
+  @Test("A token is one line of visible characters", arguments: ["", " \n", "two words", "a\nb", "ü"])
+  func noToken(text: String) throws {
+    let file = try temporaryFile(holding: text)
+    #expect(throws: InputError.self) { try BearerToken(contentsOf: file) }
+    #expect(throws: InputError.self) { try BearerToken(contentsOf: file + ".missing") }
+  }
+
+  private func temporaryFile(holding text: String) throws -> String {
+    let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try Data(text.utf8).write(to: file)
+    return file.path
+  }
+
   @Test("A request that claims two gigabytes is refused at once")
   func hugeRequest() async throws {
     let app = try Self.server(Self.thread()).application()

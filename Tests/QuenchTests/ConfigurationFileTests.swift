@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Testing
 
@@ -9,8 +10,10 @@ import Testing
     let folder = try TemporaryFolder()
     try Data(content.utf8).write(to: folder / "file.yaml")
     let path = (folder / "file.yaml").path
-    return try ConfigurationFile.expand(arguments.map { $0.replacingOccurrences(of: "FILE", with: path) })
-      .map { $0.replacingOccurrences(of: path, with: "FILE") }
+    return try ConfigurationFile.expand(
+      arguments.map { $0.replacingOccurrences(of: "FILE", with: path) }, help: Quench._dumpHelp()
+    )
+    .map { $0.replacingOccurrences(of: path, with: "FILE") }
   }
 
   private func refusal(_ content: String) -> InputError? {
@@ -37,8 +40,8 @@ import Testing
       try expand(["prune", "bip", "--config=FILE", "--keep", "0.2"], "gamma: 10")
         == ["prune", "bip", "--gamma=10", "--config=FILE", "--keep", "0.2"])
     #expect(try expand(["prune", "omp", "--config=FILE"], "") == ["prune", "omp", "--config=FILE"])
-    #expect(try ConfigurationFile.expand(["train", "--quiet"]) == ["train", "--quiet"])
-    #expect(try ConfigurationFile.expand(["train", "--config"]) == ["train", "--config"])
+    #expect(try ConfigurationFile.expand(["train", "--quiet"], help: "") == ["train", "--quiet"])
+    #expect(try ConfigurationFile.expand(["train", "--config"], help: "") == ["train", "--config"])
   }
 
   @Test("with a key that no flag has is refused with the file, the key and the nearest one") func unknownKeys()
@@ -62,7 +65,9 @@ import Testing
   }
 
   @Test("that is not there is named") func absent() {
-    #expect(throws: InputError.self) { try ConfigurationFile.expand(["train", "--config", "/nowhere/file.yaml"]) }
+    #expect(throws: InputError.self) {
+      try ConfigurationFile.expand(["train", "--config", "/nowhere/file.yaml"], help: Quench._dumpHelp())
+    }
   }
 
   @Test(

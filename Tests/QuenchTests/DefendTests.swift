@@ -93,7 +93,8 @@ import Vision
         arguments + ["--data", "mnist", "--data-dir", folder.url.path, "--threads", "1"]
           + ["--out", (folder / out).path])
     }
-    let short = ["--epochs", "1", "--batch-size", "4", "--task", "reconstruction", "--json"]
+    let short =
+      ["--epochs", "1", "--batch-size", "4", "--task", "reconstruction", "--json"] + ["--checkpoint-interval", "0"]
     for part in ["autoencoder", "reconstructor"] {
       let summary = try await tool(["defend", "pretrain", part] + short, part).json()
       #expect(try #require(summary["test_mse"]?.number) < 1)

@@ -79,6 +79,22 @@ private final class Server {
     ] + Tool.tiny + more
   }
 
+  @Test("A configuration file holds its flags; an unknown key and a missing token are told of")
+  func configuration() async throws {
+    let folder = try await folder()
+    try Data("weights: \(folder.url.path)/box.safetensors\nname: from-file\nlog-level: error\n".utf8).write(
+      to: folder / "serve.yaml")
+    let server = try await Server(["--config", (folder / "serve.yaml").path], in: folder)
+    #expect(server.url.hasSuffix("/v2/models/from-file"))
+    #expect(try await server.end().code == 0)
+    try Data("wieghts: a\n".utf8).write(to: folder / "wrong.yaml")
+    let wrong = try await Tool.run(["serve", "--config", (folder / "wrong.yaml").path])
+    #expect(wrong.code == 64 && wrong.errors.contains("did you mean 'weights'"), "\(wrong.errors)")
+    let missing = try await Tool.run(
+      ["serve", "--weights", (folder / "box.safetensors").path, "--token-file", (folder / "none").path])
+    #expect(missing.code == 1 && missing.errors.contains("the token cannot be read"), "\(missing.errors)")
+  }
+
   @Test(
     "A defence is trained, evaluated and served against a model that is served; the ledger's count is the server's")
   func wholeWay() async throws {

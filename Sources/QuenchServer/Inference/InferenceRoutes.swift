@@ -13,6 +13,7 @@ struct InferenceRoutes: Sendable {
   let model: ModelThread
   let metrics: ServerMetrics
   let limits: InferenceServer.Limits
+  let token: BearerToken?
   let logger: Logger
 
   private static let jsonLength = "Inference-Header-Content-Length"
@@ -20,6 +21,7 @@ struct InferenceRoutes: Sendable {
   func router() -> Router<BasicRequestContext> {
     let router = Router(context: BasicRequestContext.self)
     router.add(middleware: Answering(metrics: metrics, logger: logger))
+    if let token { router.add(middleware: Admission(token: token)) }
     router.get("v2/health/live") { _, _ in Self.json(["live": true]) }
     router.get("v2/health/ready") { _, _ in Self.json(["ready": true]) }
     router.get("v2") { _, _ in
@@ -116,6 +118,23 @@ struct InferenceRoutes: Sendable {
     var headers = HTTPFields()
     headers[.contentType] = type
     return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+  }
+
+  /// Lets nobody in without the token, but to ask for the server's health.
+  private struct Admission: RouterMiddleware {
+    let token: BearerToken
+
+    func handle(
+      _ request: Request, context: BasicRequestContext,
+      next: (Request, BasicRequestContext) async throws -> Response
+    ) async throws -> Response {
+      guard request.uri.path.hasPrefix("/v2/health/") || token.admits(request.headers[.authorization]) else {
+        throw HTTPError(
+          .unauthorized, headers: [.wwwAuthenticate: "Bearer"],
+          message: "the request must carry the server's token: Authorization: Bearer TOKEN")
+      }
+      return try await next(request, context)
+    }
   }
 
   /// Turns whatever goes wrong into the protocol's error object, `{"error": "..."}`, counts requests and logs them.

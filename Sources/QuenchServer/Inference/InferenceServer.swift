@@ -51,10 +51,10 @@ public struct InferenceServer: Sendable {
   private let routes: InferenceRoutes
 
   public init(
-    _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(),
+    _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(), token: BearerToken? = nil,
     logger: Logger = Logger(label: "quench-server")
   ) {
-    routes = InferenceRoutes(model: model, metrics: metrics, limits: limits, logger: logger)
+    routes = InferenceRoutes(model: model, metrics: metrics, limits: limits, token: token, logger: logger)
   }
 
   /// What answers requests.

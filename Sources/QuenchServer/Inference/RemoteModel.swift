@@ -26,17 +26,18 @@ public struct RemoteModel: Sendable {
   /// - Parameters:
   ///   - url: `http://host:port/v2/models/NAME`, with or without `/versions/VERSION`.
   ///   - timeout: Seconds in which a request must be answered.
+  ///   - token: What every request carries, where the endpoint asks for it.
   /// - Throws: `InputError` if it cannot be reached, or has not one input and an output `[N, classes]`.
-  public init(_ url: String, timeout: Double) async throws {
+  public init(_ url: String, timeout: Double, token: BearerToken? = nil) async throws {
     let base = url.hasSuffix("/") ? String(url.dropLast()) : url
     guard let models = base.range(of: "/v2/models/") else {
       throw InputError(
         "this is no model of the Open Inference Protocol", at: url, expected: "http://host:port/v2/models/NAME")
     }
-    connections = Connections(timeout: timeout)
+    connections = Connections(timeout: timeout, token: token)
     self.base = base
     self.timeout = .milliseconds(Int64(timeout * 1000))
-    let metadata = try await Self.get(base, connections.client, self.timeout)
+    let metadata = try await Self.get(base, connections, self.timeout)
     guard let metadata, let inputs = metadata["inputs"]?.array, inputs.count == 1,
       let input = inputs[0].record?["name"]?.string,
       let output = metadata["outputs"]?.array?.first?.record, let name = output["name"]?.string,
@@ -53,7 +54,7 @@ public struct RemoteModel: Sendable {
     modelVersion = metadata["versions"]?.array?.last?.string
     let modelName = metadata["name"]?.string ?? String(base[models.upperBound...])
     version = modelVersion.map { "\(modelName):\($0)" } ?? modelName
-    let server = try await Self.get(base[..<models.lowerBound] + "/v2", connections.client, self.timeout)
+    let server = try await Self.get(base[..<models.lowerBound] + "/v2", connections, self.timeout)
     isBinary = server?["extensions"]?.array?.contains("binary_tensor_data") ?? false
   }
 
@@ -73,7 +74,7 @@ public struct RemoteModel: Sendable {
       request.headers.add(name: "Inference-Header-Content-Length", value: "\(length)")
     }
     request.body = .bytes(ByteBuffer(bytes: encoded.body))
-    let (body, length) = try await Self.send(request, connections.client, timeout)
+    let (body, length) = try await Self.send(request, connections, timeout)
     let answer = try InferenceMessage(body, headerLength: length, .response)
     if let found = answer.modelVersion, let expected = modelVersion, found != expected {
       throw InputError(
@@ -93,21 +94,24 @@ public struct RemoteModel: Sendable {
   }
 
   /// What an endpoint says of itself at `url`.
-  private static func get(_ url: String, _ client: HTTPClient, _ timeout: TimeAmount) async throws -> Record? {
+  private static func get(_ url: String, _ connections: Connections, _ timeout: TimeAmount) async throws -> Record?
+  {
     do {
-      return try Value(json: await send(HTTPClientRequest(url: url), client, timeout).body, name: url).record
+      return try Value(json: await send(HTTPClientRequest(url: url), connections, timeout).body, name: url).record
     } catch let failure as TemporaryFailure {
       throw InputError("the endpoint is out of reach: \(failure)", at: url, remedy: "see that it runs")
     }
   }
 
   private static func send(
-    _ request: HTTPClientRequest, _ client: HTTPClient, _ timeout: TimeAmount
+    _ request: HTTPClientRequest, _ connections: Connections, _ timeout: TimeAmount
   ) async throws -> (body: Data, headerLength: Int?) {
+    var request = request
+    if let token = connections.token { request.headers.add(name: "Authorization", value: token.header) }
     let response: HTTPClientResponse
     let body: Data
     do {
-      response = try await client.execute(request, timeout: timeout)
+      response = try await connections.client.execute(request, timeout: timeout)
       body = Data(try await response.body.collect(upTo: 256 << 20).readableBytesView)
     } catch { throw TemporaryFailure("\(error)", wasSent: !isUnconnected(error)) }
     let code = Int(response.status.code)
@@ -117,7 +121,9 @@ public struct RemoteModel: Sendable {
     let text = (try? Value(json: body, name: "answer"))?.record?["error"]?.string
     let problem = "\(code) \(text ?? response.status.reasonPhrase)"
     guard code == 429 || code >= 500 else {
-      throw InputError("the endpoint refuses the request: \(problem)", at: request.url)
+      throw InputError(
+        "the endpoint refuses the request: \(problem)", at: request.url,
+        remedy: [401, 403].contains(code) ? "name the file that holds its token" : nil)
     }
     throw TemporaryFailure(problem, pause: response.headers.first(name: "Retry-After").flatMap { Double($0) })
   }
@@ -132,9 +138,11 @@ public struct RemoteModel: Sendable {
 /// What sends requests; it closes its connections when nobody holds it any more.
 private final class Connections: Sendable {
   let client: HTTPClient
+  let token: BearerToken?
 
   /// - Parameter timeout: Seconds, of which at most ten for connecting: then it is known that nothing was sent.
-  init(timeout: Double) {
+  init(timeout: Double, token: BearerToken?) {
+    self.token = token
     var configuration = HTTPClient.Configuration()
     configuration.timeout.connect = .milliseconds(Int64(min(timeout, 10) * 900))
     configuration.connectionPool.retryConnectionEstablishment = false

@@ -126,9 +126,9 @@ extension Feedback {
     }
   }
 
-  /// How many answers tell the class that `targets` tell; NaN for images, which tell none.
-  func agreements(_ answers: Tensor, with targets: Tensor) -> Double {
-    self == .images ? .nan : Double((self.targets(answers) .== targets).nonzeroCount())
+  /// How many answers tell the class that `targets` tell; nil for images, which tell none.
+  func agreements(_ answers: Tensor, with targets: Tensor) -> Double? {
+    self == .images ? nil : Double((self.targets(answers) .== targets).nonzeroCount())
   }
 
   /// - Throws: `InputError` unless there are `count` answers of that shape, all finite.

@@ -117,7 +117,7 @@ public final class DefenseTraining: Learner {
   private func estimate(
     _ estimator: GradientEstimator, of model: MeteredBlackBox, at codes: Tensor, _ images: Tensor,
     _ position: LoaderPosition
-  ) throws -> (GradientEstimator.Estimate, correct: Double) {
+  ) throws -> (GradientEstimator.Estimate, correct: Double?) {
     func ask(_ images: Tensor, _ purpose: QueryLedger.Purpose) throws -> Tensor {
       let start = ContinuousClock.now
       defer { seconds.waiting += (ContinuousClock.now - start) / .seconds(1) }
@@ -127,11 +127,13 @@ public final class DefenseTraining: Learner {
     let targets = feedback.targets(try ask(images, .target))
     let generator = Generator(
       seed: seed, for: "directions \(position.epoch) \(position.batch)", device: images.device)
-    var correct = 0.0
+    var correct: Double?
     let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { codes, rows, purpose in
       let answers = try ask(defense.images(codes), purpose)
       let expected = targets.selecting(rows)
-      if purpose == .base { correct += feedback.agreements(answers, with: expected) }
+      if purpose == .base {
+        correct = feedback.agreements(answers, with: expected).map { $0 + (correct ?? 0) }
+      }
       return feedback.losses(answers, against: expected)
     }
     withoutGradient { asked += images.size(0) + estimate.queries }

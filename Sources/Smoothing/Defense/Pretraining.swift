@@ -56,7 +56,7 @@ public final class Pretraining: Learner {
     trained.optimizer.zeroGradients()
     loss.backward()
     trained.optimizer.step(epoch: position.epoch)
-    return StepResult(loss: loss, correct: .nan, images: images.size(0))
+    return StepResult(loss: loss, correct: nil, images: images.size(0))
   }
 
   private func input(_ images: Tensor, seed: UInt64, at position: LoaderPosition) -> Tensor {

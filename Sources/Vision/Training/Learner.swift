@@ -35,8 +35,8 @@ extension Learner {
 public struct StepResult {
   /// The mean loss over the batch.
   public let loss: Tensor
-  /// How many images got their class right.
-  public let correct: Tensor
+  /// How many images got their class right; nil where there are no classes.
+  public let correct: Tensor?
   /// How many images `loss` and `correct` are over.
   public let images: Int
 
@@ -48,11 +48,11 @@ public struct StepResult {
 
   /// - Parameters:
   ///   - loss: The mean loss over the batch.
-  ///   - correct: How many images got their class right; NaN where there are no classes.
+  ///   - correct: How many images got their class right; nil where there are no classes.
   ///   - images: How many images they are over.
-  public init(loss: Tensor, correct: Double, images: Int) {
+  public init(loss: Tensor, correct: Double?, images: Int) {
     self.loss = loss.detached()
-    self.correct = Tensor(correct)
+    self.correct = correct.map { Tensor($0) }
     self.images = images
   }
 }

@@ -104,7 +104,8 @@ struct Checkpoint {
     var step = 0
     /// Sums over the steps since the last row of metrics.
     var loss = 0.0
-    var correct = 0.0
+    /// Nil where there are no classes.
+    var correct: Double?
     var images = 0
     var steps = 0
     var seconds = 0.0
@@ -114,17 +115,19 @@ struct Checkpoint {
       steps += 1
       images += result.images
       loss += result.loss.item()
-      correct += result.correct.item()
+      correct = result.correct.map { $0.item() + (correct ?? 0) }
     }
 
-    mutating func startWindow() { (loss, correct, images, steps) = (0, 0, 0, 0) }
+    mutating func startWindow() { (loss, correct, images, steps) = (0, nil, 0, 0) }
 
     func row(_ learner: some Learner) -> Record {
-      [
+      var row: Record = [
         "step": .int(step), "epoch": .double(Double(step) / Double(learner.stepsPerEpoch)),
-        "loss": .double(loss / Double(max(steps, 1))), "accuracy": .double(correct / Double(max(images, 1))),
-        "learning_rate": .double(learner.learningRate)
+        "loss": .double(loss / Double(max(steps, 1)))
       ]
+      row["accuracy"] = correct.map { .double($0 / Double(max(images, 1))) }
+      row["learning_rate"] = .double(learner.learningRate)
+      return row
     }
   }
 

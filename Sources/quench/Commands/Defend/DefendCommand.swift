@@ -151,6 +151,9 @@ struct BlackBoxOptions: ParsableArguments {
       valueName: "url"))
   var endpoint: String?
 
+  @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
+  var tokenFile: String?
+
   @Option(help: "What the model shall answer: logits, probabilities or labels; a program says itself.")
   var feedback = Feedback.logits
 
@@ -173,6 +176,7 @@ struct BlackBoxOptions: ParsableArguments {
     guard [weights, program, endpoint].count(where: { $0 != nil }) == 1 else {
       throw ValidationError("Name the model with either --weights, --program or --endpoint.")
     }
+    guard tokenFile == nil || endpoint != nil else { throw ValidationError("--token-file needs --endpoint.") }
     guard endpoint == nil || feedback != .labels else {
       throw ValidationError("An endpoint answers logits or probabilities: --feedback must be one of them.")
     }
@@ -265,7 +269,7 @@ struct BlackBoxOptions: ParsableArguments {
     return [
       try ServerProgram.required(for: "--endpoint").path, "bridge", endpoint, "--feedback", feedback.rawValue,
       "--connections", "\(connections)", "--timeout", "\(timeout)"
-    ]
+    ] + (tokenFile.map { ["--token-file", $0] } ?? [])
   }
 }
 

@@ -1,9 +1,8 @@
 import Foundation
-import Reporting
 import Support
 
 /// `--config file.yaml`: the file's keys as flags before those of the command line, so that the latter win.
-enum ConfigurationFile {
+public enum ConfigurationFile {
   /// The flags of one command.
   private struct Flags {
     /// Names of options, which take a value.
@@ -19,11 +18,14 @@ enum ConfigurationFile {
   }
 
   /// The arguments with the keys of the file that `--config` names put in as flags.
+  /// - Parameters:
+  ///   - arguments: As typed, without the program's name.
+  ///   - help: The program's commands and flags, as swift-argument-parser's `_dumpHelp` tells them.
   /// - Throws: `InputError` if the file cannot be read, is not a mapping of keys to plain values, or holds a key
   ///   that the command does not know; the error names the nearest one.
-  static func expand(_ arguments: [String]) throws(InputError) -> [String] {
+  public static func expand(_ arguments: [String], help: @autoclosure () -> String) throws(InputError) -> [String] {
     guard let path = path(in: arguments) else { return arguments }
-    let (depth, flags) = try command(of: arguments)
+    let (depth, flags) = try command(of: arguments, help())
     guard flags.options.contains("config") else { return arguments }
     let url = URL(filePath: path)
     let data: Data
@@ -40,8 +42,8 @@ enum ConfigurationFile {
   }
 
   /// How many words name the command, and its flags.
-  private static func command(of arguments: [String]) throws(InputError) -> (depth: Int, Flags) {
-    var command = try Value(json: Data(Quench._dumpHelp().utf8), name: "help").record?["command"]?.record
+  private static func command(of arguments: [String], _ help: String) throws(InputError) -> (depth: Int, Flags) {
+    var command = try Value(json: Data(help.utf8), name: "help").record?["command"]?.record
     var depth = 0
     while depth < arguments.count,
       let next = command?["subcommands"]?.array?.lazy.compactMap(\.record)
