@@ -5,6 +5,18 @@ import Vision
 @testable import Smoothing
 
 @Suite("The parts of a defence") struct DefensePartsTests {
+  @Test("Rows are shown in multiples of 64, and only theirs are answered", arguments: [1, 63, 64, 65, 200])
+  func fewSizes(count: Int) {
+    let rows = Tensor.uniform([count, 3], using: Generator(seed: 1))
+    var shown = 0
+    let answer = rows.inFewSizes { rows in
+      shown = rows.size(0)
+      return rows * 2
+    }
+    #expect(answer.isEqual(to: rows * 2))
+    #expect(shown == (count <= 64 ? count : (count + 63) / 64 * 64))
+  }
+
   @Test(
     "Autoencoders have the published numbers of parameters and codes",
     arguments: [

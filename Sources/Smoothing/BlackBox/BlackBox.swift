@@ -95,13 +95,26 @@ public final class LocalBlackBox: BlackBox {
 
   public func answer(_ images: Tensor) -> Tensor {
     withoutGradient {
-      let output = plan(images)
+      let output = images.inFewSizes { plan($0) }
       return switch feedback {
       case .logits, .images: output
       case .probabilities: output.softmax(1)
       case .labels: output.argmax(1)
       }
     }
+  }
+}
+
+extension Tensor {
+  /// What `body` gives for these rows, which it is shown in a number that is a multiple of 64, the last repeated.
+  ///
+  /// The processor's library prepares and keeps a kernel for every batch size that it meets: where each batch has
+  /// another, that takes more time than the work, and gigabytes.
+  func inFewSizes(_ body: (Tensor) -> Tensor) -> Tensor {
+    let count = size(0)
+    guard count % 64 != 0, count > 64 else { return body(self) }
+    let padding = self[count - 1..<count].repeatInterleaved(64 - count % 64, 0)
+    return body(Tensor.concatenated([self, padding]))[0..<count]
   }
 }
 

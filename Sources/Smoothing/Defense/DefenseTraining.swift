@@ -129,7 +129,7 @@ public final class DefenseTraining: Learner {
       seed: seed, for: "directions \(position.epoch) \(position.batch)", device: images.device)
     var correct: Double?
     let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { codes, rows, purpose in
-      let answers = try ask(defense.images(codes), purpose)
+      let answers = try ask(codes.inFewSizes(defense.images), purpose)
       let expected = targets.selecting(rows)
       if purpose == .base {
         correct = feedback.agreements(answers, with: expected).map { $0 + (correct ?? 0) }
