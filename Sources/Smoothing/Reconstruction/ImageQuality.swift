@@ -10,7 +10,9 @@ public enum ImageQuality {
 
   /// The structural similarity of each pair (Wang et al. 2004), `[N]`: Gaussian window of 11×11 with σ 1.5, zero
   /// padding, constants 0.01² and 0.03² for pixels in [0, 1]; 1 for equal images.
-  /// - Parameter images: `[N, C, H, W]`, as `truth`.
+  /// - Parameters:
+  ///   - images: `[N, C, H, W]`.
+  ///   - truth: The true ones, of the same shape.
   public static func structuralSimilarity(_ images: Tensor, _ truth: Tensor) -> Tensor {
     let (side, channels) = (11, images.size(1))
     let weights = (0..<side).map { exp(-pow(Double($0 - side / 2), 2) / (2 * 1.5 * 1.5)) }

@@ -25,7 +25,7 @@ public struct Measurement {
     projection = matrix.matmul(matrix.transposed(0, 1)).to(device)
   }
 
-  /// The back-projections of images `[N, C, H, W]` with pixels in [0, 1], scaled by ``scaled(_:)``.
+  /// The back-projections of images `[N, C, H, W]` with pixels in [0, 1], scaled to (v + 2) / 5.
   public func callAsFunction(_ images: Tensor) -> Tensor {
     Self.scaled(images.flattened(from: 1).matmul(projection)).reshaped(images.shape)
   }
