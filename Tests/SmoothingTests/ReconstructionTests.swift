@@ -9,6 +9,15 @@ import Vision
 @Suite("Image reconstruction") struct ReconstructionTests {
   private func images(_ count: Int) -> Tensor { .uniform([count, 1, 28, 28], using: Generator(seed: 3)) }
 
+  private func dataset(_ count: Int) throws -> ImageDataset {
+    var synthetic = Synthetic()
+    (synthetic.trainCount, synthetic.side, synthetic.channels) = (count, 28, 1)
+    let block = try synthetic.make(.train)
+    return ImageDataset(
+      name: "made", block: block, classNames: (0..<10).map { "\($0)" }, statistics: block.statistics(),
+      fingerprint: "none")
+  }
+
   @Test("The reconstructor has the published size and gives back an image of the measurement's size")
   func reconstructor() {
     let architecture = Architecture.reconstructor
@@ -82,13 +91,7 @@ import Vision
   @Test("Training from queries takes the step that gradients take")
   func queriesAgreeWithGradients() throws {
     let network = Network(.reconstructor, seed: 4)
-    var synthetic = Synthetic()
-    (synthetic.trainCount, synthetic.side, synthetic.channels) = (8, 28, 1)
-    let block = try synthetic.make(.train)
-    let measured = ImageDataset(
-      name: "made", block: block, classNames: (0..<10).map { "\($0)" }, statistics: block.statistics(),
-      fingerprint: "none"
-    ).measured(by: Measurement(shape: [1, 28, 28]))
+    let measured = try dataset(8).measured(by: Measurement(shape: [1, 28, 28]))
     var recipe = DefenseRecipe()
     (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (1, 0, 8, nil)
     (recipe.learningRate, recipe.momentum) = (1, 0)
@@ -115,12 +118,7 @@ import Vision
 
   @Test("An evaluation tells the errors alone and defended, and the same again")
   func evaluation() throws {
-    var synthetic = Synthetic()
-    (synthetic.testCount, synthetic.side, synthetic.channels) = (6, 28, 1)
-    let block = try synthetic.make(.test)
-    let dataset = ImageDataset(
-      name: "made", block: block, classNames: (0..<10).map { "\($0)" }, statistics: block.statistics(),
-      fingerprint: "none")
+    let dataset = try dataset(6)
     var evaluation = ReconstructionEvaluation()
     (evaluation.epsilons, evaluation.steps, evaluation.copies) = ([0, 2], 5, 2)
     let network = Network(.reconstructor, seed: 1)

@@ -1,3 +1,4 @@
+import Foundation
 import Reporting
 import Smoothing
 
@@ -31,7 +32,7 @@ enum ReconstructionReport {
 
   static func text(_ summary: Record, _ setting: String) -> String {
     let rows = radii(setting).map { radius in
-      ([radius] + cells(summary, radius)).map { $0.padding(to: 10) }.joined()
+      ([radius] + cells(summary, radius)).map { $0.padding(toLength: 10, withPad: " ", startingAt: 0) }.joined()
     }
     return (["epsilon   RMSE      SSIM      defended: RMSE, SSIM"] + rows).joined(separator: "\n")
   }
@@ -63,17 +64,17 @@ enum ReconstructionReport {
       sections: [Report.Section("What is left of the images", [.figure(chart), .table(table)])], record: run.record)
   }
 
+  /// The strengths in a text such as `0,1,2`; nil where one is no number.
+  static func epsilons(_ text: String) -> [Double]? {
+    let parts = text.split(separator: ",").map { Double($0.trimmingCharacters(in: .whitespaces)) }
+    return parts.contains(nil) ? nil : parts.compactMap(\.self)
+  }
+
   private static func radii(_ setting: String) -> [String] {
-    setting.split(separator: ",").compactMap { Double($0.trimmingPrefix(while: \.isWhitespace)) }.map {
-      NumberText.plain($0)
-    }
+    (epsilons(setting) ?? []).map { NumberText.plain($0) }
   }
 
   private static func cells(_ summary: Record, _ radius: String) -> [String] {
     columns.map { summary["\($0)_\(radius)"]?.number.map { NumberText.fixed($0, decimals: 4) } ?? "–" }
   }
-}
-
-extension String {
-  fileprivate func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
 }

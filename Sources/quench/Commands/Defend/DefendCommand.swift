@@ -128,6 +128,24 @@ extension Defense {
   }
 }
 
+extension Network {
+  /// A model that gives back images from measurements of them: of a run of 'defend pretrain reconstructor'.
+  /// - Throws: `InputError` if the file is damaged, or the model's images are not the data set's.
+  static func reconstructor(
+    at path: String, for dataset: ImageDataset, on device: Device
+  ) throws(InputError) -> Network {
+    let network = try ModelFile(contentsOf: URL(filePath: path), device: device).network
+    let (input, output) = (network.architecture.inputShape, network.architecture.outputShape)
+    guard input == dataset.imageShape, output == dataset.imageShape else {
+      throw InputError(
+        "the model is no reconstructor of \(dataset.name)", at: path,
+        expected: "images \(dataset.imageShape) to images", found: "\(input) to \(output)",
+        remedy: "name a run of 'quench defend pretrain reconstructor'")
+    }
+    return network
+  }
+}
+
 /// The model that is defended.
 struct BlackBoxOptions: ParsableArguments {
   @Option(
@@ -224,23 +242,6 @@ struct BlackBoxOptions: ParsableArguments {
         remedy: "choose zo-ds or zo-ae-ds")
     }
     return try WeightsFile.load(weights, model: model, for: dataset, on: device).network
-  }
-
-  /// A model that gives back images from measurements of them: a run of 'defend pretrain reconstructor'.
-  func reconstructor(for dataset: ImageDataset, on device: Device) throws(InputError) -> Network {
-    guard let weights else {
-      throw InputError(
-        "a reconstructor must be at hand", at: endpoint == nil ? "--program" : "--endpoint", expected: "--weights")
-    }
-    let network = try ModelFile(contentsOf: URL(filePath: weights), device: device).network
-    let (input, output) = (network.architecture.inputShape, network.architecture.outputShape)
-    guard input == dataset.imageShape, output == dataset.imageShape else {
-      throw InputError(
-        "the model is no reconstructor of \(dataset.name)", at: weights,
-        expected: "images \(dataset.imageShape) to images", found: "\(input) to \(output)",
-        remedy: "name a run of 'quench defend pretrain reconstructor'")
-    }
-    return network
   }
 
   /// The model as a black box.

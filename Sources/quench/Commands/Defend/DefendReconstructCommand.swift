@@ -71,12 +71,12 @@ struct DefendReconstructCommand: ParsableCommand {
     let url = try options.folder(named: "defend-reconstruct")
     let device = try options.machine.prepare()
     let test = try data.load(.test, on: device, options.output)
-    var box = BlackBoxOptions()
-    box.weights = weights
-    let reconstructor = try box.reconstructor(for: test, on: device)
+    let reconstructor = try Network.reconstructor(at: weights, for: test, on: device)
     let loaded = try defense.map { try Defense.load($0, for: test, on: device) }
-    var inputs: Record = ["test images": .string(test.fingerprint)]
-    inputs.merge(try box.inputs())
+    var inputs = try Fingerprint.inputs([
+      "weights": weights, "denoiser": defense.map { "\($0)/\(Defense.denoiserFileName)" }
+    ])
+    inputs["test images"] = .string(test.fingerprint)
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
       let start = ContinuousClock.now
@@ -95,10 +95,7 @@ struct DefendReconstructCommand: ParsableCommand {
       summary, ReconstructionReport.text(summary, epsilons) + "\nfolder    \(url.relativePath)")
   }
 
-  private var radii: [Double]? {
-    let parts = epsilons.split(separator: ",").map { Double($0.trimmingCharacters(in: .whitespaces)) }
-    return parts.contains(nil) ? nil : parts.compactMap(\.self)
-  }
+  private var radii: [Double]? { ReconstructionReport.epsilons(epsilons) }
 
   private var evaluation: ReconstructionEvaluation {
     var evaluation = ReconstructionEvaluation()

@@ -170,9 +170,12 @@ struct DefendTrainCommand: ParsableCommand {
 
   private var feedback: Feedback { task.task == .reconstruction ? .images : box.feedback }
 
+  /// `validate` sees to the weights of a reconstructor.
   private func network(for dataset: ImageDataset, _ device: Device) throws -> Network {
-    guard task.task == .reconstruction else { return try box.network(for: dataset, on: device) }
-    return try box.reconstructor(for: dataset, on: device)
+    guard task.task == .reconstruction, let weights = box.weights else {
+      return try box.network(for: dataset, on: device)
+    }
+    return try Network.reconstructor(at: weights, for: dataset, on: device)
   }
 
   private func blackBox(for dataset: ImageDataset, _ device: Device) throws -> any BlackBox {
@@ -180,8 +183,7 @@ struct DefendTrainCommand: ParsableCommand {
       return try box.blackBox(for: dataset, dtype: .float32, batchSize: box.queryBatch, on: device)
     }
     return LocalBlackBox(
-      try box.reconstructor(for: dataset, on: device), feedback: .images, version: try box.version(),
-      batchSize: box.queryBatch)
+      try network(for: dataset, device), feedback: .images, version: try box.version(), batchSize: box.queryBatch)
   }
 
   private func gradientEstimator(_ feedback: Feedback) throws(InputError) -> GradientEstimator {
