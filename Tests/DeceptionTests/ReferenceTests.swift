@@ -171,6 +171,46 @@ import Vision
     expectClose(study.points.map(\.benignAlignment), [0.875, 0.875, 0.75, 0.75, 0.625], 1e-9)
   }
 
+  @Test("the consistency study: the order matters unless the denoiser works pixel by pixel") func consistency() {
+    let (x, xA) = (Fixture.clean(), Fixture.attacked())
+    func rows(_ denoise: (Tensor) -> Tensor) -> [ConsistencyStudy.Row] {
+      ConsistencyStudy(clean: x, attacked: xA, denoise: denoise) { cnn($0) }.rows
+    }
+    for row in rows({ $0 * 0.9 }) {
+      #expect(row.transformedFirst == row.denoisedFirst, "\(row.transformation)")
+    }
+    var plain = PairFigures()
+    plain.add(clean: x, attacked: xA, denoised: Fixture.denoise(xA)) { cnn($0) }
+    let found = rows(Fixture.denoise)
+    #expect(found[0].transformedFirst == plain && found[0].denoisedFirst == plain)
+    #expect(found.count == 5)
+    let flip = Transformation.Move.flip(vertical: false)
+    var flipped = PairFigures()
+    flipped.add(clean: flip(x), attacked: flip(xA), denoised: flip(Fixture.denoise(xA))) { cnn($0) }
+    #expect(found[1].denoisedFirst == flipped && found[1].transformedFirst != flipped)
+  }
+
+  @Test("a pixel's role is what undoing it alone changes") func pixelRoles() {
+    // Logits Σ a·x and Σ b·x: undoing pixel p raises the first by -a·δ and lowers the second by b·δ.
+    let (a, b) = ([-1.0, -0.1, -0.4, -1], [0.25, 0.8, 0.4, 1])
+    let weights = Tensor(a + b).to(.float32).reshaped([2, 4])
+    let clean = Tensor.full([1, 2, 2], 0.5)
+    let attacked = clean + Tensor([0.4, 0.4, 0.4, 0]).to(.float32).reshaped([1, 2, 2])
+    let roles = PixelRoles(of: attacked, undoneBy: clean, truth: 0, deception: 1, batchSize: 3) { images in
+      images.flattened(from: 1).matmul(weights.transposed(0, 1))
+    }
+    expectClose(roles.ratio.flattened(from: 0).values, [-2, 3, 0, 0])
+    #expect(roles.picture[TensorIndex.all, 0, 0].flags == [0, 0, 220])
+    #expect(roles.picture[TensorIndex.all, 0, 1].flags == [220, 0, 0])
+    #expect(roles.picture[TensorIndex.all, 1, 1].flags == [128, 128, 128])
+  }
+
+  @Test("overlaps are counted in twentieths, 1 in the last") func histogram() {
+    let counts = AttributionFigures.histogram([0, 0.049, 0.05, 0.5, 0.999, 1])
+    #expect(counts.count == 20 && counts.reduce(0, +) == 6)
+    #expect(counts[0] == 2 && counts[1] == 1 && counts[10] == 1 && counts[19] == 2)
+  }
+
   @Test("GradCAM at the features and at the pooled layer") func gradCAM() {
     let x = Fixture.clean()
     let labels = Tensor(Reference.convolutionalLabels)

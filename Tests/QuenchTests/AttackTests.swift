@@ -26,7 +26,7 @@ import Vision
     let outcome = try await Tool.run(
       [
         "attack", "pgd", "--weights", try Self.weights(in: folder), "--epsilon", "8/255", "--norm", "linf",
-        "--seed", "2"
+        "--seed", "2", "--save-pictures"
       ]
         + Self.data + ["--out", place.path, "--json"])
     #expect(outcome.code == 0, "\(outcome.errors)")
@@ -43,6 +43,9 @@ import Vision
       rows[0]
         == "index,label,epsilon,prediction_before,prediction_after,success,attack,linf,l2,l1,l0,queries,gradients,loss"
     )
+    let broken = rows.dropFirst().filter { $0.split(separator: ",", omittingEmptySubsequences: false)[5] == "1" }
+    let pictures = try FileManager.default.contentsOfDirectory(atPath: place.file("pictures").path)
+    #expect(!broken.isEmpty && pictures.count == broken.count && pictures.allSatisfy { $0.hasSuffix(".png") })
     let report = try String(contentsOf: place.file("report.html"), encoding: .utf8)
     #expect(report.contains("Robust accuracy") && report.contains("pgd on small-cnn"))
     let config = try place.folder.record()

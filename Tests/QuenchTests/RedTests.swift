@@ -57,6 +57,9 @@ import Vision
       #expect(judged[key]?.number != nil, "\(key)")
     }
     #expect(judged["defence"]?.array?.count == 12)
+    #expect(judged["consistency"]?.array?.count == 5 && judged["portions"]?.array?.count == 6)
+    let report = try String(contentsOf: folder / "e/report.html", encoding: .utf8)
+    #expect(report.contains("rotation by 45 degrees") && report.contains("How far GradCAM maps agree"))
 
     let pictures = folder / "pictures"
     try FileManager.default.createDirectory(at: pictures, withIntermediateDirectories: true)
@@ -68,7 +71,9 @@ import Vision
       .write(to: pictures.appending(path: "small.png"))
     let analysed = try await tool(
       ["red", "analyse", pictures.path, "--run", path("r"), "--weights", weights, "--out", path("a"), "--json"]
+        + ["--clean", pictures.path, "--pixel-roles"]
     ).json()
+    #expect(analysed["detection"]?.record?["auroc"]?.number == 0.5)
     let found = analysed["pictures"]?.array?.compactMap(\.record) ?? []
     #expect(found.count == 3)
     #expect(found[0]["suspicion"]?.number != nil && found[0]["likely_attack"]?.string != nil)

@@ -38,6 +38,8 @@ public struct AttackEvaluator {
   public var judgements: Int?
   /// Return the images, for evaluations without a folder.
   public var keepsImages = false
+  /// Where each image that is broken goes, as soon as it is.
+  public var pictures: BrokenPictures?
   public var progress = ProgressLine.Style.quiet
 
   public init(_ attacks: [any Attack]) { self.attacks = attacks }
@@ -78,7 +80,7 @@ public struct AttackEvaluator {
           entry = known
         } else {
           if Interruption.isRequested, let folder { throw Interrupted(folder: folder.url) }
-          entry = try attempt(attack, places, targets, on: model, data, &board)
+          entry = try attempt(attack, places, targets, on: model, data, at: point, &board)
           try journal?.append(entry, unit: unit)
         }
         board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
@@ -134,7 +136,7 @@ public struct AttackEvaluator {
   /// Attacks one batch and judges what came of it.
   private func attempt(
     _ attack: any Attack, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData,
-    _ board: inout Board
+    at point: Int, _ board: inout Board
   ) throws(InputError) -> AttackJournal.Entry {
     let start = ContinuousClock.now
     let chosen = Tensor(places).to(model.device)
@@ -147,9 +149,16 @@ public struct AttackEvaluator {
     let logits = model.score(images, passes: board.passes)
     try ModelProbe.check(model, images, logits)
     board.images?.setRows(images, at: chosen)
-    return AttackJournal.Entry(
+    let entry = AttackJournal.Entry(
       attack: attack.name, places: places, images: images, samples: samples, logits: logits,
       seconds: (ContinuousClock.now - start) / .seconds(1))
+    guard let pictures else { return entry }
+    for (row, outcome) in entry.outcomes.enumerated()
+    where board.isBreak(outcome, at: point, isBounded: attack.isBounded) {
+      try pictures.write(
+        images[row], index: samples.indices[row], label: samples.labels[row].integerItem(), answer: outcome.after)
+    }
+    return entry
   }
 
   /// - Throws: `InputError` if the attack did not keep to the pixel range or its budget.

@@ -91,12 +91,16 @@ struct Board {
       current.queries += outcome.queries
       current.gradients += outcome.gradients
       for other in point..<budgets.count {
-        let isWithin = spans == nil || budgets[other].map { outcome.size(norm) <= $0 + norm.tolerance($0) } ?? true
-        let counts = outcome.isBroken && isWithin
+        let counts = isBreak(outcome, at: other, isBounded: spans == nil)
         if counts, other == point { current.broken += 1 }
         note(outcome, attack: entry.attack, at: other, isBroken: counts, isOwn: other == point || spans != nil)
       }
     }
+  }
+
+  /// Whether an answer is changed within the budget; a bounded attack has been checked for that already.
+  func isBreak(_ outcome: AttackJournal.Outcome, at point: Int, isBounded: Bool) -> Bool {
+    outcome.isBroken && (isBounded || budgets[point].map { outcome.size(norm) <= $0 + norm.tolerance($0) } ?? true)
   }
 
   private mutating func note(

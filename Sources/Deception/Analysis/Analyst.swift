@@ -11,6 +11,8 @@ public struct Analyst {
   public let victim: Victim
   public let families: FamilyClassifier?
   public let calibration: SuspicionCalibration
+  /// Also tell what each pixel of the perturbation is for: a pass a pixel.
+  public var tellsPixelRoles = false
 
   public init(
     denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?,
@@ -49,6 +51,8 @@ public struct Analyst {
     /// float32 `[H, W]` in [-1, 1]: where the image speaks more for ``label`` (above 0) than for ``denoisedLabel``, the
     /// difference of its two maps; nil where both are one class.
     public var discrepancy: Tensor?
+    /// What the estimated perturbation's pixels are for; nil where the class stays or nobody asked.
+    public var pixelRoles: PixelRoles?
     /// By how much the perturbation was stretched.
     public var gain: Double
   }
@@ -72,9 +76,10 @@ public struct Analyst {
     )
     return (0..<images.size(0)).map { row in
       let gain = 0.5 / max(linf[row], 1e-6)
+      let (deception, truth) = (label[row].integerItem(), labelR[row].integerItem())
+      let isChanged = deception != truth
       return Finding(
-        label: label[row].integerItem(), confidence: confidence[row].item(),
-        denoisedLabel: labelR[row].integerItem(),
+        label: deception, confidence: confidence[row].item(), denoisedLabel: truth,
         denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
         falsePositiveRate: calibration.falsePositiveRate(suspicion[row]),
         family: likely.flatMap { likely in
@@ -84,7 +89,10 @@ public struct Analyst {
         image: PairCell.rounded(images[row]), denoised: PairCell.rounded(xR[row]),
         perturbation: PairCell.rounded(estimate[row] * gain + 0.5), attribution: maps[row],
         denoisedAttribution: mapsR[row],
-        discrepancy: label[row].integerItem() == labelR[row].integerItem() ? nil : discrepancies[row], gain: gain)
+        discrepancy: isChanged ? discrepancies[row] : nil,
+        pixelRoles: isChanged && tellsPixelRoles
+          ? PixelRoles(of: images[row], undoneBy: xR[row], truth: truth, deception: deception) { victim.logits($0) }
+          : nil, gain: gain)
     }
   }
 }

@@ -118,8 +118,11 @@ public struct RedEvaluation {
         record["\(name)_cell_mean"] = .double(PairFigures.mean(own.map { $0.figures[keyPath: path] }))
         record["identity_\(name)"] = .double(PairFigures.mean(own.map { $0.identity[keyPath: path] }))
       }
-      record["iaa_benign"] = .double(PairFigures.mean(own.flatMap(\.attribution.benign)))
-      record["iaa_adversarial"] = .double(PairFigures.mean(own.flatMap(\.attribution.adversarial)))
+      for (name, path) in [("iaa_benign", \AttributionFigures.benign), ("iaa_adversarial", \.adversarial)] {
+        let overlaps = own.flatMap { $0.attribution[keyPath: path] }
+        record[name] = .double(PairFigures.mean(overlaps))
+        record["\(name)_histogram"] = .array(AttributionFigures.histogram(overlaps).map { .int($0) })
+      }
       groups[group.rawValue] = .object(record)
     }
     return groups
@@ -144,16 +147,18 @@ public struct RedEvaluation {
     return record
   }
 
-  /// The portion study on the first victim's successful PGD pairs of medium strength.
-  public func portions(_ cells: [PairCell]) -> PortionStudy? {
+  /// The portion study and the consistency study on the first victim's successful PGD pairs of medium strength.
+  public func studies(_ cells: [PairCell]) -> (portions: PortionStudy, consistency: ConsistencyStudy)? {
     guard let victim = victims.first,
       let pairs = cells.first(where: {
         $0.key.victim == victim.name && $0.key.attack == .pgd && $0.key.level == .medium
       })?.successful, pairs.count > 0
     else { return nil }
-    return PortionStudy(
-      clean: PairCell.pixels(pairs.clean), attacked: PairCell.pixels(pairs.adversarial), denoise: denoise
-    ) { victim.logits($0) }
+    let (clean, attacked) = (PairCell.pixels(pairs.clean), PairCell.pixels(pairs.adversarial))
+    return (
+      PortionStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) },
+      ConsistencyStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) }
+    )
   }
 
   /// What the denoiser is worth as a defence of `victim`: attacks that do not know it, and attacks that do.

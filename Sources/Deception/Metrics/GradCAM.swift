@@ -95,6 +95,13 @@ public struct AttributionFigures: Hashable, Sendable {
 
   public init() {}
 
+  /// How many of `overlaps` fall into each of twenty equal parts of [0, 1].
+  public static func histogram(_ overlaps: [Double]) -> [Int] {
+    var counts = [Int](repeating: 0, count: 20)
+    for overlap in overlaps { counts[min(Int(overlap * 20), 19)] += 1 }
+    return counts
+  }
+
   /// Adds a batch; the arguments are those of ``PairFigures/add(clean:attacked:denoised:logits:)``.
   public mutating func add(
     clean: Tensor, attacked: Tensor, denoised: Tensor, cam: GradCAM, share: Double = 0.1

@@ -9,6 +9,8 @@ struct AnalysisPage {
   let cases: [RedAnalyseCommand.Case]
   let score: SuspicionScore
   let classNames: [String]
+  /// How well suspicion tells the pictures from clean ones, where the user gave some.
+  var detection: Detection?
 
   private func name(_ label: Int) -> String { label < classNames.count ? classNames[label] : "class \(label)" }
 
@@ -33,9 +35,18 @@ struct AnalysisPage {
 
   /// A line a picture, the most suspicious first.
   func lines() -> [String] {
-    ordered.map { item in
+    let lines = ordered.map { item in
       guard let finding = item.finding else { return "\(item.path): \(item.problem ?? "")" }
       return "\(item.path): \(verdict(finding))"
+    }
+    return lines + (detectionText.map { ["", $0] } ?? [])
+  }
+
+  private var detectionText: String? {
+    detection.map {
+      "Suspicion tells these pictures from the clean ones with an AUROC of \(NumberText.fixed($0.auroc, decimals: 3)); "
+        + "where 5 % of the clean ones are taken for attacked, \(NumberText.percent($0.recallAtFivePercent, decimals: 1)) "
+        + "of these are found."
     }
   }
 
@@ -52,7 +63,9 @@ struct AnalysisPage {
   }
 
   func report() throws(InputError) -> Report {
-    var sections: [Report.Section] = [Report.Section("Overview", [.table(table)])]
+    var overview: [Report.Block] = [.table(table)]
+    if let detectionText { overview.append(.callout(.note, detectionText)) }
+    var sections = [Report.Section("Overview", overview)]
     for item in ordered { sections.append(try section(item)) }
     let readable = cases.count { $0.finding != nil }
     return Report(
@@ -117,6 +130,13 @@ struct AnalysisPage {
         .init(
           png: try ImageGrid.png(Self.grey(discrepancy * 0.5 + 0.5)),
           caption: "as given: bright for \(name(finding.label)), dark for \(name(finding.denoisedLabel))"))
+    }
+    if let roles = finding.pixelRoles {
+      items.append(
+        .init(
+          png: try ImageGrid.png(roles.picture),
+          caption: "pixels that promote \(name(finding.label)): red; suppress \(name(finding.denoisedLabel)): blue")
+      )
     }
     let images = ImageGrid(
       "Images", items, side: 128,

@@ -105,6 +105,7 @@ enum RedReportPage {
     ]
     let origins = origins(summary)
     if !origins.rows.isEmpty { sections.append(Report.Section("Where perturbations come from", [.table(origins)])) }
+    sections += RedStudies.sections(summary, groups: groups)
     if !run.examples.isEmpty {
       sections.append(Report.Section("Examples", run.examples.map { .figure($0.figure) }))
     }

@@ -57,6 +57,10 @@ struct AttackedOptions: ParsableArguments {
       valueName: "fraction"))
   var expectedAccuracy: Double?
 
+  @Flag(
+    help: "Keep the images that are broken in the folder pictures, as PNG files with pixels rounded to 8 bits.")
+  var savePictures = false
+
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var run: RunOptions
 
@@ -74,6 +78,7 @@ struct AttackedOptions: ParsableArguments {
     settings.merge(data.settings)
     settings["batch-size"] = .int(batchSize)
     settings["expected-accuracy"] = expectedAccuracy.map { .double($0) }
+    if savePictures { settings["save-pictures"] = true }
     settings["seed"] = .int(run.seed)
     return settings
   }
@@ -109,6 +114,9 @@ struct AttackedOptions: ParsableArguments {
     let record = RunRecord.current(all, inputs: fingerprints, device: device)
     Interruption.watch()
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
+      if savePictures {
+        evaluator.pictures = try BrokenPictures(in: folder.artefact("pictures"), classNames: test.classNames)
+      }
       let report = try evaluator.run(on: target, try AttackData(test), in: folder, resumes: run.resume)
       var summary: Record = ["attack": .string(name)]
       summary.merge(report.summary)

@@ -14,12 +14,13 @@ struct RedAnalyseCommand: ParsableCommand {
       Examples:
         quench red analyse picture.png --run runs/red --weights a.safetensors
         quench red analyse suspicious/ --run runs/red --weights a.safetensors \\
-          --out runs/case
+          --clean known-good/ --out runs/case
 
       For each PNG or JPEG file: the estimated clean image, the perturbation
       stretched to be seen, the classifier's answers before and after, where it
       looks, how suspicious the picture is and how often a clean one is so too, and
-      the likeliest attack. Writes analysis.html and analysis.json. PNG keeps a
+      the likeliest attack. With --clean, pictures that nobody attacked, also how well
+      suspicion tells the two apart. Writes analysis.html and analysis.json. PNG keeps a
       perturbation, JPEG mostly does not.
       """)
 
@@ -33,6 +34,18 @@ struct RedAnalyseCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The classifier that may be deceived.", valueName: "file"), completion: .file())
   var weights: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Pictures that are known to be clean, or folders of them, to compare with.", valueName: "path"),
+    completion: .file())
+  var clean: [String] = []
+
+  @Flag(
+    help:
+      "Also show which pixels of the perturbation promote the wrong answer and which suppress the right one: a pass of the classifier a pixel."
+  )
+  var pixelRoles = false
 
   @Option(help: ArgumentHelp("Folder for the page and the JSON.", valueName: "dir"), completion: .directory)
   var out = "runs/red-analyse"
@@ -58,28 +71,39 @@ struct RedAnalyseCommand: ParsableCommand {
         "the classifier does not fit the denoiser", at: weights, expected: "images \(shape)",
         found: "\(file.network.architecture.inputShape)")
     }
-    let analyst = Analyst(
+    var analyst = Analyst(
       denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
       families: try RedRunFiles.family(in: source), calibration: try RedRunFiles.calibration(in: source))
-    let paths = try files()
-    var cases: [Case] = []
-    for path in paths {
+    let reference = clean.isEmpty ? [] : try findings(of: Self.files(clean), by: analyst, shape)
+    analyst.tellsPixelRoles = pixelRoles
+    let cases = try findings(of: Self.files(pictures), by: analyst, shape)
+    let page = AnalysisPage(
+      cases: cases, score: analyst.calibration.score, classNames: file.classNames,
+      detection: reference.isEmpty
+        ? nil
+        : Detection(
+          adversarial: cases.compactMap(\.finding?.suspicion), clean: reference.compactMap(\.finding?.suspicion)))
+    try write(page)
+  }
+
+  /// - Throws: `InputError` if not one of the files can be analysed.
+  private func findings(of paths: [String], by analyst: Analyst, _ shape: [Int]) throws(InputError) -> [Case] {
+    let cases = paths.map { path in
       do {
-        let image = try Self.read(path, shape)
-        cases.append(Case(path: path, finding: analyst.analyse(image).first))
+        return Case(path: path, finding: analyst.analyse(try Self.read(path, shape)).first)
       } catch {
-        cases.append(Case(path: path, problem: "\(error)"))
+        return Case(path: path, problem: "\(error)")
       }
     }
     guard cases.contains(where: { $0.finding != nil }) else {
       throw InputError(
         "none of \(cases.count) pictures can be analysed", remedy: "the first: \(cases[0].problem ?? "")")
     }
-    try write(cases, analyst.calibration.score, classNames: file.classNames)
+    return cases
   }
 
   /// The named pictures and those in the named folders, by name.
-  private func files() throws(InputError) -> [String] {
+  private static func files(_ pictures: [String]) throws(InputError) -> [String] {
     var files: [String] = []
     for path in pictures {
       var isFolder: ObjCBool = false
@@ -120,16 +144,16 @@ struct RedAnalyseCommand: ParsableCommand {
     }
   }
 
-  private func write(_ cases: [Case], _ score: SuspicionScore, classNames: [String]) throws {
+  private func write(_ page: AnalysisPage) throws {
     let folder = URL(filePath: out, directoryHint: .isDirectory)
     do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
       throw InputError.writing(folder, error)
     }
-    let page = AnalysisPage(cases: cases, score: score, classNames: classNames)
-    let record: Record = [
-      "run": .string(denoiserRun), "weights": .string(weights), "score": .string(score.rawValue),
-      "pictures": .array(cases.map { .object(page.record($0)) })
+    var record: Record = [
+      "run": .string(denoiserRun), "weights": .string(weights), "score": .string(page.score.rawValue),
+      "pictures": .array(page.cases.map { .object(page.record($0)) })
     ]
+    record["detection"] = page.detection.map { .object($0.record) }
     try AtomicFile.write(
       Data((Value.object(record).json(pretty: true) + "\n").utf8), to: folder.appending(path: "analysis.json"))
     try page.report().write(to: folder.appending(path: "analysis.html"))

@@ -87,7 +87,10 @@ struct RedEvaluateCommand: ParsableCommand {
     var summary: Record = ["cells": .int(cells.count)]
     summary["groups"] = .object(RedEvaluation.groups(cells))
     summary["detection"] = .object(evaluation.detection(dataset.test))
-    summary["portions"] = evaluation.portions(dataset.test)?.value
+    if let studies = evaluation.studies(dataset.test) {
+      summary["portions"] = studies.portions.value
+      summary["consistency"] = studies.consistency.value
+    }
     for trait in FamilyClassifier.Trait.allCases
     where FamilyClassifier.classes(trait, in: dataset.train).count > 1 {
       for input in FamilyClassifier.Input.allCases {
