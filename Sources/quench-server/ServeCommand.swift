@@ -134,6 +134,9 @@ struct ServeCommand: AsyncParsableCommand {
             endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) }),
           feedback: feedback, concurrency: connections)
       }
+    if let finding = defend.flatMap({ Defense.finding(onSigma: sigma, in: URL(filePath: $0)) }) {
+      FileHandle.standardError.write(Data("note: \(finding)\n".utf8))
+    }
     let served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)
     let metrics = ServerMetrics()
     let model = try ModelThread(metrics: metrics) { try served.load() }

@@ -22,7 +22,7 @@ import Vision
       let model = InferenceModel(
         name: "box", version: "7", inputShape: [1, 2, 2],
         outputs: [.init(name: "logits", datatype: .float32, shape: [2])], largestBatch: 8)
-      return ModelThread.Model(model) { images in
+      return ModelThread.Model(model) { images, _ in
         gate?.wait()
         if fails { throw InputError("the weights are gone") }
         let mean = images.mean([1, 2, 3])
@@ -230,6 +230,27 @@ import Vision
     for _ in 0..<2 { gate.signal() }
     #expect(try await working.value[0].shape == [2, 2])
     #expect(try await next.value[0].shape == [2, 2] && metrics.images == 4)
+  }
+
+  @Test("A model at work is told when nobody waits any more") func abandoned() async throws {
+    let metrics = ServerMetrics()
+    let thread = try ModelThread(metrics: metrics) {
+      let model = InferenceModel(
+        name: "box", version: "7", inputShape: [1, 2, 2],
+        outputs: [.init(name: "sum", datatype: .float32, shape: [])], largestBatch: 8)
+      return ModelThread.Model(model) { images, isAwaited in
+        while images.max().item() == 1 {
+          guard isAwaited() else { throw CancellationError() }
+          Thread.sleep(forTimeInterval: 0.001)
+        }
+        return [("sum", images.sum([1, 2, 3]))]
+      }
+    }
+    let endless = Task { try await thread.answer(Tensor.ones([1, 1, 2, 2]).data(), count: 1) }
+    while metrics.images < 1 { await Task.yield() }
+    endless.cancel()
+    await #expect(throws: CancellationError.self) { _ = try await endless.value }
+    #expect(try await thread.answer(Tensor.zeros([1, 1, 2, 2]).data(), count: 1)[0].shape == [1])
   }
 
   @Test("A closed model answers what waits and takes no more")

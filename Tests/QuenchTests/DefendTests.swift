@@ -49,12 +49,19 @@ import Vision
     let summary = try await Tool.run(train(folder, "defense", flags)).json()
     // 64 images twice: the clean answer, the point, and two sides of two directions.
     #expect(summary["queries"]?.integer == 128 * 6 && summary["ledger_queries"]?.integer == 128 * 6)
-    let evaluation = try await Tool.run([
-      "defend", "evaluate", "--weights", (folder / "box.safetensors").path, "--defense", (folder / "defense").path,
-      "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10", "--threads", "1", "--json", "--out",
-      (folder / "evaluation").path
-    ]).json()
+    func evaluate(_ out: String, sigma: String) async throws -> Tool.Outcome {
+      try await Tool.run([
+        "defend", "evaluate", "--weights", (folder / "box.safetensors").path, "--defense",
+        (folder / "defense").path, "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10", "--threads",
+        "1",
+        "--sigma", sigma, "--json", "--out", (folder / out).path
+      ])
+    }
+    let evaluated = try await evaluate("evaluation", sigma: "0.25")
+    let evaluation = try evaluated.json()
     #expect(evaluation["images"]?.integer == 4 && evaluation["certified_accuracy_0.25"] != nil)
+    #expect(!evaluated.errors.contains("learned under noise"))
+    #expect(try await evaluate("other", sigma: "0.5").errors.contains("the defence learned under noise of 0.25"))
     let report = try await Tool.run(["report", (folder / "defense").path])
     #expect(report.code == 0, "\(report.errors)")
   }

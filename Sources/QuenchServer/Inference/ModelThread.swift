@@ -11,12 +11,12 @@ public final class ModelThread: Sendable {
   /// What the thread runs. It is made on the thread and never leaves it.
   public struct Model {
     public let description: InferenceModel
-    /// Each output by its name, with as many rows as there are images, `[N, C, H, W]`.
-    public let answer: (_ images: Tensor) throws -> [(name: String, tensor: Tensor)]
+    /// Each output by its name, with as many rows as there are images, `[N, C, H, W]`. A model that works long asks
+    /// now and then whether anybody still waits, and throws `CancellationError` where nobody does.
+    public typealias Answer = (_ images: Tensor, _ isAwaited: () -> Bool) throws -> [(name: String, tensor: Tensor)]
+    public let answer: Answer
 
-    public init(
-      _ description: InferenceModel, answer: @escaping (_ images: Tensor) throws -> [(name: String, tensor: Tensor)]
-    ) {
+    public init(_ description: InferenceModel, answer: @escaping Answer) {
       self.description = description
       self.answer = answer
     }
@@ -91,7 +91,7 @@ public final class ModelThread: Sendable {
       let pixels = batch.reduce(into: Data()) { $0 += $1.pixels }
       let shape = [counts.reduce(0, +)] + model.description.inputShape
       let images = pixels.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: .float32) }
-      let outputs = try withoutGradient { try model.answer(images) }.map { name, tensor in
+      let outputs = try withoutGradient { try model.answer(images) { queue.awaits(batch) } }.map { name, tensor in
         tensor.split(sizes: counts).map { InferenceTensor($0.contiguous(), named: name) }
       }
       for (index, request) in batch.enumerated() {
@@ -161,6 +161,11 @@ private final class RequestQueue: Sendable {
 
   func reply(to request: Request, _ result: Result<[InferenceTensor], any Error>) {
     state.withLock { $0.replies.removeValue(forKey: request.number) }?.resume(with: result)
+  }
+
+  /// Whether the answer to one of them at least is waited for.
+  func awaits(_ batch: [Request]) -> Bool {
+    state.withLock { state in batch.contains { state.replies[$0.number] != nil } }
   }
 
   func close() {

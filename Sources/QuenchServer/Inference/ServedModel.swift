@@ -69,7 +69,7 @@ public struct ServedModel: Sendable {
       name: name, version: try Self.version(of: path), inputShape: network.architecture.inputShape,
       outputs: [.init(name: "logits", datatype: .float32, shape: network.architecture.outputShape)],
       largestBatch: batchSize)
-    return ModelThread.Model(description) { [("logits", plan($0))] }
+    return ModelThread.Model(description) { images, _ in [("logits", plan(images))] }
   }
 
   private static func version(of file: String) throws(InputError) -> String {
@@ -90,14 +90,17 @@ public struct ServedModel: Sendable {
         .init(name: "abstained", datatype: .bool, shape: [])
       ], largestBatch: batchSize)
     let copies = batchSize
-    return ModelThread.Model(description) { images in
+    return ModelThread.Model(description) { images, isAwaited in
       // Noise that nobody can know beforehand: an attacker who did could aim at it.
       var run = CertificationRun(shield.certify, seed: .random(in: 0 ... .max))
       run.batchSize = copies
       var attempts: [Certify.Attempt] = []
       try run(
         0..<images.size(0), source: { NoiseStream.Source(images[$0], index: $0) },
-        classify: { try metered.answer(plan($0), for: .certification) }, each: { attempts.append($0.attempt) })
+        classify: { copies in
+          guard isAwaited() else { throw CancellationError() }
+          return try metered.answer(plan(copies), for: .certification)
+        }, each: { attempts.append($0.attempt) })
       return Self.outputs(attempts, classes: box.classes)
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
@@ -76,6 +77,16 @@ public struct Defense {
     let isThere = FileManager.default.fileExists(atPath: folder.appending(path: Self.encoderFileName).path)
     autoencoder = try isThere ? Autoencoder(contentsOf: folder, device: device) : nil
     try check(at: folder.path)
+  }
+
+  /// What is wrong with asking the defence of the run in `folder` to work under noise of `sigma`; nil: nothing, or the
+  /// folder does not say what noise it learned under.
+  public static func finding(onSigma sigma: Double, in folder: URL) -> String? {
+    guard let learned = (try? RunFolder(existing: folder).record())?.settings["sigma"]?.number,
+      abs(learned - sigma) > 1e-6
+    else { return nil }
+    return "the defence learned under noise of \(learned), and works under \(sigma) now: "
+      + "expect more abstentions than with --sigma \(learned)"
   }
 
   /// - Throws: `InputError` if the parts do not fit together.

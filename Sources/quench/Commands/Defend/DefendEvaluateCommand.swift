@@ -45,6 +45,9 @@ struct DefendEvaluateCommand: ParsableCommand {
     if let defense {
       let file = URL(filePath: defense).appending(path: Defense.denoiserFileName)
       inputs["denoiser"] = .string(try Fingerprint.sha256(ofFile: file))
+      if let finding = Defense.finding(onSigma: certification.sigma, in: URL(filePath: defense)) {
+        options.output.note("note: \(finding)")
+      }
     }
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let certifying = CertifyRun(
