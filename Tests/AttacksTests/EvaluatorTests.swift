@@ -1,4 +1,5 @@
 import Foundation
+import ReferenceModels
 import Reporting
 import Support
 import Testing
@@ -39,6 +40,20 @@ import Vision
     for (text, act) in cases {
       let error = inputError { try evaluate(model, Custom { samples, _ in act(samples) }) }
       #expect(error?.description.contains(text) == true, "\(String(describing: error))")
+    }
+  }
+
+  @Test("in bfloat16 attacks find what they find in float32, which judges") func coarse() throws {
+    let network = Reference.convolutionalNetwork()
+    let (coarse, fine) = (AttackedModel(network, precision: .bfloat16), AttackedModel(network))
+    let images = Reference.convolutionalInputs()
+    #expect(coarse.score(images).array(Float.self) == fine.score(images).array(Float.self))
+    for attack in [PGD().bounded(by: 4.0 / 255), APGD(.crossEntropy, epsilon: 4.0 / 255)] as [any Attack] {
+      let reports = try [coarse, fine].map { try evaluate($0, attack) }
+      #expect(reports.allSatisfy { report in !report.findings.contains { $0.kind == .dynamic } })
+      let broken = reports.map { $0.points[0].rows.map(\.isBroken) }
+      #expect(zip(broken[0], broken[1]).count { $0 != $1 } <= 1, "\(attack.name): \(broken)")
+      #expect(broken[0].contains(true))
     }
   }
 

@@ -20,19 +20,29 @@ public final class AttackedModel {
   private let forward: (Tensor) -> Tensor
   /// The same without gradients, as fast as it can be had.
   private let plan: (Tensor) -> Tensor
+  /// The same in float32, where the others compute in fewer bits: what judges, and confirms every answer that counts
+  /// as broken.
+  private let exact: ((Tensor) -> Tensor)?
   /// Activations that a feature attack compares, `[N, ...]`, differentiable.
   private let featureMap: ((Tensor) -> Tensor)?
 
-  /// - Parameter network: A classifier; copied.
-  public init(_ network: Network) {
+  /// - Parameters:
+  ///   - network: A classifier; copied.
+  ///   - precision: What attacks compute in. With bfloat16 an answer that counts as broken is asked for again in float32,
+  ///     in which the evaluator judges: no attack lets go of an image that only rounding has changed.
+  public init(_ network: Network, precision: Precision = .float32) {
     let frozen = network.foldingBatchNorm()
-    let plan = InferencePlan(network, dtype: .float32)
+    let dtype = precision.autocast(on: network.device)
+    let plan = InferencePlan(network, dtype: dtype ?? .float32)
+    let exact = dtype.map { _ in InferencePlan(network, dtype: .float32) }
     name = network.architecture.name
     inputShape = network.architecture.inputShape
     classes = network.architecture.outputShape[0]
     device = network.device
-    forward = { frozen($0) }
+    let device = network.device
+    forward = { images in withAutocast(dtype, on: device) { frozen(images) }.inFullPrecision() }
     self.plan = { plan($0) }
+    self.exact = exact.map { exact in { exact($0) } }
     featureMap = { frozen.output(before: frozen.lastLinear, of: $0) }
   }
 
@@ -54,13 +64,27 @@ public final class AttackedModel {
     self.device = device
     self.forward = forward
     plan = forward
+    exact = nil
     featureMap = features
   }
 
   /// Logits `[N, classes]`, without gradients.
   public func logits(_ images: Tensor, _ samples: Samples) -> Tensor {
     samples.ledger.note(samples, forward: 1)
-    return withoutGradient { plan(images).detached() }
+    return withoutGradient { confirmed(plan(images).detached(), images, samples) }
+  }
+
+  /// `logits` with those in float32 in place of answers that count as broken; the further passes are counted.
+  private func confirmed(_ logits: Tensor, _ images: Tensor, _ samples: Samples) -> Tensor {
+    guard let exact else { return logits }
+    let rows = samples.broken(logits).positions()
+    guard rows.count > 0 else { return logits }
+    samples.ledger.note(samples.selecting(rows), forward: 1)
+    return withoutGradient {
+      let result = logits.cloned()
+      result.setRows(exact(images.selecting(rows)), at: rows)
+      return result
+    }
   }
 
   /// Logits for the evaluator's own use: uncounted.
@@ -68,11 +92,15 @@ public final class AttackedModel {
   ///   model answers on the whole, and not what it happens to answer once.
   func score(_ images: Tensor, passes: Int = 1) -> Tensor {
     withoutGradient {
-      guard passes > 1 else { return plan(images).detached() }
-      let sum = (1..<passes).reduce(plan(images).softmax(1)) { sum, _ in sum + plan(images).softmax(1) }
+      let judge = exact ?? plan
+      guard passes > 1 else { return judge(images).detached() }
+      let sum = (1..<passes).reduce(judge(images).softmax(1)) { sum, _ in sum + judge(images).softmax(1) }
       return (sum / Double(passes)).log().clamped(to: (-1e4)...)
     }
   }
+
+  /// Whether attacks see answers of fewer bits than those that judge.
+  var rounds: Bool { exact != nil }
 
   /// Logits as an attack that differentiates sees them: uncounted, for probes.
   func probe(_ images: Tensor) -> Tensor { withGradient { forward(images.detached().requiringGrad()).detached() } }
@@ -110,6 +138,7 @@ public final class AttackedModel {
       total = Gradient(
         logits: total.logits * scale, loss: total.loss * scale, gradient: total.gradient * scale)
     }
+    total.logits = confirmed(total.logits, images, samples)
     return total
   }
 
@@ -142,7 +171,7 @@ public final class AttackedModel {
         let margin = (logits.gathered(1, other.unsqueezed(1)) - own).sum()
         return grad(of: margin, withRespectTo: [leaf], retainGraph: index < classes.count - 1)[0]
       }
-      return (logits.detached(), gradients)
+      return (confirmed(logits.detached(), images, samples), gradients)
     }
   }
 

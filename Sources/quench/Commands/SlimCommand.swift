@@ -73,6 +73,9 @@ struct SlimCommand: ParsableCommand {
   @Option(help: "Images in a batch of --recalibrate.")
   var batchSize = 128
 
+  @Flag(inversion: .prefixedNo, help: "Crop and mirror the images of --recalibrate at random, as training does.")
+  var augmentation = true
+
   @Option(help: ArgumentHelp("Length of each of the rounds that latency is the median of.", valueName: "seconds"))
   var seconds = 0.3
 
@@ -107,7 +110,8 @@ struct SlimCommand: ParsableCommand {
     }
     let slim = SlimRun(
       slimming: slimming, file: file, mask: mask.map { URL(filePath: $0) }, images: images,
-      batches: recalibrate, batchSize: batchSize, seconds: seconds, options: options)
+      batches: recalibrate, batchSize: batchSize, augmentation: augmentation ? Augmentation() : nil,
+      seconds: seconds, options: options)
 
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform(slim.perform)
@@ -133,6 +137,7 @@ struct SlimCommand: ParsableCommand {
     settings["recalibrate"] = .int(recalibrate)
     if recalibrate > 0 {
       settings["batch-size"] = .int(batchSize)
+      settings["augmentation"] = .bool(augmentation)
       settings.merge(data.settings)
     }
     settings["seed"] = .int(options.seed)

@@ -16,6 +16,8 @@ struct SlimRun {
   /// How many batches to recalibrate on.
   let batches: Int
   let batchSize: Int
+  /// How training showed the images that are recalibrated on.
+  let augmentation: Augmentation?
   /// Length of a round of timing.
   let seconds: Double
   let options: RunOptions
@@ -89,8 +91,8 @@ struct SlimRun {
     let before = try test(masked).accuracy
     let cut = try test(slimmed).accuracy
     let loader = BatchLoader.training(
-      images.train, batchSize: batchSize, augmentation: nil, seed: Generator.derive(options.seedBits, "recalibrate")
-    )
+      images.train, batchSize: batchSize, augmentation: augmentation,
+      seed: Generator.derive(options.seedBits, "recalibrate"))
     options.output.note("Estimating batch norm's statistics on \(batches) batches")
     slimmed.recalibrateBatchNorm(
       on: (0..<batches).lazy.map { index in

@@ -64,6 +64,9 @@ struct AttackedOptions: ParsableArguments {
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var run: RunOptions
 
+  /// float32 unless the user names bfloat16: attacks look for the edge between two answers.
+  var precision: Precision { run.machine.precision == .bfloat16 ? .bfloat16 : .float32 }
+
   func validate() throws {
     guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
     if let expectedAccuracy, !(0...1).contains(expectedAccuracy) {
@@ -79,6 +82,7 @@ struct AttackedOptions: ParsableArguments {
     settings["batch-size"] = .int(batchSize)
     settings["expected-accuracy"] = expectedAccuracy.map { .double($0) }
     if savePictures { settings["save-pictures"] = true }
+    settings["precision"] = .string(precision.rawValue)
     settings["seed"] = .int(run.seed)
     return settings
   }
@@ -97,7 +101,7 @@ struct AttackedOptions: ParsableArguments {
     let device = try run.machine.prepare()
     let test = try data.load(.test, on: device, run.output)
     let network = try WeightsFile.load(weights, model: model, for: test, on: device).network
-    let target = AttackedModel(network)
+    let target = AttackedModel(network, precision: precision)
     var evaluator = try make(target, test, device)
     evaluator.seed = run.seedBits
     evaluator.batchSize = batchSize

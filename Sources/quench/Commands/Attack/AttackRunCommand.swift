@@ -83,7 +83,7 @@ struct AttackChoice: ParsableArguments {
     }
     if let from {
       let source = try WeightsFile.load(from, model: options.model, for: test, on: device).network
-      attack = transfer(attack, from: AttackedModel(source))
+      attack = transfer(attack, from: AttackedModel(source, precision: options.precision))
     }
     var evaluator = AttackEvaluator([attack])
     evaluator.aim = aim
