@@ -77,6 +77,7 @@ import Vision
     let found = analysed["pictures"]?.array?.compactMap(\.record) ?? []
     #expect(found.count == 3)
     #expect(found[0]["suspicion"]?.number != nil && found[0]["likely_attack"]?.string != nil)
+    #expect(found[0]["false_positive_rate"]?.number == 1)
     #expect(found[1]["problem"]?.string?.contains("broken.png") == true)
     #expect(found[2]["problem"]?.string?.contains("another size") == true)
     let page = try String(contentsOf: folder / "a/analysis.html", encoding: .utf8)

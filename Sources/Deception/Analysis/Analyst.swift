@@ -10,7 +10,7 @@ public struct Analyst {
   public let denoise: (Tensor) -> Tensor
   public let victim: Victim
   public let families: FamilyClassifier?
-  public let calibration: SuspicionCalibration
+  public var calibration: SuspicionCalibration
   /// Also tell what each pixel of the perturbation is for: a pass a pixel.
   public var tellsPixelRoles = false
 

@@ -19,9 +19,10 @@ struct RedAnalyseCommand: ParsableCommand {
       For each PNG or JPEG file: the estimated clean image, the perturbation
       stretched to be seen, the classifier's answers before and after, where it
       looks, how suspicious the picture is and how often a clean one is so too, and
-      the likeliest attack. With --clean, pictures that nobody attacked, also how well
-      suspicion tells the two apart. Writes analysis.html and analysis.json. PNG keeps a
-      perturbation, JPEG mostly does not.
+      the likeliest attack. --clean names pictures that nobody attacked: then these
+      are what suspicion is compared with, in place of the few that the denoiser's run
+      held out, and the page says how well suspicion tells the two kinds apart. Writes
+      analysis.html and analysis.json. PNG keeps a perturbation, JPEG mostly does not.
       """)
 
   @ArgumentParser.Argument(help: "Pictures, or folders of them.", completion: .file())
@@ -75,6 +76,10 @@ struct RedAnalyseCommand: ParsableCommand {
       denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
       families: try RedRunFiles.family(in: source), calibration: try RedRunFiles.calibration(in: source))
     let reference = clean.isEmpty ? [] : try findings(of: Self.files(clean), by: analyst, shape)
+    if !reference.isEmpty {
+      analyst.calibration = SuspicionCalibration(
+        score: analyst.calibration.score, clean: reference.compactMap(\.finding?.suspicion))
+    }
     analyst.tellsPixelRoles = pixelRoles
     let cases = try findings(of: Self.files(pictures), by: analyst, shape)
     let page = AnalysisPage(
@@ -82,7 +87,7 @@ struct RedAnalyseCommand: ParsableCommand {
       detection: reference.isEmpty
         ? nil
         : Detection(
-          adversarial: cases.compactMap(\.finding?.suspicion), clean: reference.compactMap(\.finding?.suspicion)))
+          adversarial: cases.compactMap(\.finding?.suspicion), clean: analyst.calibration.clean))
     try write(page)
   }
 
