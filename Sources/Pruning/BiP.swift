@@ -158,7 +158,9 @@ public final class BiPTraining: PruningLearner {
 
   /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay, unless the
   /// weights learn from this batch too.
-  /// - Parameter ratio: What the mask keeps; nil: what the target says.
+  /// - Parameters:
+  ///   - batch: B_up.
+  ///   - ratio: What the mask keeps; nil: what the target says.
   public func upperStep(_ batch: Batch, keeping ratio: KeepRatio? = nil) {
     let learns = method.learnsFromUpperBatch && method.target.granularity != .group
     let (_, gradient, others) = scored.pass(
