@@ -33,9 +33,6 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// iteration at no further pass. The published method, `false`, leaves that
   /// gradient unused. Not for groups, whose upper step sees pruned channels' batch norms.
   public var learnsFromUpperBatch = true
-  /// The share of the epochs over which the keep ratio falls from 1 to the target's, along a cubic curve that flattens
-  /// out (Zhu & Gupta 2018); 0, as published: at once.
-  public var ramp = 0.0
   /// lr_θ.
   public var lowerLearningRate = 0.1
   /// lr_m.
@@ -69,14 +66,6 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
     }
   }
 
-  /// The keep ratio of `count` weights when this share of the steps is done.
-  public func keepRatio(after share: Double, of count: Int) -> KeepRatio {
-    guard share < ramp else { return target.keepRatio }
-    let left = 1 - share / ramp
-    let kept = target.keepRatio.value + target.keepRatio.sparsity * left * left * left
-    return KeepRatio(keeping: max(1, Int((kept * Double(count)).rounded())), of: count)
-  }
-
   public func training(
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
   ) throws -> any PruningLearner {
@@ -106,7 +95,6 @@ public final class BiPTraining: PruningLearner {
     let scored = try ScoredNetwork(
       network, method.target, start: .weights, sharesStorage: method.mode == .repoTied, precision: precision)
     self.scored = scored
-    if method.ramp > 0 { scored.project(keeping: method.keepRatio(after: 0, of: scored.layout.count)) }
 
     func loader(_ name: String) -> BatchLoader {
       .training(
@@ -142,8 +130,7 @@ public final class BiPTraining: PruningLearner {
     scoreOptimizer.learningRate = method.upperLearningRate * factor(method.upperSchedule, at: position)
     for step in 1..<method.lowerSteps { lowerStep(lowerLoader.batch(at: position, draw: step)) }
     let result = lowerStep(lowerLoader.batch(at: position))
-    let share = Double(position.epoch * stepsPerEpoch + position.batch + 1) / Double(epochs * stepsPerEpoch)
-    upperStep(upperLoader.batch(at: position), keeping: method.keepRatio(after: share, of: scored.layout.count))
+    upperStep(upperLoader.batch(at: position))
     return result
   }
 
@@ -158,10 +145,7 @@ public final class BiPTraining: PruningLearner {
 
   /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay, unless the
   /// weights learn from this batch too.
-  /// - Parameters:
-  ///   - batch: B_up.
-  ///   - ratio: What the mask keeps; nil: what the target says.
-  public func upperStep(_ batch: Batch, keeping ratio: KeepRatio? = nil) {
+  public func upperStep(_ batch: Batch) {
     let learns = method.learnsFromUpperBatch && method.target.granularity != .group
     let (_, gradient, others) = scored.pass(
       batch, others: learns ? otherOptimizer.parameters.map(\.tensor) : [], silencing: false,
@@ -172,7 +156,7 @@ public final class BiPTraining: PruningLearner {
       ])
     }
     if learns { moveWeights(gradient, others) }
-    withoutGradient { scored.project(keeping: ratio ?? method.target.keepRatio) }
+    withoutGradient { scored.project() }
   }
 
   private func moveWeights(_ gradient: Tensor, _ others: [Tensor?]) {

@@ -86,12 +86,8 @@ final class ScoredNetwork {
     return (StepResult(loss: loss, logits: logits, labels: batch.labels), gradient, Array(found[masked.count...]))
   }
 
-  /// m ← T_κ(|s|), for the target's κ or another.
-  func project(keeping ratio: KeepRatio? = nil) {
-    var target = target
-    target.keepRatio = ratio ?? target.keepRatio
-    mask = withoutGradient { target.mask(scores.abs(), layout) }
-  }
+  /// m ← T_κ(|s|).
+  func project() { mask = target.mask(scores.abs(), layout) }
 
   /// Writes z = m⊙θ into the network; what follows a next ``pass(_:others:updatingStatistics:)`` is as without it.
   func finish() {

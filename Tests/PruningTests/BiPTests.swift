@@ -71,22 +71,6 @@ struct BiPTests {
     expectClose(result, expected)
   }
 
-  @Test("with a ramp the ratio falls from 1 along a cubic curve, and stays at its goal") func ramp() throws {
-    var method = BiP(keepRatio: try KeepRatio(0.2))
-    method.ramp = 0.5
-    let kept = [0, 0.25, 0.5, 1].map { method.keepRatio(after: $0, of: 1000).kept(of: 1000) }
-    // 0.2 + 0.8 · (1/2)³ half-way.
-    #expect(kept == [1000, 300, 200, 200])
-    method.ramp = 0
-    #expect(method.keepRatio(after: 0, of: 1000).kept(of: 1000) == 200)
-    let training = try ReferenceNetwork.training { $0.ramp = 1 }
-    #expect(training.mask.keptCount == 8)
-    training.upperStep(ReferenceNetwork.a, keeping: try KeepRatio(0.75))
-    #expect(training.mask.keptCount == 6)
-    training.upperStep(ReferenceNetwork.a)
-    #expect(training.mask.keptCount == 4)
-  }
-
   @Test("the released code's rule has the opposite sign where a weight is pruned")
   func releasedRule() throws {
     var method = BiP(keepRatio: try KeepRatio(0.5))

@@ -49,12 +49,6 @@ struct PruneBiPCommand: ParsableCommand {
   )
   var mode = BiP.Mode.formula
 
-  @Option(
-    help: ArgumentHelp(
-      "Share of the epochs over which the ratio falls to its goal, ever more slowly; 0: at once, as published.",
-      valueName: "share"))
-  var ramp = 0.0
-
   @Option(help: "Momentum of both levels.")
   var momentum = 0.9
 
@@ -77,7 +71,6 @@ struct PruneBiPCommand: ParsableCommand {
     try require(maskLearningRate >= 0 && maskLearningRate.isFinite, "--mask-learning-rate must be 0 or more.")
     try require(gamma > 0, "--gamma must be above 0.")
     try require(lowerSteps > 0, "--lower-steps must be at least 1.")
-    try require((0...1).contains(ramp), "--ramp must be from 0 to 1.")
     try require((0..<1).contains(momentum), "--momentum must be 0 or more and below 1.")
     try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay must be 0 or more.")
     try require(finetuneEpochs >= 0, "--finetune-epochs must be 0 or more.")
@@ -92,7 +85,6 @@ struct PruneBiPCommand: ParsableCommand {
     method.gamma = gamma
     method.lowerSteps = lowerSteps
     method.mode = mode
-    method.ramp = ramp
     method.learnsFromUpperBatch = learnFromBoth
     method.momentum = momentum
     method.weightDecay = weightDecay
@@ -111,7 +103,8 @@ struct PruneBiPCommand: ParsableCommand {
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
       "mask-learning-rate": .double(maskLearningRate), "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
       "mode": .string(mode.rawValue), "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
-      "ramp": .double(ramp), "weight-decay": .double(weightDecay), "augmentation": .bool(augmentation)
+      "weight-decay": .double(weightDecay),
+      "augmentation": .bool(augmentation)
     ]
     if finetuneEpochs > 0 { settings["finetune-epochs"] = .int(finetuneEpochs) }
     let method = method(try pruning.target)
