@@ -43,6 +43,23 @@ import Vision
     }
   }
 
+  @Test("in bfloat16 what counts as broken is asked for again in float32, and that is counted") func confirms() {
+    let network = Reference.convolutionalNetwork()
+    let (coarse, fine) = (AttackedModel(network, precision: .bfloat16), AttackedModel(network))
+    let (images, labels) = (Reference.convolutionalInputs(), Tensor(Reference.convolutionalLabels))
+    /// Logits and forward passes a sample, for labels that the model misses or meets.
+    func answers(_ model: AttackedModel, _ labels: Tensor) -> (logits: [Float], passes: [Int64]) {
+      let samples = Samples(images: images, labels: labels, indices: Array(0..<8), seed: 0)
+      return (model.logits(images, samples).array(Float.self), samples.ledger.forward.array(Int64.self))
+    }
+    let wrong = (labels + 1).remainder(10)
+    #expect(answers(coarse, wrong).logits == answers(fine, wrong).logits)
+    #expect(answers(coarse, wrong).passes == Array(repeating: 2, count: 8))
+    #expect(answers(fine, wrong).passes == Array(repeating: 1, count: 8))
+    #expect(answers(coarse, labels).logits != answers(fine, labels).logits)
+    #expect(answers(coarse, labels).passes == Array(repeating: 1, count: 8))
+  }
+
   @Test("in bfloat16 attacks find what they find in float32, which judges") func coarse() throws {
     let network = Reference.convolutionalNetwork()
     let (coarse, fine) = (AttackedModel(network, precision: .bfloat16), AttackedModel(network))

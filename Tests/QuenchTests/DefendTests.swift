@@ -52,9 +52,8 @@ import Vision
     func evaluate(_ out: String, sigma: String) async throws -> Tool.Outcome {
       try await Tool.run([
         "defend", "evaluate", "--weights", (folder / "box.safetensors").path, "--defense",
-        (folder / "defense").path, "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10", "--threads",
-        "1",
-        "--sigma", sigma, "--json", "--out", (folder / out).path
+        (folder / "defense").path, "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10",
+        "--threads", "1", "--sigma", sigma, "--json", "--out", (folder / out).path
       ])
     }
     let evaluated = try await evaluate("evaluation", sigma: "0.25")

@@ -38,8 +38,11 @@ public struct AttackEvaluator {
   public var judgements: Int?
   /// Return the images, for evaluations without a folder.
   public var keepsImages = false
-  /// Where each image that is broken goes, as soon as it is.
-  public var pictures: BrokenPictures?
+  /// Takes an image, float32 pixels in [0, 1], `[C, H, W]`, its place in the data set, its class and the model's answer; an
+  /// `InputError` ends the run.
+  public typealias Keeper = (_ image: Tensor, _ index: Int, _ label: Int, _ answer: Int) throws(InputError) -> Void
+  /// Given each image that is broken, as soon as it is.
+  public var keepBroken: Keeper?
   public var progress = ProgressLine.Style.quiet
 
   public init(_ attacks: [any Attack]) { self.attacks = attacks }
@@ -152,11 +155,11 @@ public struct AttackEvaluator {
     let entry = AttackJournal.Entry(
       attack: attack.name, places: places, images: images, samples: samples, logits: logits,
       seconds: (ContinuousClock.now - start) / .seconds(1))
-    guard let pictures else { return entry }
+    guard let keepBroken else { return entry }
+    let labels = samples.labels.array(Int64.self)
     for (row, outcome) in entry.outcomes.enumerated()
     where board.isBreak(outcome, at: point, isBounded: attack.isBounded) {
-      try pictures.write(
-        images[row], index: samples.indices[row], label: samples.labels[row].integerItem(), answer: outcome.after)
+      try keepBroken(images[row], samples.indices[row], Int(labels[row]), outcome.after)
     }
     return entry
   }

@@ -103,29 +103,33 @@ public struct RedEvaluation {
     return cell
   }
 
-  /// The means of each group: of PA over cells, unweighted, and of distances over pairs.
+  /// The means of each group, and of all cells under `all`: of PA over cells, unweighted, and of distances over pairs.
   public static func groups(_ cells: [Cell]) -> Record {
     var groups: Record = [:]
     for group in Group.allCases {
       let own = cells.filter { $0.group == group }
-      guard !own.isEmpty else { continue }
-      let pairs = own.reduce(into: PairFigures()) { $0.append($1.figures) }
-      var record = pairs.record
-      record["cells"] = .int(own.count)
-      for (name, path) in [
-        ("pa_benign", \PairFigures.benignAlignment.fraction), ("pa_adversarial", \.adversarialAlignment.fraction)
-      ] {
-        record["\(name)_cell_mean"] = .double(PairFigures.mean(own.map { $0.figures[keyPath: path] }))
-        record["identity_\(name)"] = .double(PairFigures.mean(own.map { $0.identity[keyPath: path] }))
-      }
-      for (name, path) in [("iaa_benign", \AttributionFigures.benign), ("iaa_adversarial", \.adversarial)] {
-        let overlaps = own.flatMap { $0.attribution[keyPath: path] }
-        record[name] = .double(PairFigures.mean(overlaps))
-        record["\(name)_histogram"] = .array(AttributionFigures.histogram(overlaps).map { .int($0) })
-      }
-      groups[group.rawValue] = .object(record)
+      if !own.isEmpty { groups[group.rawValue] = .object(means(own)) }
     }
+    if !cells.isEmpty { groups["all"] = .object(means(cells)) }
     return groups
+  }
+
+  private static func means(_ cells: [Cell]) -> Record {
+    let pairs = cells.reduce(into: PairFigures()) { $0.append($1.figures) }
+    var record = pairs.record
+    record["cells"] = .int(cells.count)
+    for (name, path) in [
+      ("pa_benign", \PairFigures.benignAlignment.fraction), ("pa_adversarial", \.adversarialAlignment.fraction)
+    ] {
+      record["\(name)_cell_mean"] = .double(PairFigures.mean(cells.map { $0.figures[keyPath: path] }))
+      record["identity_\(name)"] = .double(PairFigures.mean(cells.map { $0.identity[keyPath: path] }))
+    }
+    for (name, path) in [("iaa_benign", \AttributionFigures.benign), ("iaa_adversarial", \.adversarial)] {
+      let overlaps = cells.flatMap { $0.attribution[keyPath: path] }
+      record[name] = .double(PairFigures.mean(overlaps))
+      record["\(name)_histogram"] = .array(AttributionFigures.histogram(overlaps).map { .int($0) })
+    }
+    return record
   }
 
   /// Scores of clean and of adversarial images for each way to be suspicious.

@@ -86,7 +86,7 @@ public struct Defense {
       abs(learned - sigma) > 1e-6
     else { return nil }
     return "the defence learned under noise of \(learned), and works under \(sigma) now: "
-      + "expect more abstentions than with --sigma \(learned)"
+      + "--sigma \(learned) uses it as it learned"
   }
 
   /// - Throws: `InputError` if the parts do not fit together.

@@ -72,7 +72,9 @@ enum RedReportPage {
   private static func evaluation(_ run: RunFiles) -> Report {
     let summary = run.summary
     func number(_ key: String) -> Double { summary[key]?.number ?? .nan }
-    let groups = RedEvaluation.Group.allCases.map(\.rawValue).filter { summary["groups.\($0).cells"] != nil }
+    let groups = (RedEvaluation.Group.allCases.map(\.rawValue) + ["all"]).filter {
+      summary["groups.\($0).cells"] != nil
+    }
     let alignment = Table(
       "Prediction alignment and distances, means over cells and over pairs",
       columns: [
@@ -105,7 +107,7 @@ enum RedReportPage {
     ]
     let origins = origins(summary)
     if !origins.rows.isEmpty { sections.append(Report.Section("Where perturbations come from", [.table(origins)])) }
-    sections += RedStudies.sections(summary, groups: groups)
+    sections += RedStudies.sections(summary)
     if !run.examples.isEmpty {
       sections.append(Report.Section("Examples", run.examples.map { .figure($0.figure) }))
     }

@@ -4,8 +4,8 @@ import Reporting
 
 /// What the page of `quench red evaluate` shows of the further studies: attributions, portions and consistency.
 enum RedStudies {
-  static func sections(_ summary: Record, groups: [String]) -> [Report.Section] {
-    var sections = [Report.Section("Attribution", [.figure(attribution(summary, groups))])]
+  static func sections(_ summary: Record) -> [Report.Section] {
+    var sections = [Report.Section("Attribution", [.figure(attribution(summary))])]
     if let rows = summary["portions"]?.array?.compactMap(\.record) {
       sections.append(Report.Section("Perturbed in part", [.figure(portions(rows))]))
     }
@@ -17,10 +17,9 @@ enum RedStudies {
 
   private static let share = Axis("Share", unit: nil, style: .percent)
 
-  private static func attribution(_ summary: Record, _ groups: [String]) -> LineChart {
+  private static func attribution(_ summary: Record) -> LineChart {
     func series(_ name: String, _ key: String) -> LineChart.Series {
-      let histograms = groups.compactMap { summary["groups.\($0).\(key)_histogram"]?.array?.compactMap(\.number) }
-      let counts = (0..<20).map { bin in histograms.reduce(0) { $0 + $1[bin] } }
+      let counts = summary["groups.all.\(key)_histogram"]?.array?.compactMap(\.number) ?? []
       let all = max(counts.reduce(0, +), 1)
       return .init(
         name, counts.enumerated().map { LineChart.Point((Double($0.offset) + 0.5) / 20, $0.element / all) })

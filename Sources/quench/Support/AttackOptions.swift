@@ -119,7 +119,8 @@ struct AttackedOptions: ParsableArguments {
     Interruption.watch()
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
       if savePictures {
-        evaluator.pictures = try BrokenPictures(in: folder.artefact("pictures"), classNames: test.classNames)
+        let pictures = try BrokenPictures(in: folder.artefact("pictures"), classNames: test.classNames)
+        evaluator.keepBroken = pictures.write
       }
       let report = try evaluator.run(on: target, try AttackData(test), in: folder, resumes: run.resume)
       var summary: Record = ["attack": .string(name)]

@@ -130,11 +130,11 @@ struct RedEvaluateCommand: ParsableCommand {
 
   private static func text(_ summary: Record, _ url: URL) -> String {
     var lines: [String] = []
-    for group in RedEvaluation.Group.allCases {
-      guard let benign = summary["groups.\(group.rawValue).pa_benign_cell_mean"]?.number else { continue }
-      let adversarial = summary["groups.\(group.rawValue).pa_adversarial_cell_mean"]?.number
-      let error = summary["groups.\(group.rawValue).d_x_xr"]?.number ?? .nan
-      let title = group.rawValue.padding(toLength: 16, withPad: " ", startingAt: 0)
+    for group in RedEvaluation.Group.allCases.map(\.rawValue) + ["all"] {
+      guard let benign = summary["groups.\(group).pa_benign_cell_mean"]?.number else { continue }
+      let adversarial = summary["groups.\(group).pa_adversarial_cell_mean"]?.number
+      let error = summary["groups.\(group).d_x_xr"]?.number ?? .nan
+      let title = group.padding(toLength: 16, withPad: " ", startingAt: 0)
       lines.append(
         "\(title) PA_benign \(Wording.accuracy(benign)), PA_adv \(Wording.accuracy(adversarial)), "
           + "d(x, x_R) \(NumberText.plain(error))")
