@@ -68,6 +68,7 @@ enum Stylesheet {
     .scroll{overflow-x:auto;max-width:100%;width:fit-content}
     table{border-collapse:collapse;font-size:.875rem;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
     caption{text-align:left;font-size:.9375rem;font-weight:620;padding-bottom:.5rem}
+    caption span{position:sticky;left:0;display:inline-block;max-width:calc(100vw - 3.5rem)}
     th,td{padding:.36rem 0 .36rem 1.9rem;text-align:right;white-space:nowrap;font-weight:400}
     th.text,td.text{text-align:left}
     th:first-child{padding-left:0}

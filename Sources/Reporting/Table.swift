@@ -56,7 +56,7 @@ public struct Table: Hashable, Sendable {
     return .element(
       "div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption],
       .element(
-        "table", [:], .element("caption", [:], Markup(caption)),
+        "table", [:], .element("caption", [:], .element("span", [:], Markup(caption))),
         .element("thead", [:], .element("tr", [:], head.joined())), .element("tbody", [:], body.joined())))
   }
 }

@@ -80,7 +80,7 @@ final class TemporaryFolder {
         try Data(contentsOf: RedDataBuilder.file(of: key, in: whole.url))
           == Data(contentsOf: RedDataBuilder.file(of: key, in: broken.url)))
     }
-    let data = try RedDataset(contentsOf: broken.url)
+    let data = try RedDataset(contentsOf: [broken.url])
     #expect(data.train.count == 2 && data.test.count == 4 && data.imageShape == [3, 12, 12])
     for cell in data.cells {
       let delta = PairCell.pixels(cell.adversarial) - PairCell.pixels(cell.clean)
@@ -90,6 +90,20 @@ final class TemporaryFolder {
       #expect((cell.after .!= cell.before).to(.int64).isEqual(to: cell.success))
       #expect(cell.indices.isEqual(to: data.cells.first { $0.key.part == cell.key.part }?.indices ?? cell.labels))
     }
+  }
+
+  @Test("data sets built apart are taken as one, and a cell that two of them hold is an error") func joined() throws
+  {
+    let shop = try Workshop()
+    let (first, second) = (try TemporaryFolder(), try TemporaryFolder())
+    for (attack, folder) in [(RedAttack.fgsm, first), (.pgd, second)] {
+      _ = try shop.builder([attack]).build(train: shop.train, test: shop.test, in: folder.url)
+    }
+    let data = try RedDataset(contentsOf: [first.url, second.url])
+    #expect(
+      Set(data.cells.map(\.key.attack)) == [.fgsm, .pgd] && Set(data.cells.map(\.key)).count == data.cells.count)
+    let twice = #expect(throws: InputError.self) { try RedDataset(contentsOf: [first.url, second.url, first.url]) }
+    #expect(twice?.description.contains("two of the data sets hold the same cell") == true)
   }
 
   @Test("8-bit rounding takes halves to the even level") func rounding() {
@@ -105,13 +119,13 @@ final class TemporaryFolder {
     builder.trainPairs = 5000
     let folder = try TemporaryFolder()
     #expect(throws: InputError.self) { try builder.build(train: shop.train, test: shop.test, in: folder.url) }
-    let none = #expect(throws: InputError.self) { try RedDataset(contentsOf: folder.url.appending(path: "none")) }
+    let none = #expect(throws: InputError.self) { try RedDataset(contentsOf: [folder.url.appending(path: "none")]) }
     #expect(none?.description.contains("there is no attack data set here") == true)
     let cell = folder.url.appending(path: "cells")
     try FileManager.default.createDirectory(at: cell, withIntermediateDirectories: true)
     try Safetensors.write(
       StateDictionary([("x", Tensor.zeros([1]))]), metadata: [:], to: cell.appending(path: "a.safetensors"))
-    let bad = #expect(throws: InputError.self) { try RedDataset(contentsOf: folder.url) }
+    let bad = #expect(throws: InputError.self) { try RedDataset(contentsOf: [folder.url]) }
     #expect(bad?.description.contains("no cell of an attack data set") == true)
   }
 
@@ -129,7 +143,7 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
-    let cells = try RedDataset(contentsOf: folder.url).train
+    let cells = try RedDataset(contentsOf: [folder.url]).train
     let whole = try training(shop, cells, .classDiscriminative)
     let (first, second) = (
       try training(shop, cells, .classDiscriminative), try training(shop, cells, .classDiscriminative)
@@ -154,7 +168,7 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
-    let data = try RedDataset(contentsOf: folder.url)
+    let data = try RedDataset(contentsOf: [folder.url])
     func evaluate(_ objective: RedObjective) throws -> (RedEvaluation, Record) {
       let training = try training(shop, data.train, objective, epochs: 15)
       _ = try TrainingSession().run(training)
@@ -170,7 +184,7 @@ final class TemporaryFolder {
     #expect(figure(denoising, "d_x_xr") < figure(stability, "d_x_xr"))
     let auroc = evaluation.detection(data.test)["probabilities"]?.record?["auroc"]?.number
     #expect(try #require(auroc) > 0.5)
-    let family = try FamilyClassifier.train(on: data.train, input: .delta, denoise: { $0 }, seed: 1)
+    let family = try OriginClassifier.train(on: data.train, input: .delta, denoise: { $0 }, seed: 1)
     #expect(family.classes == ["fgsm", "pgd"])
     let confusion = family.confusion(on: data.test, input: .delta, denoise: { $0 })
     #expect(confusion.flatMap { $0 }.reduce(0, +) == data.test.reduce(0) { $0 + $1.success.nonzeroCount() })
@@ -180,7 +194,7 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
-    let cells = try RedDataset(contentsOf: folder.url).train
+    let cells = try RedDataset(contentsOf: [folder.url]).train
     // The same clean images beside adversarial ones of another attack.
     let others = cells.map { cell in
       var copy = cell
@@ -208,17 +222,17 @@ final class TemporaryFolder {
     var builder = shop.builder([.fgsm])
     (builder.levels, builder.unseenAttacks) = ([.medium, .strong], [.momentumFGSM])
     _ = try builder.build(train: shop.train, test: shop.test, in: folder.url)
-    let data = try RedDataset(contentsOf: folder.url)
-    #expect(FamilyClassifier.classes(.level, in: data.train) == ["medium", "strong"])
-    #expect(FamilyClassifier.classes(.victim, in: data.train) == ["v1"])
-    let levels = try FamilyClassifier.train(
+    let data = try RedDataset(contentsOf: [folder.url])
+    #expect(OriginClassifier.classes(.level, in: data.train) == ["medium", "strong"])
+    #expect(OriginClassifier.classes(.victim, in: data.train) == ["v1"])
+    let levels = try OriginClassifier.train(
       on: data.train, telling: .level, input: .delta, denoise: { $0 }, epochs: 20, seed: 1)
     let counts = levels.confusion(on: data.test, input: .delta, denoise: { $0 })
     let known = data.test.filter { $0.key.attack == .fgsm && $0.key.level != .out }
     #expect(counts.flatMap { $0 }.reduce(0, +) == known.reduce(0) { $0 + $1.success.nonzeroCount() })
     #expect(counts[0][0] + counts[1][1] > counts[0][1] + counts[1][0])
     let error = #expect(throws: InputError.self) {
-      try FamilyClassifier.train(on: data.train, telling: .victim, input: .delta, denoise: { $0 }, seed: 1)
+      try OriginClassifier.train(on: data.train, telling: .victim, input: .delta, denoise: { $0 }, seed: 1)
     }
     #expect(error?.description.contains("all pairs are of one victim") == true)
   }
@@ -229,7 +243,7 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
-    let cells = try RedDataset(contentsOf: folder.url).test
+    let cells = try RedDataset(contentsOf: [folder.url]).test
     let blur: (Tensor) -> Tensor = { $0 * 0.5 + 0.25 }
     let calibration = SuspicionCalibration(of: cells, victim: shop.victim, denoise: blur)
     #expect(calibration.score == .logits && calibration.clean.count == 16 && cells.count == 4)
@@ -245,7 +259,7 @@ final class TemporaryFolder {
     let shop = try Workshop()
     let folder = try TemporaryFolder()
     _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
-    let pairs = try #require(try RedDataset(contentsOf: folder.url).test.map(\.successful).first { $0.count > 0 })
+    let pairs = try #require(try RedDataset(contentsOf: [folder.url]).test.map(\.successful).first { $0.count > 0 })
     let (clean, attacked) = (PairCell.pixels(pairs.clean), PairCell.pixels(pairs.adversarial))
     func findings(_ denoise: @escaping (Tensor) -> Tensor) -> [Analyst.Finding] {
       Analyst(denoise: denoise, victim: shop.victim, families: nil, calibration: .init(clean: [])).analyse(attacked)

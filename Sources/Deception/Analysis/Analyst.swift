@@ -9,13 +9,13 @@ public struct Analyst {
   /// D; its output is clamped for display only.
   public let denoise: (Tensor) -> Tensor
   public let victim: Victim
-  public let families: FamilyClassifier?
+  public let families: OriginClassifier?
   public var calibration: SuspicionCalibration
   /// Also tell what each pixel of the perturbation is for: a pass a pixel.
   public var tellsPixelRoles = false
 
   public init(
-    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: FamilyClassifier?,
+    denoise: @escaping (Tensor) -> Tensor, victim: Victim, families: OriginClassifier?,
     calibration: SuspicionCalibration
   ) {
     self.denoise = denoise

@@ -172,9 +172,27 @@ public struct RedDataBuilder {
 public struct RedDataset {
   public let cells: [PairCell]
 
-  /// Reads every cell of a folder.
-  /// - Throws: `InputError` if there is none or one is damaged.
-  public init(contentsOf folder: URL) throws(InputError) {
+  /// Reads every cell of one or several folders.
+  /// - Throws: `InputError` if a folder has none, one is damaged or two folders hold the same.
+  public init(contentsOf folders: [URL]) throws(InputError) {
+    var cells: [PairCell] = []
+    for folder in folders {
+      for cell in try Self.cells(in: folder) {
+        guard !cells.contains(where: { $0.key == cell.key }) else {
+          throw InputError(
+            "two of the data sets hold the same cell", at: folder.path, found: cell.key.name,
+            remedy: "give each cell once")
+        }
+        guard cells.allSatisfy({ $0.clean.shape.dropFirst() == cell.clean.shape.dropFirst() }) else {
+          throw InputError("the cells hold images of several sizes", at: folder.path)
+        }
+        cells.append(cell)
+      }
+    }
+    self.cells = cells
+  }
+
+  private static func cells(in folder: URL) throws(InputError) -> [PairCell] {
     let directory = folder.appending(path: "cells")
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
     let files = names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix(".") }.sorted()
@@ -184,10 +202,7 @@ public struct RedDataset {
     }
     var cells: [PairCell] = []
     for file in files { cells.append(try PairCell(contentsOf: directory.appending(path: file))) }
-    guard cells.allSatisfy({ $0.clean.shape.dropFirst() == cells[0].clean.shape.dropFirst() }) else {
-      throw InputError("the cells hold images of several sizes", at: folder.path)
-    }
-    self.cells = cells
+    return cells
   }
 
   public var train: [PairCell] { cells.filter { $0.key.part == .train } }

@@ -14,10 +14,14 @@ public struct Victim {
   public let plan: InferencePlan
   public let cam: GradCAM
 
-  public init(_ name: String, _ network: Network) {
+  /// - Parameters:
+  ///   - name: What cells and reports call it.
+  ///   - network: A classifier.
+  ///   - precision: What attacks on it compute in; see ``AttackedModel``. Answers are float32 always.
+  public init(_ name: String, _ network: Network, precision: Precision = .float32) {
     self.name = name
     self.network = network.foldingBatchNorm()
-    model = AttackedModel(network)
+    model = AttackedModel(network, precision: precision)
     plan = InferencePlan(network, dtype: .float32)
     cam = GradCAM(self.network)
   }

@@ -136,8 +136,8 @@ enum RedReportPage {
   }
 
   private static func origins(_ summary: Record) -> Table {
-    let rows = FamilyClassifier.Trait.allCases.flatMap { trait in
-      FamilyClassifier.Input.allCases.compactMap { input -> [Table.Cell]? in
+    let rows = OriginClassifier.Trait.allCases.flatMap { trait in
+      OriginClassifier.Input.allCases.compactMap { input -> [Table.Cell]? in
         let key = "\(trait.rawValue)_from_\(input.rawValue)"
         guard let accuracy = summary["\(key).accuracy"]?.number else { return nil }
         let interval = summary["\(key).interval"]?.array?.map(\.number) ?? []

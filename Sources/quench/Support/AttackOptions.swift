@@ -64,8 +64,7 @@ struct AttackedOptions: ParsableArguments {
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var run: RunOptions
 
-  /// float32 unless the user names bfloat16: attacks look for the edge between two answers.
-  var precision: Precision { run.machine.precision == .bfloat16 ? .bfloat16 : .float32 }
+  var precision: Precision { run.machine.attackPrecision }
 
   func validate() throws {
     guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }

@@ -48,6 +48,9 @@ struct MachineOptions: ParsableArguments {
     completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
+  /// float32 unless the user names bfloat16: attacks look for the edge between two answers.
+  var attackPrecision: Precision { precision == .bfloat16 ? .bfloat16 : .float32 }
+
   /// Applies the thread count and returns the device.
   func prepare() throws -> Device {
     if let threads { LibTorch.threads = threads }

@@ -25,8 +25,12 @@ struct NamedFile: ExpressibleByArgument {
   var text: String { "\(name)=\(path)" }
 
   /// The classifier in the file.
-  /// - Parameter shape: `[channels, height, width]` that it must take.
-  func victim(taking shape: [Int]?, on device: Device) throws(InputError) -> Victim {
+  /// - Parameters:
+  ///   - shape: `[channels, height, width]` that it must take.
+  ///   - precision: What attacks on it compute in.
+  func victim(
+    taking shape: [Int]?, on device: Device, attackedIn precision: Precision = .float32
+  ) throws(InputError) -> Victim {
     let network = try ModelFile(contentsOf: URL(filePath: path), device: device).network
     let architecture = network.architecture
     guard architecture.outputShape.count == 1 else {
@@ -36,7 +40,23 @@ struct NamedFile: ExpressibleByArgument {
       throw InputError(
         "the network takes other images", at: path, expected: "\(shape)", found: "\(architecture.inputShape)")
     }
-    return Victim(name, network)
+    return Victim(name, network, precision: precision)
+  }
+}
+
+/// Built data sets, taken as one.
+struct PairsOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("A run of 'quench red build-data'. Give several to join them.", valueName: "dir"),
+    completion: .directory)
+  var pairs: [String] = []
+
+  func validate() throws { if pairs.isEmpty { throw ValidationError("--pairs is needed.") } }
+
+  var value: Value { .string(pairs.joined(separator: ", ")) }
+
+  func load() throws(InputError) -> RedDataset {
+    try RedDataset(contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) })
   }
 }
 
@@ -90,7 +110,7 @@ enum RedRunFiles {
   }
 
   /// Nil where the run has none: its data were of one attack.
-  static func family(in run: URL) throws(InputError) -> FamilyClassifier? {
+  static func family(in run: URL) throws(InputError) -> OriginClassifier? {
     let url = run.appending(path: family)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
     let file = try ModelFile(contentsOf: url)
@@ -100,7 +120,7 @@ enum RedRunFiles {
     else {
       throw InputError("the classifier of attack families is damaged", at: url.path)
     }
-    return FamilyClassifier(file.network, classes: families)
+    return OriginClassifier(file.network, classes: families)
   }
 
   static func calibration(in run: URL) throws(InputError) -> SuspicionCalibration {

@@ -28,19 +28,23 @@ struct RedEvaluateCommand: ParsableCommand {
     completion: .directory)
   var denoiserRun: String
 
-  @Option(help: ArgumentHelp("The run of 'quench red build-data'.", valueName: "dir"), completion: .directory)
-  var pairs: String
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Train small networks that tell attack, strength and victim from perturbations: minutes.")
+  var origins = true
 
   @Flag(help: "Also measure robust accuracy through the denoiser on the images of --data.")
   var defence = false
 
+  @OptionGroup(title: "Pairs") var pairs: PairsOptions
   @OptionGroup(title: "Victims") var victims: VictimOptions
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
   private var settings: Record {
     var settings: Record = [
-      "run": .string(denoiserRun), "pairs": .string(pairs), "defence": .bool(defence), "seed": .int(options.seed)
+      "run": .string(denoiserRun), "pairs": pairs.value, "origins": .bool(origins), "defence": .bool(defence),
+      "seed": .int(options.seed)
     ]
     settings.merge(victims.settings)
     if defence { settings.merge(data.settings) }
@@ -52,7 +56,7 @@ struct RedEvaluateCommand: ParsableCommand {
     let device = try options.machine.prepare()
     let source = URL(filePath: denoiserRun, directoryHint: .isDirectory)
     let denoiser = try RedRunFiles.denoiser(in: source)
-    let dataset = try RedDataset(contentsOf: URL(filePath: pairs, directoryHint: .isDirectory))
+    let dataset = try pairs.load()
     guard denoiser.architecture.inputShape == dataset.imageShape else {
       throw InputError(
         "the denoiser takes other images", at: denoiserRun, expected: "\(dataset.imageShape)",
@@ -91,11 +95,11 @@ struct RedEvaluateCommand: ParsableCommand {
       summary["portions"] = studies.portions.value
       summary["consistency"] = studies.consistency.value
     }
-    for trait in FamilyClassifier.Trait.allCases
-    where FamilyClassifier.classes(trait, in: dataset.train).count > 1 {
-      for input in FamilyClassifier.Input.allCases {
+    for trait in OriginClassifier.Trait.allCases
+    where origins && OriginClassifier.classes(trait, in: dataset.train).count > 1 {
+      for input in OriginClassifier.Input.allCases {
         summary["\(trait.rawValue)_from_\(input.rawValue)"] = .object(
-          try origins(trait, from: input, dataset, evaluation.denoise))
+          try origin(trait, from: input, dataset, evaluation.denoise))
       }
     }
     if defence, let victim = evaluation.victims.first {
@@ -111,11 +115,11 @@ struct RedEvaluateCommand: ParsableCommand {
   }
 
   /// How well a small network tells where held-out perturbations come from.
-  private func origins(
-    _ trait: FamilyClassifier.Trait, from input: FamilyClassifier.Input, _ dataset: RedDataset,
+  private func origin(
+    _ trait: OriginClassifier.Trait, from input: OriginClassifier.Input, _ dataset: RedDataset,
     _ denoise: (Tensor) -> Tensor
   ) throws -> Record {
-    let classifier = try FamilyClassifier.train(
+    let classifier = try OriginClassifier.train(
       on: dataset.train, telling: trait, input: input, denoise: denoise, seed: options.seedBits)
     let counts = classifier.confusion(on: dataset.test, input: input, denoise: denoise)
     let accuracy = Accuracy(

@@ -44,9 +44,6 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1].")
   var sigma = 0.25
 
-  @Option(help: ArgumentHelp("The run of 'quench red build-data'.", valueName: "dir"), completion: .directory)
-  var pairs: String
-
   @Option(help: ArgumentHelp("The classifier whose answers are aligned.", valueName: "name=file"))
   var surrogate: NamedFile
 
@@ -90,6 +87,7 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seconds between checkpoints inside an epoch.", valueName: "seconds"))
   var checkpointInterval = 60.0
 
+  @OptionGroup(title: "Pairs") var pairs: PairsOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
   func validate() throws {
@@ -119,7 +117,7 @@ struct RedTrainCommand: ParsableCommand {
   private var settings: Record {
     get throws(InputError) {
       var settings: Record = [
-        "method": .string(method.rawValue), "pairs": .string(pairs), "surrogate": .string(surrogate.text),
+        "method": .string(method.rawValue), "pairs": pairs.value, "surrogate": .string(surrogate.text),
         "depth": .int(depth), "width": .int(width), "batch-norm-momentum": .double(batchNormMomentum),
         "recalibrate": .bool(recalibrate), "seed": .int(options.seed),
         "precision": .string(options.machine.precision.rawValue)
@@ -133,7 +131,7 @@ struct RedTrainCommand: ParsableCommand {
   func run() throws {
     let url = try options.folder(named: "red-\(method.rawValue)")
     let device = try options.machine.prepare()
-    let data = try RedDataset(contentsOf: URL(filePath: pairs, directoryHint: .isDirectory))
+    let data = try pairs.load()
     let victim = try surrogate.victim(taking: data.imageShape, on: device)
     let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
     let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
@@ -187,8 +185,8 @@ struct RedTrainCommand: ParsableCommand {
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "parameters": .int(best.architecture.parameterCount), "seed": .int(options.seed)
     ]
-    if FamilyClassifier.classes(.attack, in: data.train).count > 1 {
-      let family = try FamilyClassifier.train(
+    if OriginClassifier.classes(.attack, in: data.train).count > 1 {
+      let family = try OriginClassifier.train(
         on: data.train, input: .estimate, denoise: denoise, seed: options.seedBits)
       try ModelFile(family.network, classNames: family.classes)
         .write(to: folder.artefact(RedRunFiles.family))

@@ -4,7 +4,7 @@ import Torch
 import Vision
 
 /// A small network that tells where a perturbation comes from.
-public struct FamilyClassifier {
+public struct OriginClassifier {
   /// What it tells.
   public enum Trait: String, CaseIterable, Codable, Sendable {
     case attack
@@ -91,7 +91,7 @@ public struct FamilyClassifier {
   public static func train(
     on cells: [PairCell], telling trait: Trait = .attack, input: Input, denoise: (Tensor) -> Tensor,
     epochs: Int = 5, seed: UInt64
-  ) throws -> FamilyClassifier {
+  ) throws -> OriginClassifier {
     let classes = classes(trait, in: cells)
     guard classes.count > 1, let (images, labels) = dataset(cells, trait, classes, input, denoise) else {
       throw InputError(
@@ -106,7 +106,7 @@ public struct FamilyClassifier {
     let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed)
     _ = try TrainingSession().run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))
     network.isTraining = false
-    return FamilyClassifier(network, trait, classes: classes)
+    return OriginClassifier(network, trait, classes: classes)
   }
 
   /// Classes of the test pairs (rows) by the class that they were taken for (columns).
