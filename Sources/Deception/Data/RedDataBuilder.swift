@@ -172,7 +172,8 @@ public struct RedDataBuilder {
 public struct RedDataset {
   public let cells: [PairCell]
 
-  /// Reads every cell of one or several folders.
+  /// Reads every cell of one or several folders: runs of 'quench red build-data'.
+  /// - Parameter folders: At least one.
   /// - Throws: `InputError` if a folder has none, one is damaged or two folders hold the same.
   public init(contentsOf folders: [URL]) throws(InputError) {
     var cells: [PairCell] = []
