@@ -40,6 +40,7 @@ enum ReferenceNetwork {
     var method = BiP(keepRatio: try KeepRatio(0.5))
     method.learnsFromUpperBatch = false
     method.lowerLearningRate = 0.01
+    method.upperLearningRate = 0.1
     method.momentum = 0
     method.weightDecay = 0
     configure(&method)

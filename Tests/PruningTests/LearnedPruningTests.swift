@@ -73,14 +73,15 @@ enum TinyRun {
 
   @Test("is BiP's upper step without the implicit part")
   func isLimitOfBiP() throws {
+    var hydra = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.5)))
+    hydra.momentum = 0
     var bip = BiP(keepRatio: try KeepRatio(0.5))
     bip.mode = .noIG
     bip.momentum = 0
+    bip.upperLearningRate = hydra.learningRate
     let upper = try BiPTraining(
       bip, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
     upper.upperStep(ReferenceNetwork.b)
-    var hydra = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.5)))
-    hydra.momentum = 0
     let training = try HYDRATraining(
       hydra, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
     training.step(ReferenceNetwork.b)

@@ -204,13 +204,18 @@ import Torch
   func unsent() async throws {
     let model = try await Endpoint().application().test(.live) { client in
       try await RemoteModel(
-        "http://localhost:\(try #require(client.port))/v2/models/box",
-        timeout: 5)
+        "http://localhost:\(try #require(client.port))/v2/models/box", timeout: 60)
     }
-    func ask() async throws { _ = try await model.answer(Data(count: 16), shape: [1, 1, 2, 2]) }
-    try? await ask()  // may still find the connection that the stopped server leaves behind
-    let failure = await #expect(throws: TemporaryFailure.self) { try await ask() }
-    #expect(failure?.wasSent == false)
+    var failures: [TemporaryFailure] = []
+    // Each of the two requests that opened the model may leave a connection behind, whose end a request may not
+    // have seen yet when it takes it.
+    for _ in 0...2 where failures.last?.wasSent ?? true {
+      let failure = await #expect(throws: TemporaryFailure.self) {
+        _ = try await model.answer(Data(count: 16), shape: [1, 1, 2, 2])
+      }
+      failures.append(try #require(failure))
+    }
+    #expect(failures.last?.wasSent == false, "\(failures)")
   }
 }
 

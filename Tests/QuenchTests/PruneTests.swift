@@ -92,7 +92,7 @@ import Vision
     }
   }
 
-  @Test("takes the published method's values where no flag says otherwise") func defaults() throws {
+  @Test("takes the library's values where no flag says otherwise") func defaults() throws {
     let ratio = try KeepRatio(0.1)
     let command = try PruneBiPCommand.parse(["--keep", "0.1"])
     #expect(command.method(try command.pruning.target) == BiP(keepRatio: ratio))

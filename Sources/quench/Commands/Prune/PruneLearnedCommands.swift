@@ -15,6 +15,8 @@ struct PruneBiPCommand: ParsableCommand {
         quench prune bip --weights runs/train/model.safetensors --keep 0.1 --resume
         quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 \\
           --epochs 50
+        quench prune bip --keep 0.1 --no-learn-from-both --mask-learning-rate 0.1 \\
+          --weight-decay 0.0001          the published settings
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -30,7 +32,7 @@ struct PruneBiPCommand: ParsableCommand {
   var learningRate = 0.1
 
   @Option(help: "Learning rate of the scores, the upper level.")
-  var maskLearningRate = 0.1
+  var maskLearningRate = 1.0
 
   @Option(help: "Ridge of the lower level; the smaller, the more what is kept sticks.")
   var gamma = 1.0
@@ -53,7 +55,7 @@ struct PruneBiPCommand: ParsableCommand {
   var momentum = 0.9
 
   @Option(help: "L2 penalty on kept weights, batch norm and biases.")
-  var weightDecay = 1e-4
+  var weightDecay = 5e-4
 
   @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
   var augmentation = true
