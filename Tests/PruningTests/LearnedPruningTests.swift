@@ -79,6 +79,7 @@ enum TinyRun {
     bip.mode = .noIG
     bip.momentum = 0
     bip.upperLearningRate = hydra.learningRate
+    bip.scoreStepLimit = nil
     let upper = try BiPTraining(
       bip, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
     upper.upperStep(ReferenceNetwork.b)
@@ -199,6 +200,24 @@ enum TinyRun {
       .training(network, on: try TinyRun.images(), seed: 1)
     try TinyRun.steps(learner, 0..<4)
     #expect(learner.mask.values.isEqual(to: expected.values))
+  }
+
+  @Test("a step moves the scores by the limit's share of their norm where the gradient would throw them further")
+  func limitsSteps() throws {
+    /// The distance that one upper step moves the scores, as a share of their norm.
+    func moved(limit: Double?) throws -> Double {
+      var method = try Self.method()
+      (method.momentum, method.upperLearningRate, method.scoreStepLimit) = (0, 1000, limit)
+      let training = try BiPTraining(
+        method, TinyRun.network(seed: 1), on: try TinyRun.images(), seed: 1, precision: .float32)
+      let before = training.scores.cloned()
+      try TinyRun.steps(training, 0..<1)
+      return ((training.scores - before).norm() / before.norm()).item()
+    }
+    #expect(try abs(moved(limit: 0.01) - 0.01) < 1e-6)
+    let unlimited = try moved(limit: nil)
+    #expect(unlimited > 0.01)
+    #expect(try moved(limit: 2 * unlimited) == unlimited)
   }
 
   @Test("moves the mask and keeps the count, in every mode and granularity", arguments: BiP.Mode.allCases)

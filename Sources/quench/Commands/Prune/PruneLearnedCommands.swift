@@ -16,7 +16,7 @@ struct PruneBiPCommand: ParsableCommand {
         quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 \\
           --epochs 50
         quench prune bip --keep 0.1 --no-learn-from-both --mask-learning-rate 0.1 \\
-          --weight-decay 0.0001          the published settings
+          --mask-step-limit 0 --weight-decay 0.0001          as published
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -33,6 +33,10 @@ struct PruneBiPCommand: ParsableCommand {
 
   @Option(help: "Learning rate of the scores, the upper level.")
   var maskLearningRate = 1.0
+
+  @Option(
+    help: "Most that a step may move the scores, as a fraction of their norm; 0: no limit.")
+  var maskStepLimit = 0.01
 
   @Option(help: "Ridge of the lower level; the smaller, the more what is kept sticks.")
   var gamma = 1.0
@@ -71,6 +75,7 @@ struct PruneBiPCommand: ParsableCommand {
     try require(batchSize > 1, "--batch-size must be at least 2, which batch norm needs.")
     try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
     try require(maskLearningRate >= 0 && maskLearningRate.isFinite, "--mask-learning-rate must be 0 or more.")
+    try require(maskStepLimit >= 0 && maskStepLimit.isFinite, "--mask-step-limit must be 0 or more.")
     try require(gamma > 0, "--gamma must be above 0.")
     try require(lowerSteps > 0, "--lower-steps must be at least 1.")
     try require((0..<1).contains(momentum), "--momentum must be 0 or more and below 1.")
@@ -84,6 +89,7 @@ struct PruneBiPCommand: ParsableCommand {
     method.batchSize = batchSize
     method.lowerLearningRate = learningRate
     method.upperLearningRate = maskLearningRate
+    method.scoreStepLimit = maskStepLimit > 0 ? maskStepLimit : nil
     method.gamma = gamma
     method.lowerSteps = lowerSteps
     method.mode = mode
@@ -103,7 +109,8 @@ struct PruneBiPCommand: ParsableCommand {
   func run() throws {
     var settings: Record = [
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
-      "mask-learning-rate": .double(maskLearningRate), "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
+      "mask-learning-rate": .double(maskLearningRate), "mask-step-limit": .double(maskStepLimit),
+      "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
       "mode": .string(mode.rawValue), "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
       "weight-decay": .double(weightDecay),
       "augmentation": .bool(augmentation)
