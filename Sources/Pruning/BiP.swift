@@ -11,7 +11,8 @@ import Vision
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
 ///
-/// Four defaults were chosen on held-out images and differ from the published values, which each property names.
+/// Four defaults were chosen on held-out images and differ from the published values, which each property names. For
+/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better there.
 public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {
@@ -54,7 +55,12 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// Training of what stays, with the last mask held; nil: none, as published. Its batches are of ``batchSize``.
   public var finetuning: TrainingRecipe?
 
-  public init(_ target: PruningTarget) { self.target = target }
+  /// The rates that suit what `target` prunes.
+  public init(_ target: PruningTarget) {
+    self.target = target
+    if target.granularity != .weight { (upperLearningRate, scoreStepLimit, weightDecay) = (0.1, nil, 1e-4) }
+  }
+
   public init(keepRatio: KeepRatio) { self.init(PruningTarget(keepRatio: keepRatio)) }
 
   /// ∂ℓ/∂s for the scores s: the upper gradient through the straight-through estimator and |s|.

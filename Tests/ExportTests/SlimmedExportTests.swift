@@ -15,8 +15,9 @@ extension ONNXRuntimeTests {
   func slimmed(_ model: ModelName) throws {
     let train = try Datasets.load(.fashionMNIST, split: .train).prefix(64)
     let network = Network(model.architecture(input: [1, 28, 28], classes: 10), seed: 3)
-    var method = BiP(keepRatio: try KeepRatio(0.25))
-    method.target.granularity = .group
+    var target = PruningTarget(keepRatio: try KeepRatio(0.25))
+    target.granularity = .group
+    var method = BiP(target)
     method.batchSize = 16
     method.epochs = 1
     let learner = try method.training(network, on: train, seed: 1, precision: .float32)

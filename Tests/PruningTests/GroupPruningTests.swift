@@ -15,8 +15,9 @@ import Vision
   }
 
   private static func method(_ keep: Double = 0.5, epochs: Int = 1) throws -> BiP {
-    var method = BiP(keepRatio: try KeepRatio(keep))
-    method.target.granularity = .group
+    var target = PruningTarget(keepRatio: try KeepRatio(keep))
+    target.granularity = .group
+    var method = BiP(target)
     method.epochs = epochs
     method.batchSize = 16
     method.upperLearningRate = 30

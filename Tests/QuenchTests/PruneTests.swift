@@ -96,6 +96,11 @@ import Vision
     let ratio = try KeepRatio(0.1)
     let command = try PruneBiPCommand.parse(["--keep", "0.1"])
     #expect(command.method(try command.pruning.target) == BiP(keepRatio: ratio))
+    let groups = try PruneBiPCommand.parse(["--keep", "0.1", "--granularity", "group"])
+    #expect(groups.method(try groups.pruning.target).upperLearningRate == 0.1)
+    let free = try PruneBiPCommand.parse(["--keep", "0.1", "--mask-step-limit", "0", "--weight-decay", "0"])
+    #expect(free.method(try free.pruning.target).scoreStepLimit == nil)
+    #expect(free.method(try free.pruning.target).weightDecay == 0)
     #expect(try PruneOMPCommand.parse(["--sparsity", "0.9"]).pruning.keepRatio == ratio)
     #expect(try RecipeOptions.parse([]).recipe == TrainingRecipe())
   }

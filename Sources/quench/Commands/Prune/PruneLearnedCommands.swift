@@ -31,12 +31,17 @@ struct PruneBiPCommand: ParsableCommand {
   @Option(help: "Learning rate of the weights, the lower level.")
   var learningRate = 0.1
 
-  @Option(help: "Learning rate of the scores, the upper level.")
-  var maskLearningRate = 1.0
+  @Option(
+    help: ArgumentHelp(
+      "Learning rate of the scores, the upper level: 1 for single weights, 0.1 for filters, groups and the like unless given.",
+      valueName: "rate"))
+  var maskLearningRate: Double?
 
   @Option(
-    help: "Most that a step may move the scores, as a fraction of their norm; 0: no limit.")
-  var maskStepLimit = 0.01
+    help: ArgumentHelp(
+      "Most that a step may move the scores, as a fraction of their norm, 0 for no limit: 0.01 for single weights, none for the rest unless given.",
+      valueName: "fraction"))
+  var maskStepLimit: Double?
 
   @Option(help: "Ridge of the lower level; the smaller, the more what is kept sticks.")
   var gamma = 1.0
@@ -58,8 +63,11 @@ struct PruneBiPCommand: ParsableCommand {
   @Option(help: "Momentum of both levels.")
   var momentum = 0.9
 
-  @Option(help: "L2 penalty on kept weights, batch norm and biases.")
-  var weightDecay = 5e-4
+  @Option(
+    help: ArgumentHelp(
+      "L2 penalty on kept weights, batch norm and biases: 0.0005 for single weights, 0.0001 for the rest unless given.",
+      valueName: "penalty"))
+  var weightDecay: Double?
 
   @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
   var augmentation = true
@@ -71,15 +79,16 @@ struct PruneBiPCommand: ParsableCommand {
 
   func validate() throws {
     func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
+    for (value, flag) in [
+      (maskLearningRate, "--mask-learning-rate"), (maskStepLimit, "--mask-step-limit"),
+      (weightDecay, "--weight-decay")
+    ] { try require((value ?? 0) >= 0 && (value ?? 0).isFinite, "\(flag) must be 0 or more.") }
     try require(epochs > 0, "--epochs must be at least 1.")
     try require(batchSize > 1, "--batch-size must be at least 2, which batch norm needs.")
     try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
-    try require(maskLearningRate >= 0 && maskLearningRate.isFinite, "--mask-learning-rate must be 0 or more.")
-    try require(maskStepLimit >= 0 && maskStepLimit.isFinite, "--mask-step-limit must be 0 or more.")
     try require(gamma > 0, "--gamma must be above 0.")
     try require(lowerSteps > 0, "--lower-steps must be at least 1.")
     try require((0..<1).contains(momentum), "--momentum must be 0 or more and below 1.")
-    try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay must be 0 or more.")
     try require(finetuneEpochs >= 0, "--finetune-epochs must be 0 or more.")
   }
 
@@ -88,14 +97,14 @@ struct PruneBiPCommand: ParsableCommand {
     method.epochs = epochs
     method.batchSize = batchSize
     method.lowerLearningRate = learningRate
-    method.upperLearningRate = maskLearningRate
-    method.scoreStepLimit = maskStepLimit > 0 ? maskStepLimit : nil
+    method.upperLearningRate = maskLearningRate ?? method.upperLearningRate
+    if let maskStepLimit { method.scoreStepLimit = maskStepLimit > 0 ? maskStepLimit : nil }
     method.gamma = gamma
     method.lowerSteps = lowerSteps
     method.mode = mode
     method.learnsFromUpperBatch = learnFromBoth
     method.momentum = momentum
-    method.weightDecay = weightDecay
+    method.weightDecay = weightDecay ?? method.weightDecay
     method.augmentation = augmentation ? Augmentation() : nil
     if finetuneEpochs > 0 {
       var recipe = TrainingRecipe()
@@ -107,16 +116,16 @@ struct PruneBiPCommand: ParsableCommand {
   }
 
   func run() throws {
+    let method = method(try pruning.target)
     var settings: Record = [
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
-      "mask-learning-rate": .double(maskLearningRate), "mask-step-limit": .double(maskStepLimit),
-      "gamma": .double(gamma), "lower-steps": .int(lowerSteps),
-      "mode": .string(mode.rawValue), "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
-      "weight-decay": .double(weightDecay),
-      "augmentation": .bool(augmentation)
+      "mask-learning-rate": .double(method.upperLearningRate),
+      "mask-step-limit": .double(method.scoreStepLimit ?? 0),
+      "gamma": .double(gamma), "lower-steps": .int(lowerSteps), "mode": .string(mode.rawValue),
+      "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
+      "weight-decay": .double(method.weightDecay), "augmentation": .bool(augmentation)
     ]
     if finetuneEpochs > 0 { settings["finetune-epochs"] = .int(finetuneEpochs) }
-    let method = method(try pruning.target)
     try PruneJob(method: "bip", settings: settings, start: .trained(dense)) { _ in method }.run(pruning, options)
   }
 }
