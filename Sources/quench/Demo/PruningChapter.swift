@@ -29,7 +29,7 @@ enum PruningChapter: DemoChapter {
         arguments: [
           "slim", "--weights", "{run}/\(channels)/model.safetensors", "--mask",
           "{run}/\(channels)/mask.safetensors",
-          "--policy", "group-score", "--recalibrate", "50"
+          "--policy", "group-score", "--recalibrate", "50", "--no-augmentation"
         ] + data)
     ]
 
