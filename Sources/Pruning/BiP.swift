@@ -11,8 +11,8 @@ import Vision
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
 ///
-/// Four defaults were chosen on held-out images and differ from the published values, which each property names. For
-/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better there.
+/// Four defaults differ from the published values, which each property names; `RESULTS.md` says how they were chosen. For
+/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for groups.
 public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {
@@ -55,7 +55,7 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// Training of what stays, with the last mask held; nil: none, as published. Its batches are of ``batchSize``.
   public var finetuning: TrainingRecipe?
 
-  /// The rates that suit what `target` prunes.
+  /// - Parameter target: What is pruned, which the rates depend on; set it here rather than later.
   public init(_ target: PruningTarget) {
     self.target = target
     if target.granularity != .weight { (upperLearningRate, scoreStepLimit, weightDecay) = (0.1, nil, 1e-4) }
