@@ -96,43 +96,46 @@ let package = Package(
     .executableTarget(
       name: "quench-fuzz",
       dependencies: ["Fuzzing", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-    .testTarget(name: "SupportTests", dependencies: ["Support"]),
-    .testTarget(name: "TorchTests", dependencies: ["Torch", "Support"], exclude: ["Reference"]),
-    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Support", "Yams"]),
-    .testTarget(name: "VisionTests", dependencies: ["Vision", "Torch", "Support"]),
-    .testTarget(name: "PruningTests", dependencies: ["Pruning", "Vision", "Torch", "Support"]),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "SupportTests", dependencies: ["TestSupport", "Support"]),
+    .testTarget(name: "TorchTests", dependencies: ["TestSupport", "Torch", "Support"], exclude: ["Reference"]),
+    .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "Reporting", "Support", "Yams"]),
+    .testTarget(name: "VisionTests", dependencies: ["TestSupport", "Vision", "Torch", "Support"]),
+    .testTarget(name: "PruningTests", dependencies: ["TestSupport", "Pruning", "Vision", "Torch", "Support"]),
     .target(name: "ReferenceModels", dependencies: ["Torch"], path: "Tests/ReferenceModels"),
     .testTarget(
       name: "AttacksTests",
-      dependencies: ["Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"]),
+      dependencies: ["TestSupport", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(
       name: "DeceptionTests",
       dependencies: [
-        "Deception", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"
+        "TestSupport", "Deception", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"
       ]),
     .testTarget(
       name: "ExportTests",
       dependencies: [
-        "Export", "Pruning", "Vision", "Torch", "Support",
+        "TestSupport", "Export", "Pruning", "Vision", "Torch", "Support",
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
-    .testTarget(name: "CryoEMTests", dependencies: ["CryoEM", "Vision", "Torch", "Reporting", "Support"]),
+    .testTarget(
+      name: "CryoEMTests", dependencies: ["TestSupport", "CryoEM", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(
       name: "SmoothingTests",
-      dependencies: ["CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
-    .testTarget(name: "CryoSessionTests", dependencies: ["CryoSession", "CryoEM", "Reporting", "Support"]),
+      dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
+    .testTarget(
+      name: "CryoSessionTests", dependencies: ["TestSupport", "CryoSession", "CryoEM", "Reporting", "Support"]),
     .testTarget(
       name: "QuenchServerTests",
       dependencies: [
-        "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
+        "TestSupport", "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
         .product(name: "HummingbirdTesting", package: "hummingbird")
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "Reporting",
-        "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Fuzzing", "Pruning",
+        "Reporting", "Smoothing", "Support", "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],

@@ -2,6 +2,7 @@ import Foundation
 import ReferenceModels
 import Reporting
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision

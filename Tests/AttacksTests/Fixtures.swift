@@ -67,14 +67,6 @@ extension Tensor {
   var flags: [Int] { to(.int64).array(Int64.self).map { Int($0) } }
 }
 
-/// A folder that is gone when nobody holds it any more.
-final class TemporaryFolder {
-  let url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-
-  init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-  deinit { try? FileManager.default.removeItem(at: url) }
-}
-
 /// What `body` throws, which must be an `InputError`.
 func inputError<Result>(_ body: () throws -> Result) -> InputError? {
   do {

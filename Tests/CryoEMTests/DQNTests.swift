@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -173,8 +174,8 @@ import Vision
   }
 
   @Test("comes back from its file, and its policy acts the same") func files() throws {
-    let url = FileManager.default.temporaryDirectory.appending(path: "q-\(UUID().uuidString).safetensors")
-    defer { try? FileManager.default.removeItem(at: url) }
+    let folder = try TemporaryFolder()
+    let url = folder / "q.safetensors"
     for isDueling in [false, true] {
       let network = QNetwork(FeatureMode(smoothing: 0.5), isDueling: isDueling, seed: 4)
       try network.write(to: url)
@@ -187,8 +188,8 @@ import Vision
   }
 
   @Test("refuses files of other weights and settings that make no sense") func mistakes() throws {
-    let url = FileManager.default.temporaryDirectory.appending(path: "q-\(UUID().uuidString).safetensors")
-    defer { try? FileManager.default.removeItem(at: url) }
+    let folder = try TemporaryFolder()
+    let url = folder / "q.safetensors"
     try Safetensors.write(StateDictionary([("a", Tensor([Float(1)]))]), metadata: [:], to: url)
     #expect(inputError { try QNetwork(contentsOf: url) }?.problem == "these are not the weights of a Q network")
     let error = inputError { try Self.training(Self.method { $0.learningRate = 0 }) }

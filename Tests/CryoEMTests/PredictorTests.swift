@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -8,11 +9,9 @@ import Vision
 @testable import CryoEM
 
 @Suite("The CTF predictor") struct PredictorTests {
-  private func temporaryFolder() throws -> URL {
-    let url = FileManager.default.temporaryDirectory.appending(path: "predictor-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    return url
-  }
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
 
   private var grid: SyntheticGrid {
     var grid = SyntheticGrid()
@@ -43,13 +42,11 @@ import Vision
   }
 
   @Test("reads PNG and MRC pictures of the same holes alike") func formats() throws {
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
     for format in SyntheticGrid.PictureFormat.allCases {
-      try grid.write(to: folder.appending(path: format.rawValue), format: format, side: 48)
+      try grid.write(to: folder / format.rawValue, format: format, side: 48)
     }
-    let png = try HoleImages.read(folder.appending(path: "png/images"), side: 32)
-    let mrc = try HoleImages.read(folder.appending(path: "mrc/images"), side: 32)
+    let png = try HoleImages.read(folder / "png/images", side: 32)
+    let mrc = try HoleImages.read(folder / "mrc/images", side: 32)
     #expect(png.names == mrc.names && png.count == 32 && png.pixels.shape == [32, 1, 32, 32])
     #expect(mrc.warnings.isEmpty)
     let a = png.pixels.to(.float32).reshaped([-1]) - png.pixels.to(.float32).mean()
@@ -59,16 +56,15 @@ import Vision
   }
 
   @Test("says which hole has no picture, or two") func missing() throws {
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try grid.write(to: folder, side: 32)
-    let images = folder.appending(path: "images")
+    try grid.write(to: folder.url, side: 32)
+    let images = folder / "images"
     let error = inputError { try HoleImages.read(images, holes: ["nowhere"], side: 32) }
     #expect(error?.problem == "1 of 1 holes have no picture" && error?.found == "none for 'nowhere'")
     let name = try grid.holes()[0].name
     try Data().write(to: images.appending(path: "\(name).mrc"))
     #expect(inputError { try HoleImages.read(images, side: 32) }?.problem == "a hole has two pictures")
-    #expect(inputError { try HoleImages.read(folder, side: 32) }?.problem == "there is no picture of a hole here")
+    let empty = inputError { try HoleImages.read(folder.url, side: 32) }
+    #expect(empty?.problem == "there is no picture of a hole here")
   }
 
   @Test("draws the same grid from the same seed, and says everywhere that it is synthetic") func synthetic() throws
@@ -77,13 +73,11 @@ import Vision
     #expect(try holes == grid.holes())
     #expect(holes.allSatisfy { $0.name.hasPrefix("synthetic") && HoleName($0.name) != nil })
     #expect(Set(holes.map { $0.picture(side: 24) }).count == holes.count)
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try grid.write(to: folder, format: .mrc, side: 32)
-    #expect(try String(contentsOf: folder.appending(path: "SYNTHETIC.txt"), encoding: .utf8).contains("SYNTHETIC"))
-    let data = try Data(contentsOf: folder.appending(path: "images/\(holes[0].name).mrc"))
+    try grid.write(to: folder.url, format: .mrc, side: 32)
+    #expect(try String(contentsOf: folder / "SYNTHETIC.txt", encoding: .utf8).contains("SYNTHETIC"))
+    let data = try Data(contentsOf: folder / "images/\(holes[0].name).mrc")
     #expect(try MRCHeader(data, name: "x").labels[0].contains("SYNTHETIC"))
-    let survey = try SurveyFile(contentsOf: folder.appending(path: "survey.csv")).survey
+    let survey = try SurveyFile(contentsOf: folder / "survey.csv").survey
     #expect(survey.holes.map(\.fit) == holes.map(\.fit))
   }
 
@@ -116,15 +110,13 @@ import Vision
   {
     var grid = grid
     grid.holesPerPatch = 40
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try grid.write(to: folder, side: 36)
-    let survey = try SurveyFile(contentsOf: folder.appending(path: "survey.csv")).survey
+    try grid.write(to: folder.url, side: 36)
+    let survey = try SurveyFile(contentsOf: folder / "survey.csv").survey
 
     func make() throws -> (predictor: CTFPredictor, examples: HoleExamples, learner: PredictorTraining) {
       let predictor = try CTFPredictor(.smallCNN, task: task, side: 32, seed: 1)
       let images = try HoleImages.read(
-        folder.appending(path: "images"), holes: survey.holes.map(\.name), side: predictor.pictureSide)
+        folder / "images", holes: survey.holes.map(\.name), side: predictor.pictureSide)
       let examples = try HoleExamples(images, fits: survey.holes.map(\.fit), task: task)
       var recipe = PredictorRecipe()
       (recipe.epochs, recipe.batchSize, recipe.learningRate) = (6, 32, 0.01)
@@ -159,24 +151,22 @@ import Vision
   }
 
   @Test("is written with its task, and predicts the same when it is read again") func file() throws {
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try grid.write(to: folder, side: 36)
+    try grid.write(to: folder.url, side: 36)
     for task in [CTFPredictor.Task.regression, .classification([4, 8])] {
       let predictor = try CTFPredictor(.smallCNN, task: task, side: 32, seed: 5)
-      let url = folder.appending(path: "model.safetensors")
+      let url = folder / "model.safetensors"
       try predictor.write(to: url)
       let read = try CTFPredictor(contentsOf: url)
       #expect(read.task == task && read.side == 32 && read.pictureSide == 36)
-      let images = try HoleImages.read(folder.appending(path: "images"), side: read.pictureSide)
+      let images = try HoleImages.read(folder / "images", side: read.pictureSide)
       let predictions = read.predict(images, batchSize: 5, precision: .float32)
       #expect(predictions == predictor.predict(images, batchSize: 5, precision: .float32))
-      let survey = try SurveyFile(contentsOf: folder.appending(path: "survey.csv")).survey
+      let survey = try SurveyFile(contentsOf: folder / "survey.csv").survey
       let byName = Dictionary(uniqueKeysWithValues: zip(images.names, predictions))
       let text = PredictionFile.text(of: survey.predicting(survey.holes.map { byName[$0.name] }))
       #expect(try PredictionFile(parsing: Data(text.utf8), name: "p").entries.count == 32)
     }
-    let url = folder.appending(path: "other.safetensors")
+    let url = folder / "other.safetensors"
     try ModelFile(
       Network(ModelName.smallCNN.architecture(input: [3, 32, 32], classes: 2), seed: 1), classNames: ["cat", "dog"]
     )

@@ -2,6 +2,7 @@ import CryoEM
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
 @testable import CryoSession
@@ -50,19 +51,6 @@ enum Toy {
       curves: SessionCurve.references(
         survey, rules: rules, start: 0, calibration: LogisticCalibration(assumingThreshold: 6)))
   }
-}
-
-final class TemporaryFolder {
-  let url: URL
-
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appending(path: "session-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  static func / (folder: TemporaryFolder, name: String) -> URL { folder.url.appending(path: name) }
 }
 
 func problem<Result>(_ body: () throws -> Result) -> String {

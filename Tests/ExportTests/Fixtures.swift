@@ -5,20 +5,6 @@ import Vision
 
 @testable import Export
 
-/// A folder that is gone when nobody holds it any more.
-final class TemporaryFolder {
-  let url: URL
-
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  static func / (folder: TemporaryFolder, name: String) -> URL { folder.url.appending(path: name) }
-}
-
 /// A network to export, by what it is.
 struct Subject: Sendable, CustomTestStringConvertible {
   var name: String

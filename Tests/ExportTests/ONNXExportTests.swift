@@ -1,6 +1,7 @@
 import Foundation
 import Support
 import SwiftProtobuf
+import TestSupport
 import Testing
 import Torch
 import Vision

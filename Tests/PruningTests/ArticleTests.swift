@@ -1,6 +1,7 @@
 import Foundation
 import Pruning
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -35,8 +36,8 @@ struct ArticleTests {
 
   @Test("prunes a saved network to the fraction asked for, and saves what classifies the same")
   func runs() throws {
-    let runs = FileManager.default.temporaryDirectory.appending(path: "article-\(UUID())")
-    defer { try? FileManager.default.removeItem(at: runs) }
+    let folder = try TemporaryFolder()
+    let runs = folder.url
     try FileManager.default.createDirectory(
       at: runs.appending(path: "dense"), withIntermediateDirectories: true)
     var options = DataOptions()

@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -207,8 +208,8 @@ struct SlimmingExactnessTests {
     slimming.silencesMaskedFilters = true
     let slimmed = try slimming.slim(network, mask: mask).network
 
-    let url = FileManager.default.temporaryDirectory.appending(path: "slimmed-\(UUID()).safetensors")
-    defer { try? FileManager.default.removeItem(at: url) }
+    let folder = try TemporaryFolder()
+    let url = folder / "slimmed.safetensors"
     try ModelFile(slimmed, classNames: (0..<10).map { "\($0)" }).write(to: url)
     let loaded = try ModelFile(contentsOf: url).network
     #expect(loaded.architecture == slimmed.architecture)

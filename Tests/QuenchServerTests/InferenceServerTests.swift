@@ -5,6 +5,7 @@ import HummingbirdTesting
 import Reporting
 import Smoothing
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -12,6 +13,10 @@ import Vision
 @testable import QuenchServer
 
 @Suite("The inference server") struct InferenceServerTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
   /// A model that answers the mean pixel and one less it.
   /// - Parameter gate: What it waits for before each batch.
   private static func thread(
@@ -108,7 +113,7 @@ import Vision
 
   @Test("With a token nobody gets in without it, but to ask for the server's health")
   func admission() async throws {
-    let token = try BearerToken(contentsOf: temporaryFile(holding: "se-cret\n"))
+    let token = try BearerToken(contentsOf: file(holding: "se-cret\n"))
     let app = try InferenceServer(Self.thread(), metrics: ServerMetrics(), token: token).application()
     try await app.test(.router) { client in
       #expect(try await client.execute(uri: "/v2/health/live", method: .get).status == .ok)
@@ -133,7 +138,7 @@ import Vision
 
   @Test("A remote model carries the token that it is given, and says what is missing without")
   func remoteToken() async throws {
-    let token = try BearerToken(contentsOf: temporaryFile(holding: "secret"))
+    let token = try BearerToken(contentsOf: file(holding: "secret"))
     let app = try InferenceServer(Self.thread(), metrics: ServerMetrics(), token: token).application()
     try await app.test(.live) { client in
       let url = "http://localhost:\(try #require(client.port))/v2/models/box"
@@ -147,13 +152,13 @@ import Vision
 
   @Test("A token is one line of visible characters", arguments: ["", " \n", "two words", "a\nb", "ü"])
   func noToken(text: String) throws {
-    let file = try temporaryFile(holding: text)
-    #expect(throws: InputError.self) { try BearerToken(contentsOf: file) }
-    #expect(throws: InputError.self) { try BearerToken(contentsOf: file + ".missing") }
+    let token = try file(holding: text)
+    #expect(throws: InputError.self) { try BearerToken(contentsOf: token) }
+    #expect(throws: InputError.self) { try BearerToken(contentsOf: token + ".missing") }
   }
 
-  private func temporaryFile(holding text: String) throws -> String {
-    let file = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+  private func file(holding text: String) throws -> String {
+    let file = folder / "token"
     try Data(text.utf8).write(to: file)
     return file.path
   }
@@ -298,10 +303,7 @@ import Vision
 
   @Test("A served network answers as it does in this process")
   func network() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let file = folder.appending(path: "model.safetensors")
+    let file = folder / "model.safetensors"
     try ModelFile(Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)).write(to: file)
     let served = ServedModel(name: "box", source: .weights(file.path), batchSize: 16)
     let thread = try ModelThread(metrics: ServerMetrics()) { try served.load() }
@@ -313,18 +315,15 @@ import Vision
 
   @Test("A defended model answers the class that noisy copies agree on, with the radius that so many votes show")
   func defended() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
     let network = Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)
-    try ModelFile(network).write(to: folder.appending(path: "box.safetensors"))
+    try ModelFile(network).write(to: folder / "box.safetensors")
     // A fresh denoiser changes nothing.
     try Defense(denoiser: Denoiser(depth: 3, width: 4).network(input: [1, 8, 8], seed: 1, device: .cpu)).write(
-      to: folder)
+      to: folder.url)
     let certify = try Certify(fixed: 100, sigma: 1e-4, selection: 10)
     let served = ServedModel(
-      name: "safe", source: .weights(folder.appending(path: "box.safetensors").path),
-      shield: .init(folder: folder.path, certify: certify), batchSize: 16)
+      name: "safe", source: .weights((folder / "box.safetensors").path),
+      shield: .init(folder: folder.url.path, certify: certify), batchSize: 16)
     let thread = try ModelThread(metrics: ServerMetrics()) { try served.load() }
     #expect(thread.description.outputs.map(\.name) == ["votes", "label", "radius", "abstained"])
     let images = Tensor.uniform([3, 1, 8, 8], using: Generator(seed: 1))

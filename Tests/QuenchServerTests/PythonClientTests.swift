@@ -2,6 +2,7 @@ import Foundation
 import HummingbirdTesting
 import Reporting
 import Smoothing
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -43,14 +44,12 @@ import Vision
     "gets the plan's logits to the last bit, in JSON and in binary",
     .enabled(if: python != nil, "there is no python3"))
   func logits() async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let weights = folder.appending(path: "model.safetensors")
+    let folder = try TemporaryFolder()
+    let weights = folder / "model.safetensors"
     try ModelFile(Network(.smallCNN(input: [1, 8, 8], classes: 4), seed: 3)).write(to: weights)
     let images = Tensor.uniform([3, 1, 8, 8], using: Generator(seed: 1))
-    try images.data().write(to: folder.appending(path: "pixels"))
-    try Data(Self.client.utf8).write(to: folder.appending(path: "client.py"))
+    try images.data().write(to: folder / "pixels")
+    try Data(Self.client.utf8).write(to: folder / "client.py")
     let plan = InferencePlan(try ModelFile(contentsOf: weights).network, batchSize: 16, dtype: .float32)
     let expected = withoutGradient { plan(images) }.array(Double.self)
 
@@ -60,8 +59,8 @@ import Vision
     try await app.test(.live) { client in
       let port = try #require(client.port)
       let output = try await Self.run([
-        folder.appending(path: "client.py").path, "http://localhost:\(port)/v2/models/box",
-        folder.appending(path: "pixels").path, "[3, 1, 8, 8]"
+        (folder / "client.py").path, "http://localhost:\(port)/v2/models/box",
+        (folder / "pixels").path, "[3, 1, 8, 8]"
       ])
       let answer = try #require(try Value(json: output, name: "client").record)
       #expect(answer["shape"] == [3, 4] && answer["id"] == "1")

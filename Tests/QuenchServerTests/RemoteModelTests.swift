@@ -6,12 +6,17 @@ import Reporting
 import Smoothing
 import Support
 import Synchronization
+import TestSupport
 import Testing
 import Torch
 
 @testable import QuenchServer
 
 @Suite("A remote model") struct RemoteModelTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
   /// An endpoint that counts the images that it was asked about, and fails where it is told to.
   private final class Endpoint: Sendable {
     private let state = Mutex((requests: 0, images: 0))
@@ -93,7 +98,8 @@ import Torch
           continuation.resume(
             with: Result {
               let box = RemoteBlackBox(model, feedback: .logits, concurrency: concurrency)
-              let ledger = try QueryLedger(at: try temporaryFile(), model: box.version, budget: budget)
+              let ledger = try QueryLedger(
+                at: folder / "\(UUID().uuidString).sqlite", model: box.version, budget: budget)
               var patience = MeteredBlackBox.Patience()
               (patience.tries, patience.firstPause, patience.longestPause) = (tries, 0.001, 0.01)
               return try work(
@@ -217,10 +223,4 @@ import Torch
     }
     #expect(failures.last?.wasSent == false, "\(failures)")
   }
-}
-
-private func temporaryFile() throws -> URL {
-  let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  return folder.appending(path: "queries.sqlite")
 }

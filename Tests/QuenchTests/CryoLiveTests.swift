@@ -3,6 +3,7 @@ import CryoSession
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
 @testable import quench

@@ -2,6 +2,7 @@ import CryoEM
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
 @testable import quench

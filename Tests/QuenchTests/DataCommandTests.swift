@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
 @Suite("quench data") struct DataCommandTests {

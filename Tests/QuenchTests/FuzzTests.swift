@@ -1,5 +1,6 @@
 import Foundation
 import Fuzzing
+import TestSupport
 import Testing
 
 @Suite("quench-fuzz") struct FuzzTests {

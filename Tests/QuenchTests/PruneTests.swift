@@ -2,6 +2,7 @@ import Foundation
 import Pruning
 import Reporting
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision

@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision

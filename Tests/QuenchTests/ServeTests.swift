@@ -3,6 +3,7 @@ import Reporting
 import Smoothing
 import Support
 import Synchronization
+import TestSupport
 import Testing
 import Torch
 import Vision

@@ -1,6 +1,7 @@
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
 @testable import quench
@@ -117,20 +118,6 @@ struct Tool {
       try #require(sent, "the run ended or hung before it was to get the signal")
     }
   }
-}
-
-/// A folder that is gone when nobody holds it any more.
-final class TemporaryFolder {
-  let url: URL
-
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  static func / (folder: TemporaryFolder, name: String) -> URL { folder.url.appending(path: name) }
 }
 
 /// Where a run is or will be.

@@ -1,14 +1,13 @@
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 
-/// A folder that is gone after `body`.
+/// Gives `body` a folder that is gone afterwards.
 func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
-  let url = FileManager.default.temporaryDirectory.appending(path: "reporting-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: url) }
-  try body(url)
+  let folder = try TemporaryFolder()
+  try body(folder.url)
 }
 
 @Suite("A run folder") struct RunFolderTests {

@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -76,12 +77,9 @@ private func byBrightness(_ images: Tensor) -> Tensor {
 }
 
 @Suite("The table of certified images") struct CertifiedTableTests {
-  private let folder: URL
+  private let folder: TemporaryFolder
 
-  init() throws {
-    folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  }
+  init() throws { folder = try TemporaryFolder() }
 
   private func row(_ label: Int, _ predicted: Int?, _ radius: Double, index: Int = 0) -> CertifiedRow {
     CertifiedRow(index: index, label: label, predicted: predicted, radius: radius, seconds: 61.5)
@@ -120,7 +118,7 @@ private func byBrightness(_ images: Tensor) -> Tensor {
 
   @Test("A table that is continued loses the line torn by a kill and nothing else")
   func resuming() throws {
-    let url = folder.appending(path: "certified.tsv")
+    let url = folder / "certified.tsv"
     let table = try CertifiedTable(at: url, resumes: false)
     try table.append(row(1, 1, 0.5, index: 0))
     try table.append(row(2, nil, 0, index: 1))
@@ -135,7 +133,7 @@ private func byBrightness(_ images: Tensor) -> Tensor {
 
   @Test("The public code's tables are read, with either form of time")
   func publicTables() throws {
-    let url = folder.appending(path: "cohen.tsv")
+    let url = folder / "cohen.tsv"
     try Data(
       "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\t3\t0.378\t1\t0:00:14.6\n20\t7\t-1\t0.0\t0\t15.2\n".utf8
     )
@@ -147,7 +145,7 @@ private func byBrightness(_ images: Tensor) -> Tensor {
 
   @Test("A line that is no row is refused by its number, another file by what is missing")
   func damaged() throws {
-    let url = folder.appending(path: "damaged.tsv")
+    let url = folder / "damaged.tsv"
     try Data("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t3\tx\t0.3\t1\t0:00:14\n".utf8).write(to: url)
     #expect {
       try CertifiedTable.read(url)

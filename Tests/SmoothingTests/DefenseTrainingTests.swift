@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -29,18 +30,6 @@ private enum Tiny {
     var recipe = DefenseRecipe()
     (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (2, 1, 8, nil)
     return recipe
-  }
-
-  static func training(
-    _ estimator: GradientEstimator, ledger: URL? = nil,
-    box: any BlackBox = LocalBlackBox(network(), version: "tiny"),
-    budget: Int? = nil
-  ) throws -> (training: DefenseTraining, ledger: QueryLedger) {
-    let ledger = try QueryLedger(at: ledger ?? temporaryFile("q.sqlite"), model: "tiny", budget: budget)
-    let training = DefenseTraining(
-      defense(), of: .queries(MeteredBlackBox(box, ledger: ledger, batchSize: 256), estimator), on: try dataset(),
-      recipe: recipe, seed: 5, precision: .float32)
-    return (training, ledger)
   }
 
   static func steps(_ learner: DefenseTraining, _ range: Range<Int>) throws {
@@ -73,11 +62,27 @@ private final class FailingBox: BlackBox {
 }
 
 @Suite("A defence's training") struct DefenseTrainingTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func learner(
+    _ estimator: GradientEstimator, ledger: URL? = nil,
+    box: any BlackBox = LocalBlackBox(Tiny.network(), version: "tiny"), budget: Int? = nil
+  ) throws -> (training: DefenseTraining, ledger: QueryLedger) {
+    let ledger = try QueryLedger(
+      at: ledger ?? folder / "\(UUID().uuidString).sqlite", model: "tiny", budget: budget)
+    let training = DefenseTraining(
+      Tiny.defense(), of: .queries(MeteredBlackBox(box, ledger: ledger, batchSize: 256), estimator),
+      on: try Tiny.dataset(), recipe: Tiny.recipe, seed: 5, precision: .float32)
+    return (training, ledger)
+  }
+
   private let estimator = GradientEstimator(.random(directions: 3))
 
   @Test("Queries are those that the model evaluates: targets, points and differences")
   func queries() throws {
-    let (training, ledger) = try Tiny.training(estimator)
+    let (training, ledger) = try learner(estimator)
     try Tiny.steps(training, 0..<2)
     #expect(training.queries == 16 * (1 + 1 + 2 * 3))
     #expect(try ledger.counts == [.target: 16, .base: 16, .perturbation: 96])
@@ -86,7 +91,7 @@ private final class FailingBox: BlackBox {
 
   @Test("It learns the denoiser and the encoder, never the decoder")
   func learns() throws {
-    let (training, _) = try Tiny.training(estimator)
+    let (training, _) = try learner(estimator)
     let decoder = try #require(training.defense.autoencoder?.decoder)
     let before = training.defense.trained.map { $0.network.copy().state } + [decoder.copy().state]
     try Tiny.steps(training, 0..<2)
@@ -96,16 +101,16 @@ private final class FailingBox: BlackBox {
 
   @Test("Stopped anywhere and resumed from its state it ends the same, and asks no question twice")
   func resumes() throws {
-    let (whole, ledger) = try Tiny.training(estimator)
+    let (whole, ledger) = try learner(estimator)
     try Tiny.steps(whole, 0..<4)
     for stop in 1..<4 {
-      let file = try temporaryFile("q.sqlite")
-      let first = try Tiny.training(estimator, ledger: file).training
+      let file = folder / "\(stop).sqlite"
+      let first = try learner(estimator, ledger: file).training
       try Tiny.steps(first, 0..<stop - 1)
       let saved = StateDictionary(first.state.map { ($0.name, $0.tensor.cloned()) })
       // This step is lost with the process, but its answers are not.
       try Tiny.steps(first, stop - 1..<stop)
-      let (second, book) = try Tiny.training(estimator, ledger: file)
+      let (second, book) = try learner(estimator, ledger: file)
       try second.restore(saved, from: "here")
       try Tiny.steps(second, stop - 1..<4)
       #expect(equal(second.state, whole.state))
@@ -117,12 +122,12 @@ private final class FailingBox: BlackBox {
   @Test("A step that fails changes nothing, so that a remote error costs no more than the batch in flight")
   func failure() throws {
     for failing in [1, 2, 3] {
-      let training = try Tiny.training(estimator, box: FailingBox(failing: failing)).training
+      let training = try learner(estimator, box: FailingBox(failing: failing)).training
       let before = StateDictionary(training.state.map { ($0.name, $0.tensor.cloned()) })
       #expect(throws: InputError.self) { try Tiny.steps(training, 0..<1) }
       #expect(equal(training.state, before))
       try Tiny.steps(training, 0..<4)
-      let undisturbed = try Tiny.training(estimator).training
+      let undisturbed = try learner(estimator).training
       try Tiny.steps(undisturbed, 0..<4)
       #expect(equal(training.state, undisturbed.state))
     }
@@ -130,21 +135,21 @@ private final class FailingBox: BlackBox {
 
   @Test("At the budget it stops before a query too many, and more budget goes on to the same end")
   func budget() throws {
-    let file = try temporaryFile("q.sqlite")
-    let (training, ledger) = try Tiny.training(estimator, ledger: file, budget: 200)
+    let file = folder / "q.sqlite"
+    let (training, ledger) = try learner(estimator, ledger: file, budget: 200)
     #expect { try Tiny.steps(training, 0..<4) } throws: { "\($0)".contains("the query budget is spent") }
     #expect(try ledger.total <= 200)
-    let (more, _) = try Tiny.training(estimator, ledger: file, budget: 10_000)
+    let (more, _) = try learner(estimator, ledger: file, budget: 10_000)
     try Tiny.steps(more, 0..<4)
-    let (whole, book) = try Tiny.training(estimator)
+    let (whole, book) = try learner(estimator)
     try Tiny.steps(whole, 0..<4)
     #expect(try equal(more.state, whole.state) && more.queries == book.total)
   }
 
   @Test("Skipping dead coordinates saves queries and changes no weight, bit for bit")
   func deadCoordinates() throws {
-    let sparing = try Tiny.training(GradientEstimator()).training
-    let whole = try Tiny.training(GradientEstimator(skipsDeadCoordinates: false)).training
+    let sparing = try learner(GradientEstimator()).training
+    let whole = try learner(GradientEstimator(skipsDeadCoordinates: false)).training
     try Tiny.steps(sparing, 0..<1)
     try Tiny.steps(whole, 0..<1)
     #expect(sparing.queries < whole.queries)
@@ -173,7 +178,7 @@ private final class FailingBox: BlackBox {
       return weights() - before
     }
     let exact = try change(.network(network(), .logits))
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "tiny", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "tiny", budget: nil)
     let box = MeteredBlackBox(LocalBlackBox(network(), version: "tiny"), ledger: ledger)
     let estimated = try change(.queries(box, GradientEstimator()))
     #expect(exact.norm().item() > 0)
@@ -183,7 +188,7 @@ private final class FailingBox: BlackBox {
   @Test("Labels alone suffice to learn from")
   func labels() throws {
     let box = LocalBlackBox(Tiny.network(), feedback: .labels, version: "tiny")
-    let training = try Tiny.training(.init(.smoothed(directions: 8, deviation: 0.5)), box: box).training
+    let training = try learner(.init(.smoothed(directions: 8, deviation: 0.5)), box: box).training
     let result = try training.step(at: LoaderPosition())
     #expect((0...1).contains(result.loss.item()) && training.queries == 8 * (1 + 1 + 8))
   }
@@ -203,11 +208,15 @@ private final class FailingBox: BlackBox {
 }
 
 @Suite("A program as a black box") struct ProgramBlackBoxTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
   private static let python = ["/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3"]
     .first(where: FileManager.default.isExecutableFile)
 
   private func program(_ text: String) throws -> [String] {
-    let file = try temporaryFile("model.py")
+    let file = folder / "\(UUID().uuidString).py"
     try Data(text.utf8).write(to: file)
     return [Self.python ?? "python3", file.path]
   }

@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Torch
 
@@ -32,20 +33,18 @@ final class CountingBox: BlackBox {
   }
 }
 
-func temporaryFile(_ name: String) throws -> URL {
-  let folder = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  return folder.appending(path: name)
-}
-
 @Suite("The query ledger") struct QueryLedgerTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
   private let images = Tensor.uniform([10, 1, 2, 2], using: Generator(seed: 1))
 
   @Test("It counts what the model evaluates, by purpose, in requests that the model takes")
   func counts() throws {
     let box = CountingBox()
     box.largestBatch = 4
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
     let metered = MeteredBlackBox(box, ledger: ledger, batchSize: 100)
     let answers = try metered.answer(images, for: .base)
     #expect(answers.isEqual(to: try CountingBox().answer(images)))
@@ -55,7 +54,7 @@ func temporaryFile(_ name: String) throws -> URL {
 
   @Test("A question that was answered is answered from the book, with the same numbers")
   func cache() throws {
-    let (box, file) = (CountingBox(), try temporaryFile("q.sqlite"))
+    let (box, file) = (CountingBox(), folder / "q.sqlite")
     let first = try MeteredBlackBox(box, ledger: QueryLedger(at: file, model: "counting", budget: nil))
       .answer(images, for: .target)
     let ledger = try QueryLedger(at: file, model: "counting", budget: nil)
@@ -70,7 +69,7 @@ func temporaryFile(_ name: String) throws -> URL {
 
   @Test("The budget is never exceeded, over all runs with the same book")
   func budget() throws {
-    let (box, file) = (CountingBox(), try temporaryFile("q.sqlite"))
+    let (box, file) = (CountingBox(), folder / "q.sqlite")
     let ledger = try QueryLedger(at: file, model: "counting", budget: 25)
     let metered = MeteredBlackBox(box, ledger: ledger)
     _ = try metered.answer(images, for: .base)
@@ -90,13 +89,13 @@ func temporaryFile(_ name: String) throws -> URL {
 
   @Test("The book of another model, or a file that is no book, is refused")
   func others() throws {
-    let file = try temporaryFile("q.sqlite")
+    let file = folder / "q.sqlite"
     _ = try QueryLedger(at: file, model: "a", budget: nil)
     #expect { _ = try QueryLedger(at: file, model: "b", budget: nil) } throws: { error in
       "\(error)" == "\(file.path): the ledger is that of another model (expected model b, found model a); "
         + "name another file with --ledger"
     }
-    let noBook = try temporaryFile("text")
+    let noBook = folder / "text"
     try Data(repeating: 65, count: 5000).write(to: noBook)
     #expect { _ = try QueryLedger(at: noBook, model: "a", budget: nil) } throws: {
       "\($0)".contains("no query ledger")
@@ -107,7 +106,7 @@ func temporaryFile(_ name: String) throws -> URL {
   func failure() throws {
     let box = CountingBox()
     box.answersBeforeFailure = 0
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
     #expect(throws: InputError.self) { try MeteredBlackBox(box, ledger: ledger).answer(images, for: .base) }
     #expect(try ledger.total == 10)
   }
@@ -116,7 +115,7 @@ func temporaryFile(_ name: String) throws -> URL {
   func wrongAnswers() throws {
     let box = CountingBox()
     box.answersWrongly = true
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
     #expect { try MeteredBlackBox(box, ledger: ledger).answer(images, for: .base) } throws: {
       "\($0)".contains("another number of images or classes (expected [10, 2], found [10])")
     }
@@ -129,7 +128,7 @@ func temporaryFile(_ name: String) throws -> URL {
       TemporaryFailure("busy", pause: 3), TemporaryFailure("no connection", wasSent: false),
       TemporaryFailure("slow")
     ]
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
     let metered = MeteredBlackBox(box, ledger: ledger)
     var pauses: [Double] = []
     metered.sleep = { pauses.append($0) }
@@ -142,7 +141,7 @@ func temporaryFile(_ name: String) throws -> URL {
   func givesUp() throws {
     let box = CountingBox()
     box.failures = (0..<9).map { _ in TemporaryFailure("busy") }
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "counting", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
     let metered = MeteredBlackBox(box, ledger: ledger)
     metered.sleep = { _ in }
     #expect { _ = try metered.answer(images, for: .base) } throws: {
@@ -189,7 +188,7 @@ func temporaryFile(_ name: String) throws -> URL {
       }
     }
     let box = Wide()
-    let ledger = try QueryLedger(at: temporaryFile("q.sqlite"), model: "wide", budget: nil)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "wide", budget: nil)
     let metered = MeteredBlackBox(box, ledger: ledger, batchSize: 3)
     metered.sleep = { _ in }
     #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
@@ -197,7 +196,7 @@ func temporaryFile(_ name: String) throws -> URL {
     #expect(try ledger.counts == [.base: 10, .retry: 3])
 
     // A budget lets through what it allows of a wave, to the last request.
-    let spent = try QueryLedger(at: temporaryFile("q.sqlite"), model: "wide", budget: 7)
+    let spent = try QueryLedger(at: folder / "spent.sqlite", model: "wide", budget: 7)
     #expect {
       _ = try MeteredBlackBox(box, ledger: spent, batchSize: 3).answer(images, for: .base)
     } throws: {

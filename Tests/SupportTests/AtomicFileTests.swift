@@ -1,14 +1,13 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @Suite struct AtomicFileTests {
   /// Gives `body` a fresh folder and removes it afterwards.
   private func inFolder<T>(_ body: (URL) throws -> T) throws -> T {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "quench-atomic-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder)
+    let folder = try TemporaryFolder()
+    return try body(folder.url)
   }
 
   private func names(in folder: URL) throws -> [String] {

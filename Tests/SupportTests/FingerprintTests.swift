@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @Suite struct FingerprintTests {
@@ -19,8 +20,8 @@ import Testing
   @Test func aFileOfManyBlocksHasTheFingerprintOfItsBytes() throws {
     let million = Data(repeating: UInt8(ascii: "a"), count: 1_000_000)
     let data = million + million + million
-    let url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: url) }
+    let folder = try TemporaryFolder()
+    let url = folder / "blocks"
     try data.write(to: url)
     #expect(try Fingerprint.sha256(ofFile: url) == Fingerprint.sha256(data))
     try million.write(to: url)

@@ -4,20 +4,6 @@ import Testing
 
 @testable import Vision
 
-/// A folder that is removed with its last user.
-final class TemporaryFolder {
-  let url = FileManager.default.temporaryDirectory.appendingPathComponent("quench-\(UUID().uuidString)")
-
-  init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-  deinit { try? FileManager.default.removeItem(at: url) }
-
-  func write(_ data: Data, _ path: String) throws {
-    let file = url.appendingPathComponent(path)
-    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try data.write(to: file)
-  }
-}
-
 /// What `body` throws, which must be an ``InputError``.
 func inputError<Result>(_ body: () throws -> Result) -> InputError? {
   do {

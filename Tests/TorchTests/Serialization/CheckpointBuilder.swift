@@ -1,15 +1,5 @@
 import Foundation
 
-/// A folder that vanishes with its owner.
-final class TemporaryFolder {
-  let url: URL
-  init() throws {
-    url = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-  }
-  deinit { try? FileManager.default.removeItem(at: url) }
-}
-
 /// A zip file made by hand, so that it can be wrong in one place.
 struct ZipBuilder {
   var entries: [(name: String, content: [UInt8])] = []
