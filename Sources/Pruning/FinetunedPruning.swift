@@ -6,6 +6,7 @@ import Vision
 public final class FinetunedPruning: PruningLearner {
   private let pruning: any PruningLearner
   private let recipe: TrainingRecipe
+  private let batchSize: Int
   private let makeFinetuning: (Mask) -> MaskedTraining
   private var finetuning: MaskedTraining?
 
@@ -21,6 +22,7 @@ public final class FinetunedPruning: PruningLearner {
   ) {
     self.pruning = pruning
     self.recipe = recipe
+    batchSize = min(recipe.batchSize, dataset.count)
     makeFinetuning = { mask in
       MaskedTraining(
         pruning.network, mask, on: dataset, recipe: recipe, seed: Generator.derive(seed, "finetuning"),
@@ -33,6 +35,12 @@ public final class FinetunedPruning: PruningLearner {
   public var epochs: Int { pruning.epochs + recipe.epochs }
   public var stepsPerEpoch: Int { pruning.stepsPerEpoch }
   public var imagesPerStep: Int { current.imagesPerStep }
+
+  public func images(in steps: Int) -> Int {
+    let first = min(steps, pruning.epochs * stepsPerEpoch)
+    return pruning.images(in: first) + (steps - first) * batchSize
+  }
+
   public var learningRate: Double { current.learningRate }
   private var current: any PruningLearner { finetuning ?? pruning }
 

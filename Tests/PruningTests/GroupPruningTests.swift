@@ -102,6 +102,17 @@ import Vision
       breaks: [2, 4, 6])
   }
 
+  @Test("counts two images of a batch for both of BiP's passes, and one in fine-tuning") func images() throws {
+    var method = try Self.method()
+    (method.epochs, method.batchSize, method.finetuning) = (2, 16, TinyRun.recipe(epochs: 3))
+    let learner = try method.training(Self.network(), on: try TinyRun.images(), seed: 1, precision: .float32)
+    let steps = learner.stepsPerEpoch
+    let counts = [0, 1, 2 * steps, 2 * steps + 1, 5 * steps].map { learner.images(in: $0) }
+    #expect(counts == [0, 32, 64 * steps, 64 * steps + 16, 112 * steps])
+    try TinyRun.steps(learner, 0..<2 * steps + 1)
+    #expect(learner.images(in: 5 * steps) == 112 * steps)
+  }
+
   @Test("magnitude pruning holds pruned channels silent while the others learn")
   func magnitude() throws {
     var method = OMP(try Self.method(0.25).target)

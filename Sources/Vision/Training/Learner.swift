@@ -10,6 +10,8 @@ public protocol Learner: AnyObject {
   var stepsPerEpoch: Int { get }
   /// Images that one step learns from, for rates.
   var imagesPerStep: Int { get }
+  /// Images that the first `steps` steps of the run learn from: all alike unless the learner says otherwise.
+  func images(in steps: Int) -> Int
   /// The learning rate of the last step.
   var learningRate: Double { get }
   /// Learns from the batch at `position`. A step that throws leaves ``state`` as it was.
@@ -24,6 +26,8 @@ public protocol Learner: AnyObject {
 }
 
 extension Learner {
+  public func images(in steps: Int) -> Int { steps * imagesPerStep }
+
   /// A schedule's factor at a position of the whole run.
   public func factor(_ schedule: Schedule, at position: LoaderPosition) -> Double {
     schedule.factor(

@@ -40,7 +40,7 @@ public struct TrainingSession {
     let events =
       try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
     var line = ProgressLine(
-      task, total: total * learner.imagesPerStep, unit: "images", startingAt: point.step * learner.imagesPerStep,
+      task, total: learner.images(in: total), unit: "images", startingAt: learner.images(in: point.step),
       style: progress)
     let window = max(1, learner.stepsPerEpoch / 20)
     var clock = ContinuousClock.now
@@ -67,7 +67,7 @@ public struct TrainingSession {
           if let number = value.number { try events?.scalar(key, number, step: point.step) }
         }
         line.update(
-          point.step * learner.imagesPerStep,
+          learner.images(in: point.step),
           note: "loss \(NumberText.fixed(row["loss"]?.number ?? 0, decimals: 3))")
       }
       let now = ContinuousClock.now
@@ -82,7 +82,7 @@ public struct TrainingSession {
     }
     line.finish()
     return Outcome(
-      seconds: point.seconds, imagesPerSecond: Double(total * learner.imagesPerStep) / max(point.seconds, 1e-9))
+      seconds: point.seconds, imagesPerSecond: Double(learner.images(in: total)) / max(point.seconds, 1e-9))
   }
 
   private var checkpoint: Checkpoint? {
