@@ -42,6 +42,15 @@ import Vision
     return flags + ["--threads", "1", "--precision", "float32"]
   }
 
+  @Test("refuses the folder of a demo of other steps, and says what to do") func olderSteps() async throws {
+    let folder = try TemporaryFolder()
+    let record = RunRecord(command: ["quench", "demo"], settings: ["steps": .array([.string("train")])])
+    try RunFolder(at: folder / "demo", for: record).finish(.completed)
+    let outcome = try await Tool.run(["demo", "--out", (folder / "demo").path])
+    #expect(outcome.code == 1)
+    #expect(outcome.errors.contains("a demo of other steps than this version's; delete it, or name another folder"))
+  }
+
   @Test("tells every chapter's figures, and does nothing again that is done") func chapters() async throws {
     guard Datasets.find(.fashionMNIST) != nil else {
       print("skipped: Fashion-MNIST is not installed, and the demo would fetch it")

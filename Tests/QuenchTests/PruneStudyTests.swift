@@ -78,6 +78,11 @@ import Testing
     let report = try String(contentsOf: out.file("report.html"), encoding: .utf8)
     #expect(report.contains("Winning tickets") && report.contains("IMP"))
 
+    try FileManager.default.removeItem(at: out.file("bip_0.64_1"))
+    let mended = try await Tool.run(arguments)
+    #expect(mended.errors.contains("prune bip --keep 0.64") && !mended.errors.contains("prune imp"))
+    #expect(try mended.json()["bip_0.64_accuracy"] == summary["bip_0.64_accuracy"])
+
     let other = try await Tool.run(arguments.map { $0 == "0.8,0.64" ? "0.8" : $0 })
     #expect(other.code == 1)
     #expect(other.errors.contains("keep"))

@@ -31,16 +31,21 @@ struct DemoCommand: ParsableCommand {
 
   func run() throws {
     let device = try machine.prepare()
+    let url = URL(filePath: out, directoryHint: .isDirectory)
+    let record = Demo.record(precision: machine.precision, device: device)
+    let earlier = try? RunFolder(existing: url).record()
+    if let earlier, earlier.settings["steps"] != record.settings["steps"] {
+      throw InputError(
+        "the folder holds a demo of other steps than this version's", at: url.path,
+        remedy: "delete it, or name another folder with --out")
+    }
     let runner = PartRunner(machine: machine, output: output)
     if Datasets.find(.fashionMNIST) == nil {
       output.note("$ quench data fetch fashion-mnist")
       try runner.run(["data", "fetch", "fashion-mnist"])
     }
-    let url = URL(filePath: out, directoryHint: .isDirectory)
-    let record = Demo.record(precision: machine.precision, device: device)
-    let resumes = (try? RunFolder(existing: url)) != nil
     Interruption.watch()  // the step at work gets the signal too; the demo ends when that has saved
-    let summary = try Run(at: url, record, resumes: resumes, output).perform { folder in
+    let summary = try Run(at: url, record, resumes: earlier != nil, output, parts: Demo.parts).perform { folder in
       for part in Demo.parts { try runner.perform(part, in: folder) }
       return try Demo.summary(of: folder)
     }

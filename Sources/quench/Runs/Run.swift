@@ -10,20 +10,23 @@ struct Run {
   let record: RunRecord
   let resumes: Bool
   let output: OutputOptions
+  /// The commands that the run consists of, if it does.
+  let parts: [RunPart]
 
-  init(at url: URL, _ record: RunRecord, resumes: Bool, _ output: OutputOptions) {
+  init(at url: URL, _ record: RunRecord, resumes: Bool, _ output: OutputOptions, parts: [RunPart] = []) {
     self.url = url
     self.record = record
     self.resumes = resumes
     self.output = output
+    self.parts = parts
   }
 
   /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run
-  /// ended. A run that is resumed after its end is not done again.
+  /// ended. A run that is resumed after its end is not done again, unless a part has been deleted since.
   func perform(_ work: (RunFolder) throws -> Record) throws -> Record {
     let isCompleted = try resumes && RunFolder(existing: url).record().outcome == .completed
     let folder = try RunFolder(at: url, for: record, resume: resumes)
-    if isCompleted {
+    if isCompleted, parts.allSatisfy({ $0.isDone(in: folder) }) {
       output.note("this run is completed; nothing is left to do in \(url.relativePath)")
     } else {
       do { try folder.writeSummary(work(folder)) } catch {

@@ -12,6 +12,16 @@ struct RunPart {
   /// What the command writes last, where it keeps no record of its run by which to see that it is done.
   var lastFile: String?
 
+  func isDone(in folder: RunFolder) -> Bool {
+    guard let lastFile else { return record(in: folder)?.outcome == .completed }
+    return FileManager.default.fileExists(atPath: folder.artefact(name).appending(path: lastFile).path)
+  }
+
+  /// The record of its run, as far as that has come.
+  func record(in folder: RunFolder) -> RunRecord? {
+    try? RunFolder(existing: folder.artefact(name)).record()
+  }
+
   func arguments(in folder: String) -> [String] {
     arguments.map { $0.replacing("{run}", with: folder) } + ["--out", "\(folder)/\(name)"]
   }
@@ -25,13 +35,9 @@ struct PartRunner {
 
   /// Does a part, goes on with it, or leaves it alone if it is done.
   func perform(_ part: RunPart, in folder: RunFolder) throws {
-    if let file = part.lastFile {
-      let url = folder.artefact(part.name).appending(path: file)
-      if !FileManager.default.fileExists(atPath: url.path) { try run(announced(part, in: folder)) }
-      return
-    }
-    let earlier = try? RunFolder(existing: folder.artefact(part.name)).record()
-    if earlier?.outcome == .completed { return }
+    if part.isDone(in: folder) { return }
+    if part.lastFile != nil { return try run(announced(part, in: folder)) }
+    let earlier = part.record(in: folder)
     // A kill may have left the folder without its configuration: nothing was done in it then.
     if earlier == nil { try? FileManager.default.removeItem(at: folder.artefact(part.name)) }
     var arguments = announced(part, in: folder)

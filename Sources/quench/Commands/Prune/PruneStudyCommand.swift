@@ -110,7 +110,7 @@ struct PruneStudyCommand: ParsableCommand {
     let resumes = (try? RunFolder(existing: url)) != nil
     Interruption.watch()  // the part at work gets the signal too; the study ends when that has saved
     let runner = PartRunner(machine: machine, output: output)
-    let summary = try Run(at: url, record, resumes: resumes, output).perform { folder in
+    let summary = try Run(at: url, record, resumes: resumes, output, parts: study.parts).perform { folder in
       for part in study.parts {
         try runner.perform(part, in: folder)
         try RunFiles(folder).report().write(to: folder.report)
