@@ -2,6 +2,7 @@ import Attacks
 import Foundation
 import Reporting
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -44,13 +45,6 @@ struct Workshop {
     builder.levels = [.medium]
     return builder
   }
-}
-
-final class TemporaryFolder {
-  let url = FileManager.default.temporaryDirectory.appending(path: "quench-\(UUID().uuidString)")
-
-  init() throws { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
-  deinit { try? FileManager.default.removeItem(at: url) }
 }
 
 @Suite("The attack data set and training on it") struct RedTrainingTests {
@@ -130,13 +124,46 @@ final class TemporaryFolder {
   }
 
   private func training(
-    _ shop: Workshop, _ cells: [PairCell], _ objective: RedObjective, epochs: Int = 2
+    _ shop: Workshop, _ cells: [PairCell], _ objective: RedObjective, surrogates: [Victim]? = nil, epochs: Int = 2
   ) throws -> RedTraining {
     var recipe = RedRecipe()
     (recipe.objective, recipe.epochs, recipe.batchSize) = (objective, epochs, 8)
     return try RedTraining(
-      DenoiserDesign(depth: 4, width: 8).network(input: [3, 12, 12], seed: 1), on: cells, surrogate: shop.victim,
-      recipe: recipe, seed: 3, precision: .float32)
+      DenoiserDesign(depth: 4, width: 8).network(input: [3, 12, 12], seed: 1), on: cells,
+      surrogates: surrogates ?? [shop.victim], recipe: recipe, seed: 3, precision: .float32)
+  }
+
+  @Test("aligns pairs by the surrogate of their victim's name, and by the first where none has it")
+  func surrogates() throws {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    let cells = try RedDataset(contentsOf: [folder.url]).train
+    let other = Victim("v2", Network(shop.victim.network.architecture, seed: 9))
+    func named(_ name: String, _ cells: [PairCell]) -> [PairCell] {
+      cells.map { cell in
+        var copy = cell
+        copy.key.victim = name
+        return copy
+      }
+    }
+    func trained(_ cells: [PairCell], _ surrogates: [Victim]) throws -> RedTraining {
+      let training = try training(shop, cells, .classDiscriminative, surrogates: surrogates)
+      for step in 0..<training.stepsPerEpoch { _ = training.step(at: LoaderPosition(epoch: 0, batch: step)) }
+      return training
+    }
+    func equal(_ a: RedTraining, _ b: RedTraining) -> Bool {
+      zip(a.network.state, b.network.state).allSatisfy { $0.tensor.isEqual(to: $1.tensor) }
+    }
+    let alone = try trained(cells, [shop.victim])
+    #expect(try equal(alone, trained(cells, [other, shop.victim])))
+    #expect(try equal(alone, trained(named("v3", cells), [shop.victim, other])))
+    #expect(try !equal(alone, trained(named("v2", cells), [shop.victim, other])))
+    let mixed = Array(cells[..<1]) + named("v2", Array(cells[1...]))
+    let both = try trained(mixed, [shop.victim, other])
+    #expect(try !equal(both, alone) && !equal(both, trained(mixed, [other])))
+    #expect(both.pairs == alone.pairs)
+    #expect((alone.stepsPerEpoch - 1...alone.stepsPerEpoch).contains(both.stepsPerEpoch))
   }
 
   @Test("resumes to the same weights, and keeps the best epoch") func resume() throws {
@@ -206,7 +233,7 @@ final class TemporaryFolder {
       (recipe.objective, recipe.noise, recipe.epochs, recipe.batchSize) = (.stability, noise, 1, 8)
       let network = DenoiserDesign(depth: 4, width: 8).network(input: [3, 12, 12], seed: 1)
       let training = try RedTraining(
-        network, on: cells, surrogate: shop.victim, recipe: recipe, seed: 3, precision: .float32)
+        network, on: cells, surrogates: [shop.victim], recipe: recipe, seed: 3, precision: .float32)
       for batch in 0..<3 { _ = training.step(at: LoaderPosition(epoch: 0, batch: batch)) }
       return network.parameters[network.prunable[1]].tensor.detached()
     }

@@ -110,6 +110,7 @@ import Vision
       (["red", "build-data", "--victim", "a=x", "--victim", "a=y"], 64, "occurs twice"),
       (["red", "build-data", "--victim", "a=x", "--attacks", "fgsm,square"], 64, "any of fgsm, pgd, cw"),
       (["red", "train", "--pairs", "none", "--surrogate", "a=x", "--depth", "2"], 64, "--depth"),
+      (["red", "train", "--pairs", "none", "--surrogate", "a=x", "--surrogate", "a=y"], 64, "occurs twice"),
       (["red", "train", "--pairs", "none", "--surrogate", "a=x"], 1, "there is no attack data set here"),
       (["red", "analyse", "x.png", "--run", "none", "--weights", "x"], 1, "none/denoiser.safetensors")
     ])

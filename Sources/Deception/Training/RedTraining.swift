@@ -28,8 +28,7 @@ public struct RedRecipe: Hashable, Codable, Sendable {
 public final class RedTraining: Learner {
   public let network: Network
   public let recipe: RedRecipe
-  private let surrogate: Victim
-  private let answers: InferencePlan
+  private let surrogates: [Surrogate]
   private let precision: Precision
   private let optimizer: Adam
   private let seed: UInt64
@@ -40,19 +39,41 @@ public final class RedTraining: Learner {
   private let best: Network
   /// The best validation figure so far; -1 before the first.
   private let score = Tensor.full([1], -1)
-  private var order: (epoch: Int, rows: [Int])?
+  private var order: (epoch: Int, batches: [Rows])?
 
-  /// - Throws: `InputError` if no pair is left to train on.
+  /// A classifier whose answers are aligned, in the forms in which training needs it.
+  private struct Surrogate {
+    let victim: Victim
+    /// Its answers without gradients, in the training's precision.
+    let answers: InferencePlan
+    /// The training pairs that are its own.
+    let rows: [Int]
+  }
+
+  /// Pairs of a batch, and which surrogate is theirs.
+  private struct Rows {
+    let surrogate: Int
+    let rows: [Int]
+  }
+
+  /// - Parameters:
+  ///   - network: The denoiser.
+  ///   - cells: What it learns from, a share of each held out.
+  ///   - surrogates: The classifiers whose answers are aligned. Pairs are aligned by the one that has their victim's name,
+  ///     and by the first where none has; a batch has pairs of one surrogate only.
+  ///   - recipe: What is minimised, and how.
+  ///   - seed: Of the order of pairs, the transformations and the noise.
+  ///   - precision: Of the passes.
+  /// - Throws: `InputError` if no pair is left to train on, or a surrogate takes other images.
   public init(
-    _ network: Network, on cells: [PairCell], surrogate: Victim, recipe: RedRecipe, seed: UInt64,
+    _ network: Network, on cells: [PairCell], surrogates: [Victim], recipe: RedRecipe, seed: UInt64,
     precision: Precision = .automatic
   ) throws(InputError) {
+    precondition(!surrogates.isEmpty, "no surrogate")
     self.network = network
     self.recipe = recipe
-    self.surrogate = surrogate
     self.precision = precision
     self.seed = seed
-    answers = InferencePlan(surrogate.network, dtype: precision.inference)
     let (training, validation) = Self.split(cells, recipe)
     guard let first = training.first, training.contains(where: { $0.count > 0 }) else {
       throw InputError(
@@ -62,8 +83,15 @@ public final class RedTraining: Learner {
     let pairs = training.filter { $0.count > 0 }
     clean = .concatenated(pairs.map(\.clean))
     adversarial = .concatenated(pairs.map(\.adversarial))
-    guard surrogate.network.architecture.inputShape == Array(first.clean.shape.dropFirst()) else {
+    for surrogate in surrogates
+    where surrogate.network.architecture.inputShape != Array(first.clean.shape.dropFirst()) {
       throw InputError("the surrogate takes other images than the data's", at: surrogate.name)
+    }
+    let owners = pairs.flatMap { [Int](repeating: Self.surrogate(of: $0, among: surrogates), count: $0.count) }
+    self.surrogates = surrogates.enumerated().map { index, victim in
+      Surrogate(
+        victim: victim, answers: InferencePlan(victim.network, dtype: precision.inference),
+        rows: owners.indices.filter { owners[$0] == index })
     }
     self.validation = validation.filter { $0.count > 0 }
     optimizer = Adam(
@@ -83,9 +111,14 @@ public final class RedTraining: Learner {
     )
   }
 
+  /// Which surrogate aligns a cell's pairs.
+  private static func surrogate(of cell: PairCell, among surrogates: [Victim]) -> Int {
+    surrogates.firstIndex { $0.name == cell.key.victim } ?? 0
+  }
+
   public var epochs: Int { recipe.epochs }
   public var pairs: Int { clean.size(0) }
-  public var stepsPerEpoch: Int { max(1, pairs / recipe.batchSize) }
+  public var stepsPerEpoch: Int { surrogates.reduce(0) { $0 + batches(of: $1) } }
   public var imagesPerStep: Int { min(recipe.batchSize, pairs) }
   public var learningRate: Double { optimizer.learningRate }
   /// The validation PA_benign of the best epoch; nil before the first.
@@ -94,7 +127,9 @@ public final class RedTraining: Learner {
   public var bestNetwork: Network { best }
 
   public func step(at position: LoaderPosition) -> StepResult {
-    let rows = Tensor(rows(at: position)).to(network.device)
+    let batch = batch(at: position)
+    let surrogate = surrogates[batch.surrogate]
+    let rows = Tensor(batch.rows).to(network.device)
     let x = PairCell.pixels(clean.selecting(rows))
     let xA =
       recipe.noise > 0
@@ -102,20 +137,22 @@ public final class RedTraining: Learner {
     optimizer.learningRate =
       recipe.learningRate * factor(.step(milestones: recipe.milestones, factor: 0.1), at: position)
     network.isTraining = true
-    let value = loss(x, xA, moves(at: position, x))
+    let value = loss(x, xA, moves(at: position, x), surrogate)
     optimizer.zeroGradients()
     value.loss.backward()
     optimizer.step()
-    let logits = value.logits ?? answers(x)
+    let logits = value.logits ?? surrogate.answers(x)
     return StepResult(loss: value.loss, logits: logits, labels: value.targets ?? logits.argmax(1))
   }
 
   /// The objective on a batch, in the training's precision.
-  func loss(_ x: Tensor, _ xA: Tensor, _ moves: [Transformation.Move]) -> RedObjective.Value {
+  private func loss(
+    _ x: Tensor, _ xA: Tensor, _ moves: [Transformation.Move], _ surrogate: Surrogate
+  ) -> RedObjective.Value {
     withAutocast(precision.autocast(on: network.device), on: network.device) {
       recipe.objective(
-        clean: x, adversarial: xA, moves: moves, denoise: { network($0) }, surrogate: { surrogate.network($0) },
-        answers: { self.answers($0) })
+        clean: x, adversarial: xA, moves: moves, denoise: { network($0) },
+        surrogate: { surrogate.victim.network($0) }, answers: { surrogate.answers($0) })
     }
   }
 
@@ -126,16 +163,33 @@ public final class RedTraining: Learner {
     }
   }
 
-  private func rows(at position: LoaderPosition) -> [Int] {
-    if order?.epoch != position.epoch {
-      var random = SplitMix64(seed, 0, UInt64(position.epoch))
-      order = (position.epoch, (0..<pairs).shuffled(using: &random))
-    }
-    let start = position.batch * recipe.batchSize
-    return Array((order?.rows ?? [])[start..<min(pairs, start + recipe.batchSize)])
+  private func batches(of surrogate: Surrogate) -> Int {
+    surrogate.rows.isEmpty ? 0 : max(1, surrogate.rows.count / recipe.batchSize)
   }
 
-  /// Measures the held-out pairs, with the surrogate's answers, and keeps the weights if they are the best so far.
+  private func batch(at position: LoaderPosition) -> Rows {
+    if let order, order.epoch == position.epoch { return order.batches[position.batch] }
+    let batches = shuffled(epoch: position.epoch)
+    order = (position.epoch, batches)
+    return batches[position.batch]
+  }
+
+  /// An epoch's batches; those of each surrogate are spread evenly over it.
+  private func shuffled(epoch: Int) -> [Rows] {
+    var random = SplitMix64(seed, 0, UInt64(epoch))
+    let placed = surrogates.enumerated().flatMap { index, surrogate in
+      let rows = surrogate.rows.shuffled(using: &random)
+      let count = batches(of: surrogate)
+      return (0..<count).map { batch in
+        let start = batch * recipe.batchSize
+        let own = rows[start..<min(rows.count, start + recipe.batchSize)]
+        return (place: (Double(batch) + 0.5) / Double(count), rows: Rows(surrogate: index, rows: Array(own)))
+      }
+    }
+    return placed.sorted { ($0.place, $0.rows.surrogate) < ($1.place, $1.rows.surrogate) }.map(\.rows)
+  }
+
+  /// Measures the held-out pairs, with their surrogates' answers, and keeps the weights if they are the best so far.
   /// - Returns: PA_benign and PA_adv, averaged over cells.
   public func validate() -> (benign: Double, adversarial: Double) {
     guard !validation.isEmpty else {
@@ -143,13 +197,15 @@ public final class RedTraining: Learner {
       return (0, 0)
     }
     let denoise = Self.frozen(network)
+    let victims = surrogates.map(\.victim)
     let figures = validation.map { cell in
+      let judge = victims[Self.surrogate(of: cell, among: victims)]
       var figures = PairFigures()
       for (x, xA) in zip(cell.clean.split(500), cell.adversarial.split(500)) {
         let attacked = PairCell.pixels(xA)
         figures.add(
           clean: PairCell.pixels(x), attacked: attacked, denoised: denoise(attacked)
-        ) { surrogate.logits($0) }
+        ) { judge.logits($0) }
       }
       return figures
     }

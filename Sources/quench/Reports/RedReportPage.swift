@@ -44,7 +44,7 @@ enum RedReportPage {
     return Report(
       title: "Denoiser by \(run.setting("method"))",
       summary: "A denoiser was trained on the pairs in `\(run.setting("pairs"))`; the answers of "
-        + "`\(run.setting("surrogate"))` guide it.",
+        + "`\(run.setting("surrogates"))` guide it.",
       keyFigures: [
         .init(
           "PA_benign", Wording.accuracy(run.number("validation_pa_benign")), detail: "held-out pairs, best epoch"),

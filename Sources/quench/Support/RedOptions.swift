@@ -44,6 +44,22 @@ struct NamedFile: ExpressibleByArgument {
   }
 }
 
+extension [NamedFile] {
+  /// - Throws: `ValidationError`, which begins with `option`, if two have one name.
+  func requireDistinctNames(_ option: String) throws {
+    guard Set(map(\.name)).count == count else { throw ValidationError("\(option): a name occurs twice.") }
+  }
+
+  /// The files' checksums for a run's record.
+  func inputs(_ kind: String) throws(InputError) -> Record {
+    var inputs: Record = [:]
+    for file in self {
+      inputs["\(kind) \(file.name)"] = .string(try Fingerprint.sha256(ofFile: URL(filePath: file.path)))
+    }
+    return inputs
+  }
+}
+
 /// Built data sets, taken as one.
 struct PairsOptions: ParsableArguments {
   @Option(
@@ -71,13 +87,10 @@ struct VictimOptions: ParsableArguments {
   var unseen: [NamedFile] = []
 
   func validate() throws {
-    let names = (victim + unseen).map(\.name)
     guard !victim.isEmpty else {
       throw ValidationError("--victim is missing: a name and weights, v1=model.safetensors.")
     }
-    guard Set(names).count == names.count else {
-      throw ValidationError("--victim and --unseen: a name occurs twice.")
-    }
+    try (victim + unseen).requireDistinctNames("--victim and --unseen")
   }
 
   var settings: Record {
@@ -86,15 +99,7 @@ struct VictimOptions: ParsableArguments {
     ]
   }
 
-  var inputs: Record {
-    get throws(InputError) {
-      var inputs: Record = [:]
-      for file in victim + unseen {
-        inputs["victim \(file.name)"] = .string(try Fingerprint.sha256(ofFile: URL(filePath: file.path)))
-      }
-      return inputs
-    }
-  }
+  func inputs() throws(InputError) -> Record { try (victim + unseen).inputs("victim") }
 }
 
 /// The files of a denoiser's run.

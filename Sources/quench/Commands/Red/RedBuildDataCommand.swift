@@ -107,7 +107,7 @@ struct RedBuildDataCommand: ParsableCommand {
     builder.batchSize = batchSize
     builder.progress = options.output.progress
 
-    var inputs = try victims.inputs
+    var inputs = try victims.inputs()
     inputs["training images"] = .string(train.fingerprint)
     inputs["test images"] = .string(test.fingerprint)
     let record = RunRecord.current(settings, inputs: inputs, device: device)

@@ -67,7 +67,7 @@ struct RedEvaluateCommand: ParsableCommand {
       victims: try named.map { try $0.victim(taking: dataset.imageShape, on: device) },
       seenVictims: Set(victims.victim.map(\.name)), denoise: RedTraining.frozen(denoiser))
     evaluation.progress = options.output.progress
-    var inputs = try victims.inputs
+    var inputs = try victims.inputs()
     inputs["denoiser"] = .string(try Fingerprint.sha256(ofFile: source.appending(path: RedRunFiles.denoiser)))
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in

@@ -26,16 +26,17 @@ struct RedTrainCommand: ParsableCommand {
         quench red train --pairs runs/red-data --surrogate v1=a.safetensors \\
           --method ds --initial runs/do/denoiser.safetensors
         quench red train --pairs runs/red-data --surrogate v1=a.safetensors \\
-          --initial runs/do/denoiser.safetensors --gamma 0.05 --lambda 0.15 \\
-          --transformation flip --epochs 5          cdd-red for images of 32 pixels
+          --surrogate v2=b.safetensors --initial runs/do/denoiser.safetensors \\
+          --gamma 0.05 --lambda 0.15 --transformation flip --epochs 5
+                                             cdd-red for images of 32 pixels
 
       cdd-red keeps what the perturbation does to the answers; do minimises the
       pixels' error alone; ds the answer to the denoised image alone; ds-gauss the
       same from Gaussian noise instead of attacks. Defaults are the published ones;
-      at 32 pixels cropping and cutmix destroy what they move, and the last example
-      recovers far more (RESULTS.md). Writes the denoiser of the best epoch by
-      held-out pairs, a classifier of attack families, and the scores of clean images
-      that 'red analyse' compares with.
+      at 32 pixels cropping and cutmix destroy what they move, and the last example,
+      with all victims of the data as surrogates, recovers far more (RESULTS.md).
+      Writes the denoiser of the best epoch by held-out pairs, a classifier of attack
+      families, and the scores of clean images that 'red analyse' compares with.
       """)
 
   @Option(help: "cdd-red, do (denoising only), ds (denoised smoothing's stability) or ds-gauss.")
@@ -44,8 +45,13 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1].")
   var sigma = 0.25
 
-  @Option(help: ArgumentHelp("The classifier whose answers are aligned.", valueName: "name=file"))
-  var surrogate: NamedFile
+  @Option(
+    help: ArgumentHelp(
+      """
+      The classifier whose answers are aligned. Give several to align pairs by the one of their victim's name, and by \
+      the first where none has it.
+      """, valueName: "name=file"))
+  var surrogate: [NamedFile]
 
   @Option(help: ArgumentHelp("Start from this denoiser.", valueName: "file"), completion: .file())
   var initial: String?
@@ -91,6 +97,7 @@ struct RedTrainCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: RunOptions
 
   func validate() throws {
+    try surrogate.requireDistinctNames("--surrogate")
     func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
     try require(depth >= 3 && width >= 1, "--depth must be at least 3 and --width at least 1.")
     try require(epochs > 0 && batchSize > 1, "--epochs must be at least 1 and --batch-size at least 2.")
@@ -117,10 +124,10 @@ struct RedTrainCommand: ParsableCommand {
   private var settings: Record {
     get throws(InputError) {
       var settings: Record = [
-        "method": .string(method.rawValue), "pairs": pairs.value, "surrogate": .string(surrogate.text),
-        "depth": .int(depth), "width": .int(width), "batch-norm-momentum": .double(batchNormMomentum),
-        "recalibrate": .bool(recalibrate), "seed": .int(options.seed),
-        "precision": .string(options.machine.precision.rawValue)
+        "method": .string(method.rawValue), "pairs": pairs.value,
+        "surrogates": .array(surrogate.map { .string($0.text) }), "depth": .int(depth), "width": .int(width),
+        "batch-norm-momentum": .double(batchNormMomentum), "recalibrate": .bool(recalibrate),
+        "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
       ]
       settings["initial"] = initial.map { .string($0) }
       settings.merge(try Value(encoding: recipe).record ?? [:])
@@ -132,19 +139,20 @@ struct RedTrainCommand: ParsableCommand {
     let url = try options.folder(named: "red-\(method.rawValue)")
     let device = try options.machine.prepare()
     let data = try pairs.load()
-    let victim = try surrogate.victim(taking: data.imageShape, on: device)
+    let surrogates = try surrogate.map { try $0.victim(taking: data.imageShape, on: device) }
     let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
     let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
     if let initial {
       try network.load(try WeightsFile.state(initial), from: initial)
     }
     let training = try RedTraining(
-      network, on: data.train, surrogate: victim, recipe: recipe, seed: options.seedBits,
+      network, on: data.train, surrogates: surrogates, recipe: recipe, seed: options.seedBits,
       precision: options.machine.precision)
-    let inputs = try Fingerprint.inputs(["surrogate": surrogate.path, "initial": initial])
+    var inputs = try surrogate.inputs("surrogate")
+    inputs.merge(try Fingerprint.inputs(["initial": initial]))
     let record = RunRecord.current(try settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      try train(training, victim, data, in: folder)
+      try train(training, surrogates[0], data, in: folder)
     }
     options.output.printResult(
       summary,
