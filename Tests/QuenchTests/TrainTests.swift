@@ -3,6 +3,8 @@ import Reporting
 import Support
 import TestSupport
 import Testing
+import Torch
+import Vision
 
 @testable import quench
 
@@ -63,6 +65,41 @@ import Testing
     let rows = try MetricStream.read(broken.file("metrics.jsonl"))
     #expect(rows.map { $0["step"] } == (1...16).map { .int($0) })
     #expect(try rows.map { $0["loss"] } == MetricStream.read(whole.file("metrics.jsonl")).map { $0["loss"] })
+  }
+
+  @Test("goes on from another network's weights, a slimmed one's too") func initial() async throws {
+    let folder = try TemporaryFolder()
+    let (first, slim, second) = (folder / "first", folder / "slim", folder / "second")
+    #expect(try await Tool.run(Self.arguments + ["--out", first.path]).code == 0)
+    let weights = first.appending(path: "model.safetensors")
+    let pruned = folder / "pruned"
+    let pruning =
+      ["prune", "omp", "--weights", weights.path, "--granularity", "group", "--keep", "0.5", "--epochs", "1"]
+      + Tool.tiny
+    #expect(try await Tool.run(pruning + ["--out", pruned.path]).code == 0)
+    let cut = try await Tool.run(
+      ["slim", "--weights", pruned.appending(path: "model.safetensors").path, "--policy", "intersection"]
+        + ["--mask", pruned.appending(path: "mask.safetensors").path, "--out", slim.path])
+    #expect(cut.code == 0, "\(cut.errors)")
+    let slimmed = slim.appending(path: "model.safetensors")
+
+    let arguments =
+      ["train", "--initial", slimmed.path, "--epochs", "1", "--learning-rate", "1e-9", "--seed", "3"] + Tool.tiny
+    let outcome = try await Tool.run(arguments + ["--out", second.path, "--json"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let before = try ModelFile(contentsOf: slimmed).network
+    let after = try ModelFile(contentsOf: second.appending(path: "model.safetensors")).network
+    #expect(after.architecture == before.architecture)
+    for (a, b) in zip(before.parameters, after.parameters) {
+      #expect(a.tensor.isClose(to: b.tensor, relative: 1e-5, absolute: 1e-6), "\(a.name)")
+    }
+    let trained = try ModelFile(contentsOf: weights).network.architecture.parameterCount
+    #expect(try #require(outcome.json()["parameters"]?.integer) < trained)
+
+    let missing = try await Tool.run(
+      ["train", "--initial", (folder / "none").path, "--out", (folder / "third").path] + Tool.tiny)
+    #expect(missing.code == 1 && missing.errors.contains("none"))
+    #expect(!FileManager.default.fileExists(atPath: (folder / "third").path))
   }
 
   @Test("on Ctrl-C saves, says how to go on and exits with 130") func interrupt() async throws {

@@ -19,14 +19,24 @@ struct TrainCommand: ParsableCommand {
         quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
         quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2   a robust network
+        quench train --initial runs/slim/model.safetensors   goes on with a slimmed network
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and
       report.html. Ctrl-C writes a checkpoint and leaves; --resume goes on from there
       and ends with the same weights as a run without a break.
       """)
 
-  @Option(help: "The network; 'quench models list' says what each is.")
-  var model = ModelName.resnet20
+  @Option(
+    help: """
+      The network, resnet20 unless given; 'quench models list' says what each is. With --initial: what its weights \
+      belong to, where their file does not say.
+      """)
+  var model: ModelName?
+
+  @Option(
+    help: ArgumentHelp("Start from these weights instead of a new network's: one to fine-tune.", valueName: "file"),
+    completion: .file())
+  var initial: String?
 
   @Option(
     help: ArgumentHelp(
@@ -46,7 +56,7 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
-    guard model.isClassifier else { throw ValidationError("--model \(model.rawValue) is no classifier.") }
+    if let model, !model.isClassifier { throw ValidationError("--model \(model.rawValue) is no classifier.") }
     guard noise >= 0, noise.isFinite else { throw ValidationError("--noise must be 0 or more.") }
     guard noise == 0 || robustness.settings == nil else {
       throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
@@ -61,11 +71,17 @@ struct TrainCommand: ParsableCommand {
     let url = try run.folder(named: "train")
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
-    var training = TrainRun(model: model, recipe: recipe, options: options, data: data, device: device)
+    var training = TrainRun(
+      model: model ?? .resnet20, recipe: recipe, options: options, data: data, device: device)
+    training.initial = try initial.map { path in
+      (path, try WeightsFile.load(path, model: model, for: data.train, on: device).network)
+    }
     training.snapshotEpoch = snapshotEpoch
     training.adversary = robustness.settings
     training.noise = noise
-    let record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
+    var inputs = data.inputs
+    inputs.merge(try Fingerprint.inputs(["initial": initial]))
+    let record = RunRecord.current(training.settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
       try training.train(in: folder, resumes: run.resume)
     }

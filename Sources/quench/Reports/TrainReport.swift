@@ -4,7 +4,7 @@ import Vision
 /// The page about `quench train`.
 enum TrainReport {
   static func make(_ run: RunFiles) -> Report {
-    let model = run.setting("model")
+    let model = run.summary["model"]?.string ?? run.setting("model")
     let data = run.setting("data")
     var lead = "The network `\(model)` was trained on `\(data)` for \(run.setting("epochs")) epochs"
     if let accuracy = run.number("test_accuracy") {

@@ -9,11 +9,14 @@ import Vision
 struct TrainRun {
   static let modelFileName = "model.safetensors"
 
+  /// The network to train: a new one, unless ``initial`` is one.
   let model: ModelName
   let recipe: RecipeOptions
   let options: LearningOptions
   let data: ImageData
   let device: Device
+  /// A network to go on from, such as a slimmed one, and the file that it is from.
+  var initial: (path: String, network: Network)?
   /// The epoch after which the weights are kept beside the last ones; 0: the new network's.
   var snapshotEpoch: Int?
   /// How adversarial images are made, for robust training.
@@ -25,7 +28,7 @@ struct TrainRun {
 
   /// Everything that the result depends on, under the names of the flags.
   var settings: Record {
-    var settings: Record = ["model": .string(model.rawValue)]
+    var settings: Record = initial.map { ["initial": .string($0.path)] } ?? ["model": .string(model.rawValue)]
     settings.merge(recipe.settings)
     settings["snapshot-epoch"] = snapshotEpoch.map { .int($0) }
     if let adversary {
@@ -41,8 +44,10 @@ struct TrainRun {
   /// Trains, tests and writes the model into `folder`.
   /// - Returns: The run's summary.
   func train(in folder: RunFolder, resumes: Bool) throws -> Record {
-    let architecture = try data.train.architecture(of: model)
-    let network = Network(architecture, seed: options.run.seedBits, device: device)
+    let network =
+      try initial?.network
+      ?? Network(data.train.architecture(of: model), seed: options.run.seedBits, device: device)
+    let architecture = network.architecture
     let precision = options.run.machine.precision
 
     var session = options.session("Training", in: folder, resumes: resumes)
@@ -63,7 +68,7 @@ struct TrainRun {
 
     let accuracy = evaluation.accuracy
     var summary: Record = [
-      "model": .string(model.rawValue), "data": .string(data.test.name), "epochs": .int(recipe.epochs),
+      "model": .string(architecture.name), "data": .string(data.test.name), "epochs": .int(recipe.epochs),
       "test_accuracy": .double(accuracy.fraction), "n": .int(accuracy.count),
       "test_interval_low": .double(accuracy.interval.lowerBound),
       "test_interval_high": .double(accuracy.interval.upperBound)
