@@ -28,8 +28,8 @@ struct SlimCommand: ParsableCommand {
         quench slim --weights pruned.safetensors --silence --recalibrate 50
         quench slim --weights pruned.safetensors --keep-layer layer4 --json
 
-      Writes model.safetensors, which loads like any other model, summary.json,
-      config.yaml and report.html.
+      Writes model.safetensors, which loads like any other model and is fine-tuned by
+      'quench train --initial', summary.json, config.yaml and report.html.
       """)
 
   @Option(
