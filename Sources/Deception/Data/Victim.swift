@@ -17,7 +17,7 @@ public struct Victim {
   /// - Parameters:
   ///   - name: What cells and reports call it.
   ///   - network: A classifier.
-  ///   - precision: What attacks on it compute in; see ``AttackedModel``. Answers are float32 always.
+  ///   - precision: What attacks on it compute in; see ``/Attacks/AttackedModel``. Answers are float32 always.
   public init(_ name: String, _ network: Network, precision: Precision = .float32) {
     self.name = name
     self.network = network.foldingBatchNorm()
