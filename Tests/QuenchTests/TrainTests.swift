@@ -96,6 +96,9 @@ import Vision
     let trained = try ModelFile(contentsOf: weights).network.architecture.parameterCount
     #expect(try #require(outcome.json()["parameters"]?.integer) < trained)
 
+    let page = try String(contentsOf: second.appending(path: "report.html"), encoding: .utf8)
+    #expect(page.contains("to begin with") && page.contains(slimmed.path))
+
     let missing = try await Tool.run(
       ["train", "--initial", (folder / "none").path, "--out", (folder / "third").path] + Tool.tiny)
     #expect(missing.code == 1 && missing.errors.contains("none"))

@@ -6,7 +6,8 @@ enum TrainReport {
   static func make(_ run: RunFiles) -> Report {
     let model = run.summary["model"]?.string ?? run.setting("model")
     let data = run.setting("data")
-    var lead = "The network `\(model)` was trained on `\(data)` for \(run.setting("epochs")) epochs"
+    let start = run.record.settings["initial"].map { ", with the weights of `\($0)` to begin with," } ?? ""
+    var lead = "The network `\(model)`\(start) was trained on `\(data)` for \(run.setting("epochs")) epochs"
     if let accuracy = run.number("test_accuracy") {
       lead += " and classifies \(Wording.accuracy(accuracy)) of the test images right"
     }
