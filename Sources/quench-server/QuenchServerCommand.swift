@@ -43,7 +43,7 @@ struct CryoDashboardCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The session's file.", valueName: "sqlite"), completion: .file())
   var log: String
 
-  @Option(help: "Port to listen on.")
+  @Option(help: "Port to listen on; 0: any that is free.")
   var port = 8731
 
   @Option(help: "Address to listen on; 0.0.0.0 lets other machines in, and there is no password.")
@@ -53,7 +53,7 @@ struct CryoDashboardCommand: AsyncParsableCommand {
   var parent: Int32?
 
   func validate() throws {
-    guard (1...65535).contains(port) else { throw ValidationError("--port must be 1 to 65535.") }
+    guard (0...65535).contains(port) else { throw ValidationError("--port must be 0 to 65535.") }
   }
 
   func run() async throws {

@@ -62,30 +62,17 @@ import Testing
     let folder = try TemporaryFolder()
     let log = folder / "s.sqlite"
     #expect(try await Tool.run(replay(log, files(folder), speed: 100_000)).code == 0)
-    let port = Int.random(in: 20_000..<60_000)
-    let address = "http://127.0.0.1:\(port)"
-    _ = try await Tool.run(["cryo", "--log", log.path, "--port", "\(port)"], program: "quench-server") { process in
-      let deadline = Date(timeIntervalSinceNow: 60)
-      func get(_ path: String) -> String? {
-        URL(string: address + path).flatMap { try? Data(contentsOf: $0) }.map {
-          String(decoding: $0, as: UTF8.self)
-        }
-      }
-      while get("/") == nil {
-        try #require(process.isRunning && Date() < deadline, "the server did not begin")
-        try await Task.sleep(for: .milliseconds(50))
-      }
-      let page = try #require(get("/"))
-      #expect(page.contains("<title>Cryo-EM session</title>") && !page.contains("https://"))
-      #expect(try #require(get("/dashboard.js")).contains("refresh"))
-      let survey = try Value(json: Data(try #require(get("/survey.json")).utf8), name: "survey").record
-      #expect(survey?["holes"]?.array?.count == 60)
-      let state = try Value(json: Data(try #require(get("/state.json?after=70")).utf8), name: "state").record
-      #expect(state?["events"]?.array?.count == 10 && state?["plan"]?.record?["after"]?.integer == 80)
-      kill(process.processIdentifier, SIGTERM)
-    }
+    let server = try await ServerProcess(["cryo", "--log", log.path], program: "quench-server", in: folder)
+    let page = try server.get("/")
+    #expect(page.contains("<title>Cryo-EM session</title>") && !page.contains("https://"))
+    #expect(try server.get("/dashboard.js").contains("refresh"))
+    let survey = try Value(json: Data(server.get("/survey.json").utf8), name: "survey").record
+    #expect(survey?["holes"]?.array?.count == 60)
+    let state = try Value(json: Data(server.get("/state.json?after=70").utf8), name: "state").record
+    #expect(state?["events"]?.array?.count == 10 && state?["plan"]?.record?["after"]?.integer == 80)
+    #expect(try await server.end().code == 0)
     let missing = try await Tool.run(
-      ["cryo", "--log", (folder / "none").path, "--port", "\(port)"], program: "quench-server")
+      ["cryo", "--log", (folder / "none").path, "--port", "0"], program: "quench-server")
     #expect(missing.code == 1 && missing.errors.contains("there is no acquisition log"))
   }
 

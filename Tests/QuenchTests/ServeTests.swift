@@ -8,60 +8,6 @@ import Testing
 import Torch
 import Vision
 
-/// `quench serve` in a process of its own, on a port that the system chooses.
-private final class Server {
-  /// Of the model.
-  let url: String
-  private let process = Process()
-  private let ended: AsyncStream<Void>
-  private let errors: URL
-
-  init(_ arguments: [String], in folder: TemporaryFolder) async throws {
-    errors = folder / "serve-\(UUID().uuidString)"
-    try Data().write(to: errors)
-    let program = try #require(Tool.url, "build the product quench first")
-    process.executableURL = program
-    process.arguments = ["serve"] + arguments + ["--port", "0", "--threads", "1"]
-    process.standardError = try FileHandle(forWritingTo: errors)
-    let (ends, end) = AsyncStream<Void>.makeStream()
-    ended = ends
-    process.terminationHandler = { _ in end.finish() }
-    try process.run()
-    let (file, identifier) = (errors, process.processIdentifier)
-    // Watched from a thread of its own: the tests' shared ones may be busy.
-    let url: String? = await withCheckedContinuation { continuation in
-      Thread.detachNewThread {
-        let deadline = Date(timeIntervalSinceNow: 300)
-        while kill(identifier, 0) == 0, Date() < deadline {
-          let lines = (try? String(contentsOf: file, encoding: .utf8))?.split(separator: "\n") ?? []
-          if let line = lines.first(where: { $0.hasPrefix("serving http") }) {
-            return continuation.resume(returning: String(line.dropFirst("serving ".count)))
-          }
-          Thread.sleep(forTimeInterval: 0.01)
-        }
-        continuation.resume(returning: nil)
-      }
-    }
-    let text = try String(contentsOf: errors, encoding: .utf8)
-    self.url = try #require(url, "\(text)")
-  }
-
-  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-
-  /// What it answers to `GET path`.
-  func get(_ path: String) throws -> String {
-    let root = try #require(url.range(of: "/v2/models/").map { String(url[..<$0.lowerBound]) })
-    return String(decoding: try Data(contentsOf: try #require(URL(string: root + path))), as: UTF8.self)
-  }
-
-  /// Ends it as an operator does.
-  func end() async throws -> (code: Int32, errors: String) {
-    kill(process.processIdentifier, SIGTERM)
-    for await _ in ended {}
-    return (process.terminationStatus, try String(contentsOf: errors, encoding: .utf8))
-  }
-}
-
 @Suite("quench serve") struct ServeTests {
   private func folder() async throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
@@ -70,6 +16,10 @@ private final class Server {
     try ModelFile(Network(.smallCNN(input: [3, 32, 32], classes: 7), seed: 1)).write(
       to: folder / "seven.safetensors")
     return folder
+  }
+
+  private func serve(_ arguments: [String], in folder: TemporaryFolder) async throws -> ServerProcess {
+    try await ServerProcess(["serve", "--threads", "1"] + arguments, in: folder)
   }
 
   private func train(_ url: String, _ out: URL, _ more: [String] = []) -> [String] {
@@ -85,7 +35,7 @@ private final class Server {
     let folder = try await folder()
     try Data("weights: \(folder.url.path)/box.safetensors\nname: from-file\nlog-level: error\n".utf8).write(
       to: folder / "serve.yaml")
-    let server = try await Server(["--config", (folder / "serve.yaml").path], in: folder)
+    let server = try await serve(["--config", (folder / "serve.yaml").path], in: folder)
     #expect(server.url.hasSuffix("/v2/models/from-file"))
     #expect(try await server.end().code == 0)
     try Data("wieghts: a\n".utf8).write(to: folder / "wrong.yaml")
@@ -100,7 +50,7 @@ private final class Server {
     "A defence is trained, evaluated and served against a model that is served; the ledger's count is the server's")
   func wholeWay() async throws {
     let folder = try await folder()
-    let server = try await Server(
+    let server = try await serve(
       ["--weights", (folder / "box.safetensors").path, "--name", "box", "--batch-size", "16"], in: folder)
     #expect(server.url.hasSuffix("/v2/models/box"))
     let trained = try await Tool.run(
@@ -123,7 +73,7 @@ private final class Server {
     #expect(asked >= 4 * 10)
     #expect(try server.get("/metrics").contains("quench_images_total \(64 * 6 + asked)\n"))
 
-    let proxy = try await Server(
+    let proxy = try await serve(
       ["--defend", (folder / "defense").path, "--endpoint", server.url, "--votes", "60", "--name", "safe"],
       in: folder)
     let metadata = try Value(json: Data(try proxy.get("/v2/models/safe").utf8), name: "metadata").record
@@ -138,7 +88,7 @@ private final class Server {
   func restart() async throws {
     let folder = try await folder()
     let flags = ["--weights", (folder / "box.safetensors").path, "--name", "box", "--batch-size", "16"]
-    let first = try await Server(flags, in: folder)
+    let first = try await serve(flags, in: folder)
     let whole = try await Tool.run(train(first.url, folder / "whole"))
     #expect(whole.code == 0, "\(whole.errors)")
     let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200"]))
@@ -147,7 +97,7 @@ private final class Server {
     let alone = try await Tool.run(
       train(first.url, folder / "broken", ["--budget", "400", "--resume", "--tries", "1"]))
     #expect(alone.code == 1 && alone.errors.contains("the endpoint is out of reach"), "\(alone.errors)")
-    let second = try await Server(flags, in: folder)
+    let second = try await serve(flags, in: folder)
     let resumed = try await Tool.run(
       train(second.url, folder / "broken", ["--budget", "400", "--resume", "--json"]))
     #expect(resumed.code == 0, "\(resumed.errors)")
@@ -160,13 +110,13 @@ private final class Server {
   @Test("An endpoint of another class count, and the ledger of another model, are refused")
   func refusals() async throws {
     let folder = try await folder()
-    let seven = try await Server(["--weights", (folder / "seven.safetensors").path], in: folder)
+    let seven = try await serve(["--weights", (folder / "seven.safetensors").path], in: folder)
     let classes = try await Tool.run(train(seven.url, folder / "a"))
     #expect(
       classes.code == 1
         && classes.errors.contains("another number of classes than synthetic (expected 10, found 7)"),
       "\(classes.errors)")
-    let box = try await Server(["--weights", (folder / "box.safetensors").path], in: folder)
+    let box = try await serve(["--weights", (folder / "box.safetensors").path], in: folder)
     _ = try QueryLedger(at: folder / "other.sqlite", model: "model:other", budget: nil)
     let ledger = try await Tool.run(train(box.url, folder / "b", ["--ledger", (folder / "other.sqlite").path]))
     #expect(ledger.code == 1 && ledger.errors.contains("the ledger is that of another model"), "\(ledger.errors)")

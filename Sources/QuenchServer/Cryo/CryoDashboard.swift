@@ -10,14 +10,21 @@ public struct CryoDashboard: Sendable {
   /// - Throws: `InputError` if there is no log, or it is damaged.
   public init(log: URL) throws(InputError) { routes = try DashboardRoutes(log: log) }
 
-  /// What answers requests; for tests without a network.
-  public func application(host: String = "127.0.0.1", port: Int = 0) -> some ApplicationProtocol {
+  /// What answers requests.
+  /// - Parameters:
+  ///   - host: The address to listen on.
+  ///   - port: The port; 0: any that is free.
+  ///   - ready: Told the page's URL once requests are taken.
+  public func application(
+    host: String = "127.0.0.1", port: Int = 0, ready: @escaping @Sendable (String) -> Void = { _ in }
+  ) -> some ApplicationProtocol {
     let router = Router(context: BasicRequestContext.self)
     routes.add(to: router)
     var logger = Logger(label: "quench-server")
     logger.logLevel = .error
     return Application(
       router: router, configuration: .init(address: .hostname(host, port: port), serverName: "quench"),
+      onServerRunning: { channel in ready("http://\(host):\(channel.localAddress?.port ?? port)/") },
       logger: logger)
   }
 
@@ -26,7 +33,7 @@ public struct CryoDashboard: Sendable {
   public func serve(
     host: String, port: Int, parent: pid_t? = nil, ready: @escaping @Sendable (String) -> Void
   ) async throws {
-    let application = application(host: host, port: port)
+    let application = application(host: host, port: port, ready: ready)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {
         do { try await application.runService() } catch is CancellationError {} catch {
@@ -35,8 +42,6 @@ public struct CryoDashboard: Sendable {
         }
       }
       group.addTask {
-        try await Task.sleep(for: .milliseconds(300))
-        ready("http://\(host):\(port)/")
         while parent.map({ kill($0, 0) == 0 }) ?? true { try await Task.sleep(for: .seconds(1)) }
       }
       try await group.next()
