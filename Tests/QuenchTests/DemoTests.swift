@@ -49,6 +49,10 @@ import Vision
     let outcome = try await Tool.run(["demo", "--out", (folder / "demo").path])
     #expect(outcome.code == 1)
     #expect(outcome.errors.contains("a demo of other steps than this version's; delete it, or name another folder"))
+
+    try Data("steps: [".utf8).write(to: folder / "demo/config.yaml")
+    let damaged = try await Tool.run(["demo", "--out", (folder / "demo").path])
+    #expect(damaged.code == 1 && damaged.errors.contains("config.yaml"), "\(damaged.errors)")
   }
 
   @Test("tells every chapter's figures, and does nothing again that is done") func chapters() async throws {

@@ -49,7 +49,7 @@ struct RedTrainCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       The classifier whose answers are aligned. Give several to align pairs by the one of their victim's name, and by \
-      the first where none has it.
+      the first where none has it; the first also scores the clean images for 'red analyse'.
       """, valueName: "name=file"))
   var surrogate: [NamedFile]
 
