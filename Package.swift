@@ -1,17 +1,23 @@
 // swift-tools-version: 6.2
-import Foundation
 import PackageDescription
 
 // LibTorch lies in .libtorch/ (put there by scripts/setup) or where LIBTORCH says.
 let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.libtorch"
-let cuda = FileManager.default.fileExists(atPath: libtorch + "/lib/libtorch_cuda.so")
-let linkLibTorch: [LinkerSetting] =
-  [
-    .unsafeFlags(["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]),
-    .linkedLibrary("torch_cpu"), .linkedLibrary("c10")
+let rpath: [String] = ["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]
+#if os(Linux)
+  // CTorch loads libtorch_cpu.so, and libtorch_cuda.so where there is one, when they are first needed: what they define
+  // is bound at the first call, not by the linker.
+  let linkLibTorch: [LinkerSetting] = [
+    .unsafeFlags(
+      rpath + [
+        "-use-ld=lld", "-Xlinker", "--unresolved-symbols=ignore-in-object-files", "-Xlinker", "-z", "-Xlinker",
+        "lazy"
+      ]),
+    .linkedLibrary("c10"), .linkedLibrary("dl")
   ]
-  + (cuda
-    ? [.unsafeFlags(["-Xlinker", "--no-as-needed", "-ltorch_cuda", "-lc10_cuda", "-Xlinker", "--as-needed"])] : [])
+#else
+  let linkLibTorch: [LinkerSetting] = [.unsafeFlags(rpath), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]
+#endif
 
 let package = Package(
   name: "Quench",

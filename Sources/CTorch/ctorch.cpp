@@ -7,16 +7,20 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/cpu/Utils.h>
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/headeronly/version.h>
 
+#if defined(__linux__)
+#include <dlfcn.h>
+#endif
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <string>
@@ -72,6 +76,40 @@ int32_t guarded(ct_error *error, Body &&body) noexcept {
   } catch (...) {
     return fill(error, CT_OTHER, "unknown C++ exception");
   }
+}
+
+#if defined(__linux__)
+// Opens `name` so that the calls in this file find what it defines. Ends the process where it can't be opened.
+void open_library(const std::string &name) {
+  if (dlopen(name.c_str(), RTLD_LAZY | RTLD_GLOBAL)) return;
+  std::fprintf(stderr, "error: LibTorch cannot be loaded: %s; run make setup, or name its folder in LD_LIBRARY_PATH\n",
+               dlerror());
+  std::_Exit(70);
+}
+
+// Opens LibTorch, and its CUDA part where it lies beside it.
+bool open_libtorch() {
+  open_library("libtorch_cpu.so");
+  Dl_info info;
+  if (!dladdr(dlsym(RTLD_DEFAULT, "_ZN2at13globalContextEv"), &info)) return true;
+  const std::string path(info.dli_fname);
+  const std::string cuda = path.substr(0, path.rfind('/') + 1) + "libtorch_cuda.so";
+  if (std::FILE *file = std::fopen(cuda.c_str(), "rb")) {
+    std::fclose(file);
+    open_library(cuda);
+  }
+  return true;
+}
+#endif
+
+// Loads LibTorch unless it is loaded. On Linux that waits for the first call which needs it: registering LibTorch's
+// operators takes longer than all that a command such as --help does, and its OpenMP library reads the environment
+// while it is loaded. Every function here that can be the first to need LibTorch calls this before anything else.
+void load() {
+#if defined(__linux__)
+  static const bool loaded = open_libtorch();
+  static_cast<void>(loaded);
+#endif
 }
 
 std::atomic<int64_t> live{0};
@@ -273,6 +311,7 @@ extern "C" {
 
 ct_operator ct_operator_find(const char *name) {
   // Never destroyed: other threads may call operators while the process exits.
+  load();
   static auto &mutex = *new std::mutex;
   static auto &entries = *new std::unordered_map<std::string, ct_operator_entry>;
   try {
@@ -321,6 +360,7 @@ int64_t ct_live_tensors(void) { return live.load(std::memory_order_relaxed); }
 
 int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape, int32_t rank, int32_t dtype,
                       ct_tensor *out, ct_error *error) {
+  load();
   return guarded(error, [&] {
     auto tensor = at::empty(at::IntArrayRef(shape, rank), at::TensorOptions(static_cast<at::ScalarType>(dtype)));
     TORCH_CHECK_VALUE(tensor.nbytes() == byte_count, "a tensor of ", tensor.nbytes(), " bytes cannot hold ", byte_count);
@@ -404,11 +444,13 @@ bool ct_grad_mode(void) { return c10::GradMode::is_enabled(); }
 void ct_set_grad_mode(bool enabled) { c10::GradMode::set_enabled(enabled); }
 
 int32_t ct_autocast(int32_t device_type) {
+  load();
   const auto type = static_cast<c10::DeviceType>(device_type);
   return at::autocast::is_autocast_enabled(type) ? static_cast<int32_t>(at::autocast::get_autocast_dtype(type)) : -1;
 }
 
 int32_t ct_set_autocast(int32_t device_type, int32_t dtype, ct_error *error) {
+  load();
   return guarded(error, [&] {
     const auto type = static_cast<c10::DeviceType>(device_type);
     at::autocast::set_autocast_enabled(type, dtype >= 0);
@@ -419,6 +461,7 @@ int32_t ct_set_autocast(int32_t device_type, int32_t dtype, ct_error *error) {
 
 int32_t ct_generator_make(int32_t device_type, int32_t device_index, uint64_t seed, ct_generator *out,
                           ct_error *error) {
+  load();
   return guarded(error, [&] {
     const auto type = static_cast<c10::DeviceType>(device_type);
     auto generator = type == c10::DeviceType::CPU
@@ -445,14 +488,9 @@ int32_t ct_generator_set_state(ct_generator generator, ct_tensor state, ct_error
 const char *ct_version(void) { return TORCH_VERSION; }
 
 const char *ct_cpu_capability(void) {
+  load();
   static const std::string capability = at::get_cpu_capability();
   return capability.c_str();
-}
-
-bool ct_cpu_has(const char *instruction_set) {
-  static const auto capabilities = at::cpu::get_cpu_capabilities();
-  const auto found = capabilities.find(instruction_set);
-  return found != capabilities.end() && found->second.isBool() && found->second.toBool();
 }
 
 bool ct_has_device(int32_t device_type) { return ct_device_count(device_type) > 0; }
@@ -461,6 +499,7 @@ int32_t ct_device_count(int32_t device_type) {
   try {
     const auto type = static_cast<c10::DeviceType>(device_type);
     if (type == c10::DeviceType::CPU) return 1;
+    load();
     auto &context = at::globalContext();
     if (type == c10::DeviceType::CUDA && !context.hasCUDA()) return 0;
     if (type == c10::DeviceType::MPS && !context.hasMPS()) return 0;
@@ -470,10 +509,18 @@ int32_t ct_device_count(int32_t device_type) {
   }
 }
 
-int32_t ct_threads(void) { return at::get_num_threads(); }
-void ct_set_threads(int32_t count) { at::set_num_threads(count); }
+int32_t ct_threads(void) {
+  load();
+  return at::get_num_threads();
+}
+
+void ct_set_threads(int32_t count) {
+  load();
+  at::set_num_threads(count);
+}
 
 void ct_set_deterministic(bool enabled) {
+  load();
   at::globalContext().setDeterministicAlgorithms(enabled, /*warn_only=*/true);
   at::globalContext().setDeterministicCuDNN(enabled);
 }

@@ -44,10 +44,10 @@ public struct InferencePlan {
   public var inputShape: [Int] { network.architecture.inputShape }
   public var device: Device { network.device }
 
-  /// bfloat16 where the device is faster with it, else float32.
+  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``.
   public static func fastest(on device: Device) -> DType {
     switch device {
-    case .cpu: LibTorch.hasFastBFloat16 ? .bfloat16 : .float32
+    case .cpu: BFloat16Gain.ofThisMachine.isWorthInference ? .bfloat16 : .float32
     case .cuda, .mps: .bfloat16
     }
   }

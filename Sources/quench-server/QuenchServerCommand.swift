@@ -3,6 +3,7 @@ import Foundation
 import QuenchServer
 import Reporting
 import Support
+import Torch
 
 /// The program that serves HTTP; `quench` starts it where a command wants a server.
 @main
@@ -12,6 +13,7 @@ struct QuenchServerCommand: AsyncParsableCommand {
     subcommands: [ServeCommand.self, BridgeCommand.self, CryoDashboardCommand.self])
 
   static func main() async {
+    LibTorch.waitBriefly()
     do {
       var command = try parseAsRoot(arguments())
       if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }

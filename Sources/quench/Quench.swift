@@ -34,6 +34,7 @@ struct Quench: ParsableCommand {
   /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.
   static func main() {
     LibTorch.keepFreedMemory()
+    LibTorch.waitBriefly()
     do {
       var command = try parse()
       try command.run()
@@ -69,7 +70,8 @@ enum Version {
   static func record(device: Device) -> Record {
     [
       "quench": .string(quench), "libtorch": .string(LibTorch.version), "cpu": .string(LibTorch.cpuCapability),
-      "device": .string("\(device)"), "threads": .int(LibTorch.threads)
+      "device": .string("\(device)"), "threads": .int(LibTorch.threads),
+      "waiting": .string(LibTorch.waitPolicy)
     ]
   }
 }

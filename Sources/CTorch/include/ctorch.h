@@ -123,8 +123,6 @@ int32_t ct_generator_set_state(ct_generator generator, ct_tensor state, ct_error
 
 const char *ct_version(void);
 const char *ct_cpu_capability(void);
-/// Whether the processor has an instruction set by the name that LibTorch gives it: "avx512_bf16", "amx_bf16", ...
-bool ct_cpu_has(const char *instruction_set);
 bool ct_has_device(int32_t device_type);
 int32_t ct_device_count(int32_t device_type);
 int32_t ct_threads(void);

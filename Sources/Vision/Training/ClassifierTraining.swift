@@ -66,7 +66,7 @@ public final class ClassifierTraining: Learner {
 
 /// The element type that layers compute in while training.
 public enum Precision: String, CaseIterable, Codable, Sendable {
-  /// bfloat16 autocast where the device is faster with it, else float32.
+  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``.
   case automatic = "auto"
   case float32
   case bfloat16
@@ -74,7 +74,7 @@ public enum Precision: String, CaseIterable, Codable, Sendable {
   /// What `withAutocast` takes; nil is float32 throughout.
   public func autocast(on device: Device) -> DType? {
     switch self {
-    case .automatic: InferencePlan.fastest(on: device) == .bfloat16 ? .bfloat16 : nil
+    case .automatic: device != .cpu || BFloat16Gain.ofThisMachine.isWorthTraining ? .bfloat16 : nil
     case .float32: nil
     case .bfloat16: .bfloat16
     }

@@ -58,8 +58,9 @@ struct BenchTableCommand: ParsableCommand {
     let device = try machine.prepare()
     let architecture = try model.architecture(input: input)
     let workload = BenchWorkload(architecture, batchSize: batchSize, device: device)
-    let isFast = machine.precision.autocast(on: device) == .bfloat16
-    let precisions: [Precision] = isFast ? [.float32, .bfloat16] : [.float32]
+    let offersBFloat16 = device != .cpu || LibTorch.offersBFloat16
+    let precisions: [Precision] =
+      offersBFloat16 && machine.precision != .float32 ? [.float32, .bfloat16] : [.float32]
 
     var rows = precisions.map { row("train", $0, workload.training($0)) }
     rows.append(row("infer", .float32, workload.eager(.float32)))

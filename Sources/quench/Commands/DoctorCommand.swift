@@ -12,7 +12,8 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Say what this machine offers, what a run would use, and what is in the way.",
     discussion: """
       The exit code is 1 if LibTorch computes a wrong result here; warnings leave it
-      at 0.
+      at 0. What bfloat16 gains on this processor is measured anew, and --precision
+      auto goes by it from then on.
 
       Examples:
         quench doctor
@@ -33,8 +34,10 @@ struct DoctorCommand: ParsableCommand {
 /// What was found on the machine, and what to do about it.
 struct MachineFindings {
   let device: Device
-  /// What layers compute in while training.
-  let dtype: DType
+  /// What layers compute in while training, and what frozen networks do.
+  let training, inference: DType
+  /// What bfloat16 gains on the processor.
+  let gain: BFloat16Gain
   let threads = LibTorch.threads
   let cores = ProcessInfo.processInfo.activeProcessorCount
   let memory = ProcessInfo.processInfo.physicalMemory
@@ -47,11 +50,13 @@ struct MachineFindings {
 
   init(device: Device, precision: Precision) {
     self.device = device
-    dtype = precision.autocast(on: device) ?? .float32
+    gain = .measured(keptIn: BFloat16Gain.cache, replacing: true)
+    training = precision.autocast(on: device) ?? .float32
+    inference = precision.inference ?? InferencePlan.fastest(on: device)
     dataSets = DataName.allCases.compactMap { name in Datasets.find(name).map { (name, $0) } }
     let folder = RunFolder.location(named: "x").deletingLastPathComponent()
     runs = (folder, Self.isWritable(folder))
-    checks = SelfCheck.run(on: device, in: dtype)
+    checks = SelfCheck.run(on: device, in: training)
   }
 
   /// A folder that is not there yet is as good as the one that it would be made in.
@@ -72,7 +77,7 @@ struct MachineFindings {
   /// What a user should know, with what to do about it.
   var warnings: [String] {
     var warnings: [String] = []
-    if device == .cpu, dtype == .bfloat16, !LibTorch.hasFastBFloat16 {
+    if device == .cpu, training == .bfloat16, gain.training < 1 {
       warnings.append("bfloat16 is slower than float32 on this processor: leave --precision out")
     }
     if device == .cpu, LibTorch.cpuCapability == "DEFAULT" {
@@ -84,6 +89,16 @@ struct MachineFindings {
     }
     if threads > cores {
       warnings.append("\(threads) threads share \(cores) cores: lower --threads to \(cores)")
+    }
+    if let quota = Processor.quota, Double(threads) > quota.rounded(.up) {
+      warnings.append(
+        "\(threads) threads share \(NumberText.plain(quota, digits: 3)) cores, the limit of this control group: "
+          + "lower --threads to \(Int(quota.rounded(.up)))")
+    }
+    if let load = Processor.load, load > Double(cores) + 0.5 {
+      warnings.append(
+        "other work keeps this machine busy (load \(NumberText.fixed(load, decimals: 1)) on \(cores) cores): "
+          + "runs are slower, and what is measured here may be wrong")
     }
     if memory < 4 << 30 {
       warnings.append("less than 4 GB of memory: lower --batch-size if a run ends for want of it")
@@ -99,8 +114,16 @@ struct MachineFindings {
 
   /// What bfloat16 is worth on the processor.
   private var bfloat16: String {
-    if LibTorch.hasFastBFloat16 { return "fast" }
-    return LibTorch.offersBFloat16 ? "offered, slower than float32" : "not offered"
+    guard LibTorch.offersBFloat16 else { return "not offered" }
+    func times(_ value: Double) -> String { NumberText.fixed(value, decimals: 2) }
+    return
+      "\(times(gain.training)) times as fast as float32 in training, \(times(gain.inference)) times in inference"
+  }
+
+  private var load: String {
+    let mean = Processor.load.map { NumberText.fixed($0, decimals: 2) } ?? "unknown"
+    let quota = Processor.quota.map { "limited to \(NumberText.plain($0, digits: 3)) cores" } ?? "no limit"
+    return "\(mean) over the last minute; \(quota)"
   }
 
   var record: Record {
@@ -108,11 +131,17 @@ struct MachineFindings {
       "quench": .string(Version.quench), "swift": .string(Self.compiler), "libtorch": .string(LibTorch.version),
       "system": .string(ProcessInfo.processInfo.operatingSystemVersionString),
       "processor": .string(processor.model), "processor_features": .array(processor.features.map { .string($0) }),
-      "libtorch_capability": .string(LibTorch.cpuCapability), "fast_bfloat16": .bool(LibTorch.hasFastBFloat16),
-      "cores": .int(cores), "memory_mb": .int(Int(memory / 1_000_000)),
+      "libtorch_capability": .string(LibTorch.cpuCapability), "offers_bfloat16": .bool(LibTorch.offersBFloat16),
+      "bfloat16_gain": ["training": .double(gain.training), "inference": .double(gain.inference)],
+      "cores": .int(cores), "load": Processor.load.map { .double($0) } ?? .null,
+      "quota": Processor.quota.map { .double($0) } ?? .null, "waiting": .string(LibTorch.waitPolicy),
+      "memory_mb": .int(Int(memory / 1_000_000)),
       "devices": .array(Device.available.map { .string("\($0)") }),
       "data_sets": .object(dataSets.reduce(into: Record()) { $0[$1.name.rawValue] = .string($1.folder.path) }),
-      "run": ["device": .string("\(device)"), "precision": .string("\(dtype)"), "threads": .int(threads)],
+      "run": [
+        "device": .string("\(device)"), "precision": .string("\(training)"),
+        "inference_precision": .string("\(inference)"), "threads": .int(threads)
+      ],
       "runs_folder": .string(runs.folder.path), "runs_folder_writable": .bool(runs.isWritable),
       "checks": .object(checks.reduce(into: Record()) { $0[$1.name] = .bool($1.holds) }),
       "warnings": .array(warnings.map { .string($0) })
@@ -127,11 +156,12 @@ struct MachineFindings {
       ("system", ProcessInfo.processInfo.operatingSystemVersionString),
       ("processor", processor.model), ("features", processor.features.joined(separator: " ")),
       ("bfloat16", bfloat16),
-      ("cores", "\(cores)"), ("memory", "\(NumberText.plain(Double(memory) / 1e9, digits: 3)) GB"),
+      ("cores", "\(cores)"), ("load", load), ("waiting", LibTorch.waitPolicy),
+      ("memory", "\(NumberText.plain(Double(memory) / 1e9, digits: 3)) GB"),
       ("devices", Device.available.map { "\($0)" }.joined(separator: ", ")),
       ("data sets", sets.isEmpty ? "none found" : sets.joined(separator: "\n               ")),
       ("runs folder", runs.folder.path + (runs.isWritable ? "" : " (cannot be written)")),
-      ("a run uses", "\(device), \(dtype), \(threads) threads"),
+      ("a run uses", "\(device), \(threads) threads, \(training) to train, \(inference) for frozen networks"),
       ("self-check", checks.map { "\($0.name) \($0.holds ? "right" : "WRONG")" }.joined(separator: ", "))
     ]
     let lines = rows.filter { !$0.1.isEmpty }.map { $0.0.padding(toLength: 15, withPad: " ", startingAt: 0) + $0.1 }
@@ -148,51 +178,6 @@ struct MachineFindings {
       "6.2"
     #endif
   }
-}
-
-/// The processor as the system describes it.
-struct Processor {
-  var model = "unknown"
-  /// Of the instructions that matter to tensors, those that it has.
-  var features: [String] = []
-
-  private static let known = [
-    "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "asimd",
-    "asimdhp", "asimddp", "sve", "sve2", "bf16", "i8mm"
-  ]
-
-  init() {
-    #if os(Linux)
-      let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-      func field(_ names: String...) -> String? {
-        for line in text.split(separator: "\n") {
-          let parts = line.split(separator: ":", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
-          if parts.count == 2, names.contains(parts[0]) { return parts[1] }
-        }
-        return nil
-      }
-      model = field("model name", "Model", "CPU part") ?? model
-      let flags = Set((field("flags", "Features") ?? "").split(separator: " ").map(String.init))
-      features = Self.known.filter(flags.contains)
-    #elseif canImport(Darwin)
-      model = Self.control("machdep.cpu.brand_string") ?? model
-      features = Self.known.filter { name in
-        var value: Int32 = 0
-        var size = MemoryLayout<Int32>.size
-        return sysctlbyname("hw.optional.arm.FEAT_\(name.uppercased())", &value, &size, nil, 0) == 0 && value == 1
-      }
-    #endif
-  }
-
-  #if canImport(Darwin)
-    private static func control(_ name: String) -> String? {
-      var size = 0
-      guard sysctlbyname(name, nil, &size, nil, 0) == 0 else { return nil }
-      var bytes = [UInt8](repeating: 0, count: size)
-      guard sysctlbyname(name, &bytes, &size, nil, 0) == 0 else { return nil }
-      return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-    }
-  #endif
 }
 
 /// Tiny computations with known results, exact in every element type.
