@@ -35,7 +35,7 @@ public enum NumberText {
   }
 
   private static func plural(_ noun: String) -> String {
-    if ["s", "x", "ch", "sh"].contains(where: noun.hasSuffix) { return noun + "es" }
+    if ["s", "x", "tch", "sh"].contains(where: noun.hasSuffix) { return noun + "es" }
     if noun.hasSuffix("y"), !["ay", "ey", "oy", "uy"].contains(where: noun.hasSuffix) {
       return noun.dropLast() + "ies"
     }
