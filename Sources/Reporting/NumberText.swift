@@ -29,6 +29,19 @@ public enum NumberText {
     return (text.hasPrefix("-") ? "-" : "") + grouped + text.drop { $0 != "." }
   }
 
+  /// A number of things in words: `1 epoch`, `12,345 images`, `0 batches`, `2 queries`.
+  public static func count(_ number: Int, _ noun: String) -> String {
+    "\(fixed(Double(number), decimals: 0)) \(number == 1 ? noun : plural(noun))"
+  }
+
+  private static func plural(_ noun: String) -> String {
+    if ["s", "x", "tch", "sh"].contains(where: noun.hasSuffix) { return noun + "es" }
+    if noun.hasSuffix("y"), !["ay", "ey", "oy", "uy"].contains(where: noun.hasSuffix) {
+      return noun.dropLast() + "ies"
+    }
+    return noun + "s"
+  }
+
   /// A fraction as a percentage: `0.9134` is `91.34 %`.
   public static func percent(_ fraction: Double, decimals: Int = 2) -> String {
     fraction.isFinite ? fixed(fraction * 100, decimals: decimals) + " %" : "–"

@@ -39,9 +39,13 @@ public struct RunRecord: Hashable, Sendable {
   }
 
   init(_ value: Value, name: String) throws(InputError) {
-    guard let record = value.record, let settings = record["settings"]?.record else {
+    guard let record = value.record, var settings = record["settings"]?.record else {
       throw InputError(
         "this is not the configuration of a run", at: name, expected: "a mapping with the key settings")
+    }
+    // Runs of versions that knew no other order took the first images.
+    if settings["limit"] != nil || settings["train-limit"] != nil, settings["limit-order"] == nil {
+      settings["limit-order"] = "first"
     }
     self.init(
       command: record["command"]?.array?.map(\.description) ?? [], settings: settings,
@@ -64,9 +68,25 @@ public struct RunFolder: Hashable, Sendable {
   /// The file or folder of an artefact, such as `model.safetensors`.
   public func artefact(_ name: String) -> URL { url.appending(path: name) }
 
-  /// Where a run called `name` lives if the user names no folder: `runs/<name>/`.
-  public static func location(named name: String) -> URL {
-    URL(filePath: "runs", directoryHint: .isDirectory).appending(path: name, directoryHint: .isDirectory)
+  /// Where a run called `name` lives if the user names no folder: `runs/<name>/`, and where there are such runs already
+  /// `runs/<name>-<n>/` with the next number from 2 on.
+  /// - Parameters:
+  ///   - name: What the command calls its runs.
+  ///   - latest: Take the run with the highest number instead of a new one: to go on with it.
+  ///   - parent: The folder of all runs.
+  public static func location(
+    named name: String, latest: Bool = false, in parent: URL = URL(filePath: "runs", directoryHint: .isDirectory)
+  ) -> URL {
+    let taken = ((try? FileManager.default.contentsOfDirectory(atPath: parent.path)) ?? []).compactMap {
+      entry -> Int? in
+      guard entry != name else { return 1 }
+      guard entry.hasPrefix(name + "-"), let number = Int(entry.dropFirst(name.count + 1)), number > 1 else {
+        return nil
+      }
+      return number
+    }
+    let number = (taken.max() ?? 0) + (latest ? 0 : 1)
+    return parent.appending(path: number > 1 ? "\(name)-\(number)" : name, directoryHint: .isDirectory)
   }
 
   /// Opens the folder of an earlier run, to read it.

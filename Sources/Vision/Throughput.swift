@@ -40,8 +40,11 @@ public struct Throughput: Hashable, Sendable {
   }
 
   /// The median over the rounds.
-  public var secondsPerStep: Double {
-    let sorted = rounds.sorted()
+  public var secondsPerStep: Double { Throughput.median(rounds) }
+
+  /// NaN of nothing.
+  static func median(_ values: [Double]) -> Double {
+    let sorted = values.sorted()
     let middle = sorted.count / 2
     guard !sorted.isEmpty else { return .nan }
     return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]

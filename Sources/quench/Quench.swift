@@ -31,36 +31,27 @@ struct Quench: ParsableCommand {
       BenchCommand.self, DoctorCommand.self
     ])
 
-  /// Exit codes: 0 done, 1 the run failed, 64 wrong usage, 130 interrupted with a checkpoint to continue from.
+  static var _errorPrefix: String { "error: " }
+
   static func main() {
     LibTorch.keepFreedMemory()
     LibTorch.waitBriefly()
+    var arguments = Array(CommandLine.arguments.dropFirst())
     do {
-      var command = try parse()
+      do { arguments = try ConfigurationFile.expand(arguments, help: Quench._dumpHelp()) } catch {
+        Failure(error, code: .validationFailure).exit(json: arguments.asksForJSON)
+      }
+      var command = try parseAsRoot(arguments)
       try command.run()
-    } catch let error as InputError {
-      fail("error: \(error)", code: ExitCode.failure.rawValue)
-    } catch is Interrupted {
-      fail("interrupted; go on with the same command and --resume", code: 130)
     } catch {
-      exit(withError: error)
+      guard let failure = Failure(error, arguments) else { exit(withError: error) }
+      failure.exit(json: arguments.asksForJSON)
     }
   }
+}
 
-  private static func parse() throws -> any ParsableCommand {
-    let arguments: [String]
-    do {
-      arguments = try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst()), help: Quench._dumpHelp())
-    } catch {
-      fail("error: \(error)", code: ExitCode.validationFailure.rawValue)
-    }
-    return try parseAsRoot(arguments)
-  }
-
-  private static func fail(_ message: String, code: Int32) -> Never {
-    FileHandle.standardError.write(Data("\(message)\n".utf8))
-    Foundation.exit(code)
-  }
+extension [String] {
+  fileprivate var asksForJSON: Bool { prefix { $0 != "--" }.contains("--json") }
 }
 
 enum Version {

@@ -14,7 +14,7 @@ struct ArticleTests {
     in runs: URL, train: ImageDataset, test: ImageDataset
   ) throws -> (dense: Accuracy, pruned: Accuracy, mask: Mask) {
     let file = try ModelFile(contentsOf: runs.appending(path: "dense/model.safetensors"))
-    let dense = test.accuracy(of: InferencePlan(file.network).callAsFunction)
+    let dense = try test.accuracy(of: InferencePlan(file.network).callAsFunction)
 
     var method = BiP(keepRatio: try KeepRatio(0.1))
     method.epochs = 1
@@ -24,7 +24,7 @@ struct ArticleTests {
     training.finish()  // the network now holds the masked weights
 
     let mask = training.mask
-    let pruned = test.accuracy(of: InferencePlan(file.network).callAsFunction)
+    let pruned = try test.accuracy(of: InferencePlan(file.network).callAsFunction)
     print("kept \(mask.keptCount) of \(mask.layout.count) weights in \(Int(outcome.seconds)) s")
     print("accuracy \(dense.fraction) dense, \(pruned.fraction) pruned, 95 %: \(pruned.interval)")
     for layer in mask.table { print(layer.name, layer.kept, "of", layer.total) }
@@ -57,7 +57,7 @@ struct ArticleTests {
     let saved = try ModelFile(contentsOf: runs.appending(path: "pruned.safetensors"))
     #expect(saved.classNames == train.classNames)
     #expect(mask.layout.weights(of: saved.network).nonzeroCount() == mask.keptCount)
-    #expect(test.accuracy(of: InferencePlan(saved.network).callAsFunction) == pruned)
+    #expect(try test.accuracy(of: InferencePlan(saved.network).callAsFunction) == pruned)
     let savedMask = try Mask(contentsOf: runs.appending(path: "mask.safetensors"), for: saved.network)
     #expect(savedMask.values.isEqual(to: mask.values))
   }

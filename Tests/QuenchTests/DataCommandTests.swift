@@ -4,18 +4,19 @@ import Support
 import TestSupport
 import Testing
 
+@testable import quench
+
 @Suite("quench data") struct DataCommandTests {
-  /// A folder of class folders with grey 4 x 4 pictures: two classes, two pictures each for training, one for
-  /// testing.
-  private func pictures() throws -> TemporaryFolder {
+  /// A folder of class folders with grey pictures: two classes, two pictures each for training, `test` for testing.
+  private func pictures(test: Int = 1, side: Int = 4) throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
-    for (split, count) in [("train", 2), ("test", 1)] {
+    for (split, count) in [("train", 2), ("test", test)] {
       for (label, name) in ["cat", "dog"].enumerated() {
         let directory = folder.url.appending(path: "\(split)/\(name)")
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         for index in 0..<count {
-          let pixels = [UInt8](repeating: UInt8(51 * (label + 1)), count: 16)
-          try PNG.encode(pixels: pixels, width: 4, height: 4, channels: 1)
+          let pixels = [UInt8](repeating: UInt8(51 * (label + 1)), count: side * side)
+          try PNG.encode(pixels: pixels, width: side, height: side, channels: 1)
             .write(to: directory.appending(path: "\(index).png"))
         }
       }
@@ -81,11 +82,35 @@ import Testing
     let result = try await Tool.run(command, in: folder.url, environment: environment(folder))
     #expect(result.code == 1)
     #expect(result.output.contains("corrupt      train/dog/1.png"))
-    #expect(result.errors.contains("error: folder: 1 pictures are corrupt (found train/dog/1.png)"))
+    #expect(result.errors.contains("error: folder: the data set has 1 corrupt picture (found train/dog/1.png)"))
+    let json = try await Tool.run(command + ["--json"], in: folder.url, environment: environment(folder)).json()
+    #expect(json["exit_code"] == 1 && json["train"]?.record?["n"] == 3, "\(json)")
     let skipping = try await Tool.run(
       command + ["--skip-corrupt"], in: folder.url, environment: environment(folder))
     #expect(skipping.code == 0)
     #expect(skipping.output.contains("train: 3 images of 3 x 4 x 4"))
+  }
+
+  @Test("a limit takes images of every class, and says so; the first ones are to be had by name")
+  func limits() async throws {
+    let folder = try pictures(test: 6, side: 32)
+    try ModelFixture.smallCNN(classes: 2).write(to: folder / "weights.safetensors")
+    let command = [
+      "evaluate", "--weights", "weights.safetensors", "--data", "folder", "--data-dir", ".", "--limit", "4"
+    ]
+    let balanced = try await Tool.run(command + ["--out", "run"], in: folder.url, environment: environment(folder))
+    #expect(balanced.code == 0, "\(balanced.errors)")
+    #expect(balanced.errors.contains("note: 4 of 12 test images, drawn evenly over the classes by the seed"))
+    let run = RunPlace(folder / "run")
+    #expect(try Evaluation(contentsOf: run.file("evaluation.json")).confusion.map { $0.reduce(0, +) } == [2, 2])
+    #expect(try run.folder.record().settings["limit-order"] == "balanced")
+
+    let first = try await Tool.run(
+      command + ["--limit-order", "first", "--out", "first"], in: folder.url, environment: environment(folder))
+    #expect(first.errors.contains("note: the first 4 of 12 test images"))
+    #expect(first.errors.contains("all are of one class, 'cat'"))
+    let evaluation = try Evaluation(contentsOf: folder / "first/evaluation.json")
+    #expect(evaluation.confusion.map { $0.reduce(0, +) } == [4, 0])
   }
 
   @Test("check says how to get what is not there") func missing() async throws {

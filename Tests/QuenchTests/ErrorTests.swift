@@ -17,7 +17,7 @@ import Vision
     arguments: [
       (["train", "--model", "resnet21"], "resnet21"), (["train", "--data", "cifar11"], "cifar11"),
       (["train", "--device", "abacus"], "abacus"), (["train", "--epochs", "0"], "--epochs"),
-      (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "no classifier"),
+      (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "classifier"),
       (["train", "--lerning-rate", "1"], "--learning-rate"), (["train", "--limit", "0"], "--limit"),
       (["train", "--threads", "0"], "--threads"), (["train", "--warm-up", "11"], "--warm-up"),
       (["evaluate"], "--weights"), (["prune", "omp", "--keep", "0"], "found 0.0"),
@@ -30,6 +30,45 @@ import Vision
     #expect(outcome.code == 64)
     #expect(outcome.errors.contains(word), "\(outcome.errors)")
     #expect(outcome.output == "")
+  }
+
+  @Test(
+    "a name that there is not is refused with the one that was probably meant, and with no other",
+    arguments: [
+      (["trian"], "there is no command 'trian'", "did you mean 'train'?"),
+      (["prun", "bip"], "there is no command 'prun'", "did you mean 'prune'?"),
+      (["prune", "bpi", "--keep", "0.1"], "there is no command 'bpi'", "did you mean 'bip'?"),
+      (["train", "--model", "ResNet20"], "--model: no such value", "did you mean 'resnet20'?"),
+      (["train", "--epochs", "1", "--data=cifar-10"], "--data: no such value", "did you mean 'cifar10'?"),
+      (["data", "fetch", "Fashion_MNIST"], "there is no 'Fashion_MNIST'", "did you mean 'fashion-mnist'?"),
+      (["attack", "autoatack", "--weights", "x"], "there is no 'autoatack'", "did you mean 'autoattack'?"),
+      (["train", "--lerning-rate", "1"], "'--lerning-rate'", "Did you mean '--learning-rate'?"),
+      (["prune", "study", "--methods", "foo"], "--methods: no such method", nil),
+      (["bake"], "there is no command 'bake' (expected demo, train", nil)
+    ] as [([String], String, String?)])
+  func unknownNames(arguments: [String], problem: String, suggestion: String?) async throws {
+    let outcome = try await Tool.run(arguments)
+    #expect(outcome.code == 64 && outcome.output == "")
+    let line = outcome.errors.prefix { $0 != "\n" }
+    #expect(line.hasPrefix("error: ") && line.contains(problem), "\(outcome.errors)")
+    if let suggestion { #expect(line.contains(suggestion), "\(line)") }
+    #expect(line.lowercased().contains("did you mean") == (suggestion != nil), "\(line)")
+  }
+
+  @Test(
+    "with --json a failure is one object on standard output, and still a line on the other stream",
+    arguments: [
+      (["evaluate", "--weights", "absent.pt", "--json"], 1, "absent.pt"),
+      (["train", "--model", "ResNet20", "--json"], 64, "--model"),
+      (["train", "--json", "--threads", "0"], 64, nil), (["trian", "--json"], 64, nil)
+    ] as [([String], Int, String?)])
+  func jsonFailures(arguments: [String], code: Int, location: String?) async throws {
+    let outcome = try await Tool.run(arguments)
+    let failure = try outcome.json()
+    #expect(Int(outcome.code) == code && failure["exit_code"]?.integer == code)
+    let message = try #require(failure["error"]?.string)
+    #expect(outcome.errors.hasPrefix("error: \(message)"), "\(outcome.errors)")
+    if let location { #expect(failure["location"]?.string?.contains(location) == true, "\(failure)") }
   }
 
   @Test("a key of the configuration file that no flag has is named with the nearest one") func unknownKey()

@@ -39,7 +39,7 @@ import Vision
     let dataset = try images(60)
     let plan = InferencePlan(try ModelFixture.smallCNN().network, dtype: .float32)
     let evaluation = try Evaluation(of: plan, on: dataset, batchSize: 25, examples: 5)
-    #expect(evaluation.accuracy == dataset.accuracy(of: plan.callAsFunction))
+    #expect(evaluation.accuracy == (try dataset.accuracy(of: plan.callAsFunction)))
     #expect(evaluation.confusion.allSatisfy { $0.reduce(0, +) == 6 })
     #expect(evaluation.samples.map(\.label) == [0, 1, 2, 3, 4])
     #expect(evaluation.mistakes.count == 5)
@@ -51,6 +51,66 @@ import Vision
     #expect(try Evaluation(contentsOf: folder / "evaluation.json") == evaluation)
     try Data("{}".utf8).write(to: folder / "evaluation.json")
     #expect(throws: InputError.self) { try Evaluation(contentsOf: folder / "evaluation.json") }
+  }
+
+  @Test("a network that answers infinity has no accuracy anywhere, and the count is told")
+  func noNumbers() async throws {
+    let folder = try TemporaryFolder()
+    let weights = (folder / "weights.safetensors").path
+    try ModelFixture.overflowing().write(to: URL(filePath: weights))
+    for (number, command) in [
+      ["evaluate"], ["slim", "--recalibrate", "1", "--silence", "--seconds", "0"],
+      ["prune", "omp", "--keep", "0.9", "--epochs", "1", "--batch-size", "16"]
+    ].enumerated() {
+      let outcome = try await Tool.run(
+        command + ["--weights", weights, "--quiet", "--out", (folder / "\(number)").path] + Tool.tiny)
+      #expect(outcome.code == 1, "\(command)")
+      #expect(outcome.output == "", "\(command)")
+      #expect(outcome.errors.contains("NaN or infinity to 40 of 40 images"), "\(outcome.errors)")
+    }
+    let options = try LearningOptions.parse(Tool.tiny + ["--hold-out", "8", "--quiet"])
+    let data = try options.load(on: .cpu)
+    let error = #expect(throws: InputError.self) {
+      try data.validation(of: try ModelFixture.overflowing().network, .float32)
+    }
+    #expect(error?.problem.contains("8 of 8 images") == true)
+  }
+
+  @Test(
+    "a page says how training images were treated, whose answers it shows, and which classes it knows nothing of")
+  func words() throws {
+    var evaluation = try Evaluation(
+      of: InferencePlan(ModelFixture.smallCNN().network, dtype: .float32), on: images(20), examples: 1)
+    for label in 1..<10 { evaluation.confusion[label] = [Int](repeating: 0, count: 10) }
+    func page(_ settings: Record) throws -> String {
+      var all: Record = ["data": "synthetic", "epochs": 1]
+      all.merge(settings)
+      let record = RunRecord(command: ["quench", "train"], settings: all, outcome: .completed)
+      let summary: Record = [
+        "model": "small-cnn", "test_accuracy": 1, "left_out_per_epoch": 104, "training_images": 1000
+      ]
+      let metrics: [Record] = [["step": 1, "epoch": 1, "loss": 2, "accuracy": 0.1]]
+      return try RunFiles(record: record, metrics: metrics, summary: summary, evaluation: evaluation).report().html
+    }
+    let plain = try page(["augmentation": false])
+    #expect(plain.contains("as they were learned from, not augmented;"))
+    #expect(plain.contains("for 1 epoch and"))
+    #expect(plain.contains("each epoch leaves 104 of 1,000 training images out"))
+    #expect(plain.contains("all are of one class, '0'"))
+    #expect(plain.contains("These are the answers of <code>small-cnn</code>"))
+    #expect(try page(["augmentation": true, "noise": 0.25]).contains("cropped and mirrored at random, with noise;"))
+    #expect(try page([:]).contains("as they were learned from;"))
+  }
+
+  @Test("equal networks are told to show no difference in speed, whatever the medians say")
+  func speeds() {
+    var summary: Record = ["speed_up_64": 3.15, "speed_up_64_low": 0.9, "speed_up_64_high": 3.6]
+    #expect(SideBySide.times(summary, 64) == "no difference")
+    #expect(SideBySide.statements(summary, than: "dense")[0].contains("shows no difference in speed from dense"))
+    summary["speed_up_64_low"] = 2.8
+    #expect(SideBySide.times(summary, 64) == "3.15 times")
+    #expect(SideBySide.statements(summary, than: "dense")[0].contains("(2.80 to 3.60 in single rounds)."))
+    #expect(SideBySide.statements(["speed_up_1": 3.15], than: "dense")[0].contains("spread was not recorded"))
   }
 
   @Test("images that are too small for a model are refused") func tooSmall() throws {

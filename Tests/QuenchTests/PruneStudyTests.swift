@@ -88,6 +88,18 @@ import Testing
     #expect(other.errors.contains("keep"))
   }
 
+  @Test("goes on without a pruning that fails, tells of it, and exits with 1") func failures() async throws {
+    let folder = try TemporaryFolder()
+    let out = RunPlace(folder / "study")
+    let outcome = try await Tool.run(
+      ["prune", "study", "--methods", "bip:learning-rate=1e30,omp", "--keep", "0.5", "--model", "small-cnn"]
+        + ["--dense-epochs", "2", "--epochs", "1", "--out", out.path] + Tool.tiny)
+    #expect(outcome.code == 1)
+    #expect(outcome.errors.contains("error: bip-learning-rate-1e30_0.5_1: 1 pruning of the study failed"))
+    #expect(try String(contentsOf: out.file("report.html"), encoding: .utf8).contains("OMP"))
+    #expect(try RunPlace(out.file("omp_0.5_1")).folder.record().outcome == .completed)
+  }
+
   @Test(
     "wrong usage is told before anything is run",
     arguments: [

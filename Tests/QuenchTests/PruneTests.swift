@@ -123,4 +123,12 @@ enum ModelFixture {
   static func smallCNN(classes: Int = 10, side: Int = 32) throws -> ModelFile {
     ModelFile(Network(ModelName.smallCNN.architecture(input: [3, side, side], classes: classes), seed: 1))
   }
+
+  /// A network of finite weights whose logits are not finite.
+  static func overflowing() throws -> ModelFile {
+    let file = try smallCNN()
+    withoutGradient { file.network.state.last?.tensor.fill(with: 3e38) }
+    withoutGradient { file.network.parameters.last { $0.name.hasSuffix("weight") }?.tensor.fill(with: 3e38) }
+    return file
+  }
 }

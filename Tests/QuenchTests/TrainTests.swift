@@ -48,6 +48,22 @@ import Vision
     #expect(!report.contains("has not finished"))
   }
 
+  @Test("without --out a run takes the next number, and --resume goes on with the latest") func numbers()
+    async throws
+  {
+    let folder = try TemporaryFolder()
+    let arguments = Self.arguments.map { $0 == "4" ? "1" : $0 }
+    for name in ["train", "train-2"] {
+      let outcome = try await Tool.run(arguments, in: folder.url)
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      #expect(outcome.output.contains("runs/\(name)/report.html"))
+    }
+    try FileManager.default.removeItem(at: folder / "runs/train-2/report.html")
+    let resumed = try await Tool.run(arguments + ["--resume"], in: folder.url)
+    #expect(resumed.errors.contains("nothing is left to do in runs/train-2"), "\(resumed.errors)")
+    #expect(FileManager.default.fileExists(atPath: (folder / "runs/train-2/report.html").path))
+  }
+
   @Test("killed in the middle and resumed, ends with the same bytes") func kill() async throws {
     let folder = try TemporaryFolder()
     let whole = RunPlace(folder / "whole")

@@ -73,6 +73,17 @@ import Testing
 }
 
 @Suite("Numbers in reports") struct NumberTextTests {
+  @Test("a count has its noun in the singular for one and in the plural for any other")
+  func counts() {
+    #expect(NumberText.count(1, "epoch") == "1 epoch")
+    #expect(NumberText.count(0, "epoch") == "0 epochs")
+    #expect(NumberText.count(12345, "image") == "12,345 images")
+    #expect(NumberText.count(2, "batch") == "2 batches")
+    #expect(NumberText.count(2, "class") == "2 classes")
+    #expect(NumberText.count(3, "query") == "3 queries")
+    #expect(NumberText.count(2, "corrupt picture") == "2 corrupt pictures")
+  }
+
   @Test(
     arguments: zip(
       [0, 0.03125, 91.4, 12_345, 1_234_567, 1.2e-7, -0.5, .nan, 100, 0.99996],

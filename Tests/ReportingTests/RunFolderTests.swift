@@ -32,6 +32,39 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     }
   }
 
+  @Test("is numbered after the highest number there is, or is the latest")
+  func location() throws {
+    try withTemporaryFolder { base in
+      func name(latest: Bool = false) -> String {
+        RunFolder.location(named: "train", latest: latest, in: base).lastPathComponent
+      }
+      #expect(name() == "train" && name(latest: true) == "train")
+      for (folder, next) in [("train", "train-2"), ("train-2", "train-3"), ("train-7", "train-8")] {
+        _ = try RunFolder(at: base.appending(path: folder), for: record)
+        #expect(name() == next && name(latest: true) == folder)
+      }
+      for other in ["train-x", "train-08b", "trained-9", "prune-20"] {
+        _ = try RunFolder(at: base.appending(path: other), for: record)
+      }
+      #expect(name() == "train-8")
+    }
+  }
+
+  @Test("of an earlier version, which took the first images, says so and goes on with them")
+  func earlierLimits() throws {
+    try withTemporaryFolder { base in
+      var earlier = record
+      earlier.settings["limit"] = 100
+      let folder = try RunFolder(at: base.appending(path: "run"), for: earlier)
+      #expect(try folder.record().settings["limit-order"] == "first")
+      earlier.settings["limit-order"] = "balanced"
+      let error = #expect(throws: InputError.self) { try RunFolder(at: folder.url, for: earlier, resume: true) }
+      #expect(error?.problem.contains("limit-order") == true)
+      earlier.settings["limit-order"] = "first"
+      _ = try RunFolder(at: folder.url, for: earlier, resume: true)
+    }
+  }
+
   @Test func refusesAFolderThatIsNotEmptyAndSaysWhatToDo() throws {
     try withTemporaryFolder { base in
       try Data().write(to: base.appending(path: "notes.txt"))

@@ -52,6 +52,17 @@ import Torch
     Array(loader.batches(from: position))
   }
 
+  @Test("tells how many images an epoch of training leaves out")
+  func leftOut() {
+    func loader(_ batchSize: Int) -> BatchLoader {
+      .training(dataset(), batchSize: batchSize, augmentation: nil, seed: 1)
+    }
+    #expect(loader(8).leftOutPerEpoch == 4)
+    #expect(loader(5).leftOutPerEpoch == 0)
+    #expect(loader(30).leftOutPerEpoch == 0)
+    #expect(BatchLoader.evaluation(dataset(), batchSize: 8).leftOutPerEpoch == 0)
+  }
+
   @Test("gives every image once, in order, for evaluation")
   func evaluation() {
     let data = dataset()

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
@@ -177,7 +178,7 @@ public struct Slimming: Hashable, Codable, Sendable {
       return error("no filter and no input channel masked whole", "prune filters or channels, not single weights")
     }
     guard removable.isEmpty else {
-      return error("no layer with \(roundTo) channels to spare", "choose a smaller --round-to")
+      return error("no layer with \(NumberText.count(roundTo, "channel")) to spare", "choose a smaller --round-to")
     }
     let own = try candidates(in: groups, of: policy)
     if !flow.removable(among: own, silencing: true).isEmpty {

@@ -22,6 +22,12 @@ public enum Layer: Hashable, Codable, Sendable {
   /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input
   /// channel `i` becoming output channel `positions[i]` of `channels`, the others zero.
   case zeroPadShortcut(stride: Int, positions: [Int], channels: Int)
+
+  /// What files call the operators.
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case input, conv2d, convTranspose2d, batchNorm, linear, relu, sigmoid, tanh, maxPool, averagePool
+    case adaptiveAveragePool, flatten, add, subtract, zeroPadShortcut
+  }
 }
 
 /// A two-dimensional convolution with a square kernel.

@@ -4,9 +4,9 @@ import Support
 /// Reads the zip files that Python's `torch.save` writes, if they hold nothing but plain tensors in dictionaries,
 /// lists and tuples beside numbers and texts. Nothing in a file is ever run.
 ///
-/// Where the file's top dictionary keeps the weights in a dictionary under `state_dict`, `model_state_dict` or
-/// `model`, those are loaded and what lies beside them (the optimiser's state, say) is left. The names in nested
-/// dictionaries and lists are joined by dots. Views of a shared storage become tensors of their own.
+/// Where the file's top dictionary keeps the weights in a dictionary under `state_dict`, `model_state_dict`, `model`,
+/// `net`, `network`, `model_ema` or `ema`, those under the first of these names are loaded and what lies beside them (the
+/// optimiser's state, say) is left. The names in nested dictionaries and lists are joined by dots. Views of a shared storage become tensors of their own.
 public enum TorchCheckpoint {
   /// Loads the tensors in the file at `url`, in the file's order.
   /// - Throws: `InputError` if it cannot be read, is no such file, is damaged, or holds other Python objects.
@@ -94,7 +94,7 @@ private struct CheckpointLoader {
   /// The dictionary of the weights alone where `root` is one that keeps them beside other things.
   private func weights(in root: Pickle.Value) -> Pickle.Value {
     guard case .dictionary(let index) = root else { return root }
-    for wrapper in ["state_dict", "model_state_dict", "model"] {
+    for wrapper in ["state_dict", "model_state_dict", "model", "net", "network", "model_ema", "ema"] {
       for case (.string(wrapper), .dictionary(let inner)) in pickle.dictionaries[index] {
         return .dictionary(inner)
       }

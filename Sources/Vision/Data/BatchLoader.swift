@@ -81,6 +81,9 @@ public struct BatchLoader {
     dropsLast ? max(1, dataset.count / batchSize) : (dataset.count + batchSize - 1) / batchSize
   }
 
+  /// Images that an epoch leaves out, other ones each time: those that do not fill a batch.
+  public var leftOutPerEpoch: Int { max(0, dataset.count - batchesPerEpoch * batchSize) }
+
   /// The batches of an epoch from `position` to its end, made one by one as they are asked for.
   public func batches(from position: LoaderPosition = LoaderPosition()) -> some Sequence<Batch> {
     (position.batch..<max(position.batch, batchesPerEpoch)).lazy.map { index in

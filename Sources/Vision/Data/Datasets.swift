@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 
 /// Finds and reads the data sets that ``DataName`` lists.
@@ -141,7 +142,8 @@ public enum Datasets {
     of list: ImageList, _ name: DataName, _ split: DataSplit, _ options: DataOptions
   ) throws(InputError) -> ImageDataset {
     var notes =
-      list.ignored == 0 ? [] : ["\(list.ignored) files that are not named *.jpg, *.jpeg or *.png were ignored"]
+      list.ignored == 0
+      ? [] : ["ignored: \(NumberText.count(list.ignored, "file")) not named *.jpg, *.jpeg or *.png"]
     let content = try PictureFolder(list: list, options: options).read(split: split, notes: &notes)
     let published = name.statistics.flatMap { $0.mean.count == options.channels ? $0 : nil }
     var dataset = ImageDataset(

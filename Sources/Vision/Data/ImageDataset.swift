@@ -43,6 +43,31 @@ public struct ImageDataset {
     return replacing(images: images[0..<min(count, self.count)], labels: labels[0..<min(count, self.count)])
   }
 
+  /// `count` images drawn evenly over the classes, or all if there are fewer; they keep the order of the whole.
+  ///
+  /// The classes take turns, each in a random order, until `count` is reached, and one that has no more images is
+  /// passed over: so classes differ by one image at most where all have enough, and a smaller sample of the same seed
+  /// lies within a larger one.
+  public func sample(_ count: Int, seed: UInt64) -> ImageDataset {
+    precondition(count > 0, "a data set needs an image")
+    guard count < self.count else { return self }
+    var random = SplitMix64(seed)
+    var classes = [[Int]](repeating: [], count: classNames.count)
+    for (index, label) in labels.array(Int64.self).enumerated() { classes[Int(label)].append(index) }
+    for label in classes.indices { classes[label].shuffle(using: &random) }
+    classes.shuffle(using: &random)
+    var drawn: [Int] = []
+    for turn in 0..<count where drawn.count < count {
+      drawn += classes.compactMap { turn < $0.count ? $0[turn] : nil }
+    }
+    return subset(drawn.prefix(count).sorted())
+  }
+
+  /// Images of each class, in label order.
+  public var classCounts: [Int] {
+    labels.array(Int64.self).reduce(into: [Int](repeating: 0, count: classNames.count)) { $0[Int($1)] += 1 }
+  }
+
   /// The images at `indices`, in that order.
   public func subset(_ indices: [Int]) -> ImageDataset {
     let indices = Tensor(indices).to(images.device)

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Synchronization
 
@@ -67,7 +68,8 @@ struct PictureReader: Sendable {
         guard skipCorrupt else { throw error }
       }
     }
-    throw InputError("all \(list.entries.count) pictures are corrupt", at: list.directory.path)
+    throw InputError(
+      "every picture is corrupt", at: list.directory.path, found: NumberText.count(list.entries.count, "picture"))
   }
 
   private func decode(_ index: Int, of list: ImageList, like model: Model, into state: borrowing Mutex<State>) {

@@ -8,6 +8,8 @@ public struct ModelFile {
   public var network: Network
   /// In label order; empty where nobody said.
   public var classNames: [String]
+  /// What a user should know about how the file was read.
+  public private(set) var notes: [String] = []
 
   private static let architectureKey = "quench.architecture"
   private static let classesKey = "quench.classes"
@@ -38,8 +40,9 @@ public struct ModelFile {
   /// Loads a network, frozen in evaluation mode.
   /// - Parameters:
   ///   - url: A safetensors file, or what `torch.save` wrote.
-  ///   - architecture: What the weights belong to, where the file does not say: weights from PyTorch. Where both
-  ///     say, they must agree on every tensor.
+  ///   - architecture: What the weights belong to, where the file does not say: weights from PyTorch, whose names may
+  ///     all begin with one prefix, and among which mean and standard deviation of the pixels may lie; ``notes`` tells of
+  ///     either. Where both say, they must agree on every tensor.
   ///   - device: Where the network goes.
   /// - Throws: `InputError` if the file is damaged, holds NaN, says no architecture while none is given, or does
   ///   not fit it.
@@ -49,11 +52,12 @@ public struct ModelFile {
     let metadata = try Self.metadata(of: url)
     let decoder = JSONDecoder()
     let own = metadata[Self.architectureKey].map { Data($0.utf8) }
-    guard let architecture = own.flatMap({ try? decoder.decode(Architecture.self, from: $0) }) ?? architecture
-    else {
+    var stated: Architecture?
+    if let own { stated = try Architecture(json: own, at: url.path) }
+    guard let architecture = stated ?? architecture else {
       throw InputError(
-        own == nil ? "the file does not say which architecture its weights belong to" : "unknown architecture",
-        at: url.path, remedy: "name it with --model")
+        "the file does not say which architecture its weights belong to", at: url.path,
+        remedy: "name it with --model")
     }
     try architecture.validate(at: url.path)
     let (needed, found) = (architecture.parameterCount, state.reduce(0) { $0 + $1.tensor.count })
@@ -62,8 +66,10 @@ public struct ModelFile {
         "the weights are not those of \(architecture.name)", at: url.path, expected: "\(needed) parameters",
         found: "\(found) numbers", remedy: "the file is damaged: fetch or write it again")
     }
-    network = Network(architecture, seed: 0, device: device)
-    try network.load(state, from: url.path)
+    let weights = WrappedWeights(state, of: architecture)
+    network = Network(weights.architecture, seed: 0, device: device)
+    try network.load(weights.state, from: url.path)
+    notes = weights.notes
     classNames = metadata[Self.classesKey].flatMap { try? decoder.decode([String].self, from: Data($0.utf8)) } ?? []
   }
 

@@ -32,13 +32,14 @@ struct DataCheckCommand: ParsableCommand {
     let record: Record = [
       "name": .string(data.name.rawValue), "train": .object(splits[0].record), "test": .object(splits[1].record)
     ]
-    output.printResult(record, splits.map(\.text).joined(separator: "\n\n"))
     let corrupt = splits.flatMap(\.dataset.skipped)
-    guard corrupt.isEmpty || skipCorrupt else {
-      throw InputError(
-        "\(corrupt.count) pictures are corrupt", at: data.name.rawValue, found: corrupt[0],
-        remedy: "replace or remove them, or leave them out with --skip-corrupt")
-    }
+    let failure =
+      corrupt.isEmpty || skipCorrupt
+      ? nil
+      : InputError(
+        "the data set has \(NumberText.count(corrupt.count, "corrupt picture"))", at: data.name.rawValue,
+        found: corrupt[0], remedy: "replace or remove them, or leave them out with --skip-corrupt")
+    try output.printResult(record, splits.map(\.text).joined(separator: "\n\n"), failure: failure)
   }
 
   /// What a split holds.
@@ -54,7 +55,7 @@ struct DataCheckCommand: ParsableCommand {
       self.dataset = dataset
       self.split = split
       let labels = dataset.labels.array(Int64.self)
-      counts = labels.reduce(into: [Int](repeating: 0, count: dataset.classNames.count)) { $0[Int($1)] += 1 }
+      counts = dataset.classCounts
       let block = PixelBlock(shape: dataset.images.shape, pixels: dataset.images.data(), labels: labels)
       statistics = block.statistics()
     }
@@ -89,7 +90,7 @@ struct DataCheckCommand: ParsableCommand {
         "  normalised   mean \(list(dataset.statistics.mean)), "
           + "standard deviation \(list(dataset.statistics.standardDeviation))",
         "  fingerprint  \(dataset.fingerprint)",
-        "  labels       \(labels.first ?? 0) to \(labels.last ?? 0) of \(dataset.classNames.count) classes"
+        "  labels       \(labels.first ?? 0) to \(labels.last ?? 0) of \(NumberText.count(dataset.classNames.count, "class"))"
       ]
       lines += classes.map { "    \($0.name): \($0.count)" }
       if !emptyClasses.isEmpty { lines.append("  warning: classes without images: " + joined(emptyClasses)) }

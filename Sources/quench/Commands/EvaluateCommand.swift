@@ -24,12 +24,15 @@ struct EvaluateCommand: ParsableCommand {
   var weights: String
 
   @Option(help: "The network that the weights belong to, where their file does not say.")
-  var model: ModelName?
+  var model: ClassifierName?
 
   @Option(help: "Images that are classified at once.")
   var batchSize = 500
 
   @OptionGroup(title: "Data") var data: DataOptions
+
+  @Option(help: "Seed by which --limit draws images.")
+  var seed = 1
 
   @Option(help: ArgumentHelp("Also write a run folder with a report.", valueName: "dir"), completion: .directory)
   var out: String?
@@ -45,8 +48,8 @@ struct EvaluateCommand: ParsableCommand {
     let folder = out.map { URL(filePath: $0, directoryHint: .isDirectory) }
     if let folder { try RunFolder.check(folder, resume: false) }
     let device = try machine.prepare()
-    let test = try data.load(.test, on: device, output)
-    let network = try WeightsFile.load(weights, model: model, for: test, on: device).network
+    let test = try data.load(.test, on: device, seed: UInt64(bitPattern: Int64(seed)), output)
+    let network = try WeightsFile.load(weights, model: model, for: test, on: device, output).network
     guard let folder else { return report(try evaluate(network, on: test).summary) }
 
     let inputs: Record = [
@@ -67,6 +70,7 @@ struct EvaluateCommand: ParsableCommand {
     settings["model"] = model.map { .string($0.rawValue) }
     settings.merge(data.settings)
     settings["batch-size"] = .int(batchSize)
+    settings["seed"] = .int(seed)
     settings["precision"] = .string(machine.precision.rawValue)
     return settings
   }
@@ -94,7 +98,7 @@ struct EvaluateCommand: ParsableCommand {
     output.printResult(
       summary,
       """
-      accuracy  \(Wording.accuracy(summary["accuracy"]?.number)) of \(Wording.count(summary["n"]?.number)) images \
+      accuracy  \(Wording.accuracy(summary["accuracy"]?.number)) of \(Wording.count(summary["n"]?.number, "image")) \
       (95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)))
       speed     \(Wording.count(summary["images_per_second"]?.number)) images a second
       """)

@@ -91,6 +91,7 @@ struct ModelsDescribeCommand: ParsableCommand {
   func run() throws {
     let named = try name.map { try $0.architecture(input: input, classes: classes) }
     let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), architecture: named) }
+    if let file, let weights { output.tell(file, at: weights) }
     guard let architecture = file?.network.architecture ?? named else { return }
     let size = NetworkSize(of: architecture)
     let zeros = file.map { Self.zeros(of: $0.network) }

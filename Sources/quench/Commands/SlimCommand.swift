@@ -77,7 +77,7 @@ struct SlimCommand: ParsableCommand {
   var augmentation = true
 
   @Option(help: ArgumentHelp("Length of each of the rounds that latency is the median of.", valueName: "seconds"))
-  var seconds = 0.3
+  var seconds = 0.2
 
   @OptionGroup(title: "Data of --recalibrate") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
@@ -102,11 +102,13 @@ struct SlimCommand: ParsableCommand {
     if recalibrate > 0 {
       let loaded = try ImageData(data, holdOut: nil, seed: options.seedBits, on: device, options.output)
       inputs.merge(loaded.inputs)
-      file = try WeightsFile.load(weights, model: model, for: loaded.test, on: device)
+      let classifier = model.map(ClassifierName.init(model:))
+      file = try WeightsFile.load(weights, model: classifier, for: loaded.test, on: device, options.output)
       images = loaded
     } else {
       let named = try model.map { try $0.architecture(input: input, classes: classes) }
       file = try ModelFile(contentsOf: URL(filePath: weights), architecture: named, device: device)
+      options.output.tell(file, at: weights)
     }
     let slim = SlimRun(
       slimming: slimming, file: file, mask: mask.map { URL(filePath: $0) }, images: images,

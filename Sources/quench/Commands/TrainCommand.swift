@@ -31,7 +31,7 @@ struct TrainCommand: ParsableCommand {
       The network, resnet20 unless given; 'quench models list' says what each is. With --initial: what its weights \
       belong to, where their file does not say.
       """)
-  var model: ModelName?
+  var model: ClassifierName?
 
   @Option(
     help: ArgumentHelp("Start from these weights instead of a new network's: one to fine-tune.", valueName: "file"),
@@ -56,7 +56,6 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
-    if let model, !model.isClassifier { throw ValidationError("--model \(model.rawValue) is no classifier.") }
     guard noise >= 0, noise.isFinite else { throw ValidationError("--noise must be 0 or more.") }
     guard noise == 0 || robustness.settings == nil else {
       throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
@@ -72,9 +71,9 @@ struct TrainCommand: ParsableCommand {
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
     var training = TrainRun(
-      model: model ?? .resnet20, recipe: recipe, options: options, data: data, device: device)
+      model: (model ?? .resnet20).model, recipe: recipe, options: options, data: data, device: device)
     training.initial = try initial.map { path in
-      (path, try WeightsFile.load(path, model: model, for: data.train, on: device).network)
+      (path, try WeightsFile.load(path, model: model, for: data.train, on: device, run.output).network)
     }
     training.snapshotEpoch = snapshotEpoch
     training.adversary = robustness.settings
@@ -92,8 +91,8 @@ struct TrainCommand: ParsableCommand {
     let interval = Wording.interval(
       summary["test_interval_low"]?.number, summary["test_interval_high"]?.number)
     return """
-      test accuracy  \(Wording.accuracy(summary["test_accuracy"]?.number)) of \(Wording.count(summary["n"]?.number)) \
-      images (95 %: \(interval))
+      test accuracy  \(Wording.accuracy(summary["test_accuracy"]?.number)) of \
+      \(Wording.count(summary["n"]?.number, "image")) (95 %: \(interval))
       training       \(Wording.duration(summary["seconds"]?.number)), \
       \(Wording.count(summary["images_per_second"]?.number)) images a second
       weights        \(url.appending(path: TrainRun.modelFileName).relativePath)

@@ -104,7 +104,8 @@ enum PruningChapter: DemoChapter {
 
   static func sections(_ all: [RunFiles.Part]) -> [Report.Section] {
     [comparison(all[dense], pruned(all)), Report.Section("The networks", [.table(networks(all))])]
-      + layers(pruned(all)) + slimmed(all[slim]) + TestSections.make(all[dense]?.evaluation)
+      + layers(pruned(all)) + slimmed(all[slim])
+      + TestSections.make(all[dense]?.evaluation, of: "the dense network")
   }
 
   private static func comparison(_ dense: RunFiles?, _ pruned: [RunFiles.Part]) -> Report.Section {

@@ -20,7 +20,7 @@ enum DemoReport {
       "What was run",
       [
         .prose(
-          "Short runs on purpose: one epoch of dense training, then pruning on the first 12,800 training images. "
+          "Short runs on purpose: one epoch of dense training, then pruning on 12,800 training images. "
             + "OMP drops the smallest weights at once and trains the others for two epochs; BiP learns mask and "
             + "weights together for one epoch, which passes every image twice. So both learn from as many images. "
             + "The commands, in order:")

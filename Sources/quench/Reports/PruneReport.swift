@@ -31,7 +31,7 @@ enum PruneReport {
     return Report(
       title: "\(model) pruned by \(method)", summary: lead + ".",
       keyFigures: run.summary.isEmpty ? [] : keyFigures(run, method, kept),
-      sections: sections + TestSections.make(run.evaluation), record: run.record)
+      sections: sections + TestSections.make(run.evaluation, of: "the pruned network"), record: run.record)
   }
 
   private static func keyFigures(_ run: RunFiles, _ method: String, _ kept: String) -> [Report.KeyFigure] {

@@ -7,7 +7,7 @@ enum PruneText {
     """
     \(PrunedWorth.table(summary).text)
 
-    Tested on \(Wording.count(summary["n"]?.number)) images.
+    Tested on \(Wording.count(summary["n"]?.number, "image")).
     \(PrunedWorth.statements(summary).joined(separator: "\n"))
     weights   \(url.appending(path: TrainRun.modelFileName).relativePath)
     packed    \(url.appending(path: PrunedWorth.packedFileName).relativePath)

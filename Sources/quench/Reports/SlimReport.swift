@@ -28,7 +28,7 @@ enum SlimReport {
       title: "\(model) slimmed",
       summary: "The pruned channels of `\(model)` were cut out by the policy `\(run.setting("policy"))`.",
       keyFigures: run.summary.isEmpty ? [] : keyFigures(run),
-      sections: sections + TestSections.make(run.evaluation),
+      sections: sections + TestSections.make(run.evaluation, of: "the slimmed network"),
       record: run.record)
   }
 
@@ -50,7 +50,8 @@ enum SlimReport {
         let masked = SideBySide.milliseconds(run.summary, batchSize, "masked")
         return Report.KeyFigure(
           "Speed, batch of \(batchSize)", SideBySide.times(run.summary, batchSize),
-          detail: "\(slimmed) instead of \(masked)")
+          detail: "\(slimmed) instead of \(masked)"
+            + (SideBySide.spread(run.summary, batchSize).map { "; \($0) times in single rounds" } ?? ""))
       }
   }
 
@@ -109,7 +110,8 @@ enum SlimReport {
           + "Recalibrate or train on.")
     }
     if let left = summary["silenceable"]?.integer, left > 0 {
-      lines.append("\(left) more channels could be cut with --silence, which changes the logits.")
+      lines.append(
+        "\(NumberText.count(left, "more channel")) could be cut with --silence, which changes the logits.")
     }
     lines += SideBySide.statements(summary, than: "masked")
     if let before = summary["accuracy_before_recalibration"]?.number {

@@ -8,7 +8,7 @@ enum StudyReport {
     return Report(
       title: "Pruning methods compared on \(study.model)",
       summary:
-        "Test accuracy on \(Wording.count(Double(results.testImages))) images that nothing was learned from; "
+        "Test accuracy on \(NumberText.count(results.testImages, "image")) that nothing was learned from; "
         + "\(done) of \(all) prunings are done. " + protocolText(study),
       keyFigures: keyFigures(study, results),
       sections: [
@@ -39,7 +39,8 @@ enum StudyReport {
   }
 
   private static func protocolText(_ study: PruningStudy) -> String {
-    "Dense networks and methods that prune before training learn for \(study.denseEpochs) epochs, methods on the "
+    "Dense networks and methods that prune before training learn for \(NumberText.count(study.denseEpochs, "epoch")), "
+      + "methods on the "
       + "dense network for \(study.epochs), and again for each further phase or round; OMP and IMP rewind to epoch "
       + "\(study.rewindEpoch)."
   }
@@ -62,7 +63,7 @@ enum StudyReport {
   }
 
   private static func runs(_ sample: Sample) -> String {
-    sample.values.count == 1 ? "one seed" : "\(sample.values.count) seeds"
+    NumberText.count(sample.values.count, "seed")
   }
 
   private static func accuracy(_ study: PruningStudy, _ results: PruningStudy.Results) -> Report.Section {

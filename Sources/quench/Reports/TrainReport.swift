@@ -7,7 +7,8 @@ enum TrainReport {
     let model = run.summary["model"]?.string ?? run.setting("model")
     let data = run.setting("data")
     let start = run.record.settings["initial"].map { ", with the weights of `\($0)` to begin with," } ?? ""
-    var lead = "The network `\(model)`\(start) was trained on `\(data)` for \(run.setting("epochs")) epochs"
+    let epochs = run.record.settings["epochs"]?.integer.map { NumberText.count($0, "epoch") } ?? "–"
+    var lead = "The network `\(model)`\(start) was trained on `\(data)` for \(epochs)"
     if let accuracy = run.number("test_accuracy") {
       lead += " and classifies \(Wording.accuracy(accuracy)) of the test images right"
     }
@@ -29,7 +30,8 @@ enum TrainReport {
     }
     return Report(
       title: "\(model) on \(data)", summary: lead + ".", keyFigures: figures,
-      sections: [LearningSection.make(run)] + TestSections.make(run.evaluation), record: run.record)
+      sections: [LearningSection.make(run)] + TestSections.make(run.evaluation, of: "`\(model)`"),
+      record: run.record)
   }
 }
 
@@ -47,12 +49,25 @@ enum EvaluateReport {
             + "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
         .init("Speed", Wording.count(run.number("images_per_second")), detail: "images a second")
       ],
-      sections: TestSections.make(run.evaluation), record: run.record)
+      sections: TestSections.make(run.evaluation, of: "`\(run.setting("weights"))`"), record: run.record)
   }
 }
 
 /// How the learning went.
 enum LearningSection {
+  /// What was done to training images before they were learned from, as far as the settings tell.
+  private static func treatment(_ settings: Record) -> String {
+    var treatments: [String] = []
+    switch settings["augmentation"] {
+    case .bool(true): treatments.append("cropped and mirrored at random")
+    case .bool(false): treatments.append("not augmented")
+    default: break
+    }
+    if let noise = settings["noise"]?.number, noise > 0 { treatments.append("with noise") }
+    if settings["adversarial"] != nil { treatments.append("attacked") }
+    return treatments.map { ", \($0)" }.joined()
+  }
+
   static func make(_ run: RunFiles) -> Report.Section {
     guard !run.metrics.isEmpty else {
       return Report.Section("Learning", [.prose("No metrics were written yet.")])
@@ -67,9 +82,13 @@ enum LearningSection {
     var accuracies = [LineChart.Series("training batches", points("accuracy"))]
     let validation = points("validation_accuracy")
     if !validation.isEmpty { accuracies.append(.init("held-out images", validation)) }
+    let leftOut = run.summary["left_out_per_epoch"]?.integer.map { count in
+      Report.Block.prose(
+        "In training, \(Wording.leftOut(count, of: run.summary["training_images"]?.integer ?? 0)).")
+    }
     return Report.Section(
       "Learning",
-      [
+      (leftOut.map { [$0] } ?? []) + [
         .figure(
           LineChart(
             "Loss", x: epoch, y: Axis("Cross-entropy", unit: "nat"),
@@ -78,7 +97,7 @@ enum LearningSection {
         .figure(
           LineChart(
             "Accuracy", x: epoch, y: Axis("Accuracy", unit: nil, style: .percent), series: accuracies,
-            caption: "On training batches as they were learned from, augmented; "
+            caption: "On training batches as they were learned from\(treatment(run.record.settings)); "
               + (validation.isEmpty
                 ? "the test images come in at the end alone." : "on held-out images as they are."))),
         .figure(
@@ -94,8 +113,10 @@ enum TestSections {
   /// Classes that the table shows at most: the worst of more.
   private static let rows = 30
 
-  static func make(_ evaluation: Evaluation?) -> [Report.Section] {
+  /// - Parameter network: Whose answers they are, as a sentence names it.
+  static func make(_ evaluation: Evaluation?, of network: String) -> [Report.Section] {
     guard let evaluation else { return [] }
+    let coverage = Wording.coverage(of: evaluation.confusion.map { $0.reduce(0, +) }, evaluation.classNames)
     var pictures: [Report.Block] = [
       .figure(
         ImageGrid(
@@ -110,7 +131,11 @@ enum TestSections {
             caption: "The wrong answers that the network gives the highest probability.")))
     }
     return [
-      Report.Section("Accuracy by class", [.table(table(evaluation))]),
+      Report.Section(
+        "Accuracy by class",
+        [.prose("These are the answers of \(network) to the test images.")]
+          + (coverage.map { [.callout(.caution, "Of the test images, \($0).")] } ?? [])
+          + [.table(table(evaluation))]),
       Report.Section("Images and answers", pictures)
     ]
   }

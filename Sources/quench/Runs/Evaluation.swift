@@ -37,6 +37,7 @@ struct Evaluation: Codable, Equatable {
 
   /// Classifies every image of `dataset` with `plan`.
   /// - Parameter examples: How many images are kept to look at, of either kind.
+  /// - Throws: `InputError` if the network answers NaN or infinity to any of them.
   init(
     of plan: InferencePlan, on dataset: ImageDataset, batchSize: Int = 500, examples: Int = 16,
     progress: ProgressLine.Style = .quiet
@@ -44,11 +45,9 @@ struct Evaluation: Codable, Equatable {
     var line = ProgressLine("Testing", total: dataset.count, unit: "images", style: progress)
     let start = ContinuousClock.now
     var answers: [(predicted: Int, confidence: Double)] = []
-    for batch in BatchLoader.evaluation(dataset, batchSize: batchSize).batches() {
-      let (confidence, predicted) = plan(batch.images).softmax(1).maxWithIndex(1)
-      answers += zip(predicted.array(Int64.self), confidence.array(Float.self)).map { answer, confidence in
-        (Int(answer), confidence.isFinite ? Double(confidence) : 0)
-      }
+    try dataset.answers(of: plan.callAsFunction, batchSize: batchSize) { logits, _ in
+      let (confidence, predicted) = logits.softmax(1).maxWithIndex(1)
+      answers += zip(predicted.array(Int64.self), confidence.array(Float.self)).map { (Int($0), Double($1)) }
       line.update(answers.count)
     }
     seconds = (ContinuousClock.now - start) / .seconds(1)

@@ -38,7 +38,7 @@ struct PruneJob {
     let url = try run.folder(named: "prune-\(method)")
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
-    let given = try givenNetworks(data, seed: run.seedBits, device)
+    let given = try givenNetworks(data, seed: run.seedBits, device, run.output)
 
     var settings = pruning.settings(try pruning.target)
     for part in [start.settings, self.settings, options.settings] { settings.merge(part) }
@@ -54,7 +54,9 @@ struct PruneJob {
       }
       guard let network else { throw InputError("there is no network to prune") }
       if case .trained = start { dense = network }
-      let work = PruneRun(method: method, pruner: try pruner(early), options: options, data: data)
+      let work = PruneRun(
+        method: method, pruner: try pruner(early), options: options, data: data,
+        batchSize: settings["batch-size"]?.integer)
       return try work.prune(network, comparedWith: dense, in: folder, resumes: run.resume)
     }
     run.output.printResult(summary, PruneText.make(summary, url))
@@ -62,21 +64,21 @@ struct PruneJob {
 
   /// The networks that the user named, and the new one to prune.
   private func givenNetworks(
-    _ data: ImageData, seed: UInt64, _ device: Device
+    _ data: ImageData, seed: UInt64, _ device: Device, _ output: OutputOptions
   ) throws -> (network: Network?, dense: Network?, inputs: Record) {
     switch start {
     case .trained(let options):
       let network = try options.weights.map {
-        try WeightsFile.load($0, model: options.model, for: data.test, on: device).network
+        try WeightsFile.load($0, model: options.model, for: data.test, on: device, output).network
       }
       return (network, nil, try Fingerprint.inputs(["weights": options.weights]))
     case .initial(let options):
       let network =
         try options.initial.map {
-          try WeightsFile.load($0, model: options.model, for: data.test, on: device).network
-        } ?? Network(try data.train.architecture(of: options.model), seed: seed, device: device)
+          try WeightsFile.load($0, model: options.model, for: data.test, on: device, output).network
+        } ?? Network(try data.train.architecture(of: options.model.model), seed: seed, device: device)
       let dense = try options.dense.map {
-        try WeightsFile.load($0, model: nil, for: data.test, on: device).network
+        try WeightsFile.load($0, model: nil, for: data.test, on: device, output).network
       }
       return (network, dense, try Fingerprint.inputs(["initial": options.initial, "dense": options.dense]))
     }
@@ -91,7 +93,8 @@ struct PruneJob {
     // A kill may have left the folder without its configuration: nothing was trained in it then.
     if !resumes { try? FileManager.default.removeItem(at: url) }
     var training = TrainRun(
-      model: dense.model ?? .resnet20, recipe: try RecipeOptions.parse(["--epochs", "\(dense.denseEpochs)"]),
+      model: (dense.model ?? .resnet20).model,
+      recipe: try RecipeOptions.parse(["--epochs", "\(dense.denseEpochs)"]),
       options: options, data: data, device: device)
     training.snapshotEpoch = snapshotEpoch
     var record = RunRecord.current(training.settings, inputs: data.inputs, device: device)
@@ -100,7 +103,7 @@ struct PruneJob {
       try training.train(in: folder, resumes: resumes)
     }
     let network = try WeightsFile.load(
-      url.appending(path: TrainRun.modelFileName).path, model: nil, for: data.test, on: device
+      url.appending(path: TrainRun.modelFileName).path, model: nil, for: data.test, on: device, options.run.output
     ).network
     return (
       network,

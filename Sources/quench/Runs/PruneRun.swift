@@ -13,6 +13,8 @@ struct PruneRun {
   let pruner: any Pruner
   let options: LearningOptions
   let data: ImageData
+  /// Of the training; nil where the method has none.
+  var batchSize: Int?
 
   private var precision: Precision { options.run.machine.precision }
 
@@ -25,6 +27,7 @@ struct PruneRun {
     let target = pruner.target
     let denseAccuracy = try dense.map { try self.evaluation(of: $0).accuracy }
     let worth = PrunedWorth(dense: dense ?? network, precision)
+    let leftOut = batchSize.map { options.leftOut(of: data.train, batchSize: $0) } ?? [:]
     let layout = try target.layout(of: network)
     let magnitude = target.mask(layout.weights(of: network).abs(), layout)
     let learner = try pruner.training(
@@ -36,7 +39,7 @@ struct PruneRun {
       if let rounds = learner as? IMPTraining {
         try writeTicket(of: rounds, after: epoch, seconds: seconds, in: folder)
       }
-      return data.validation(of: network, precision)
+      return try data.validation(of: network, precision)
     }
     let outcome = try session.run(learner)
     learner.finish()
@@ -55,10 +58,11 @@ struct PruneRun {
       "kept": .int(mask.keptCount), "prunable": .int(layout.count), "zeros": .int(zeros),
       "epochs": .int(learner.epochs)
     ]
+    summary.merge(leftOut)
     if let denseAccuracy { summary.merge(denseAccuracy.record(prefix: "dense_")) }
     summary.merge(evaluation.accuracy.record())
     summary["n"] = .int(evaluation.accuracy.count)
-    summary.merge(data.validation(of: network, precision))
+    summary.merge(try data.validation(of: network, precision))
     summary.merge([
       "mask_iou_with_magnitude": .double(mask.intersectionOverUnion(with: magnitude)),
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),

@@ -9,7 +9,7 @@ import Vision
 struct PrunedWorth {
   /// The pruned network with its zeros packed away.
   static let packedFileName = "packed.safetensors"
-  private static let roundSeconds = 0.1
+  private static let roundSeconds = 0.06
 
   private let densePlans: [InferencePlan]
   private let dtype: DType?

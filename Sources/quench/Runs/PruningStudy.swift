@@ -52,7 +52,7 @@ struct PruningStudy {
     denseEpochs = number("dense-epochs")
     epochs = number("epochs")
     rewindEpoch = number("rewind-epoch")
-    let valued = ["data", "data-dir", "limit", "train-limit", "hold-out"]
+    let valued = ["data", "data-dir", "limit", "train-limit", "limit-order", "hold-out"]
     common = valued.flatMap { key in settings[key].map { ["--\(key)", $0.description] } ?? [] }
     if settings["skip-corrupt"] == .bool(true) { common.append("--skip-corrupt") }
   }
@@ -61,6 +61,9 @@ struct PruningStudy {
   var parts: [RunPart] {
     seeds.map(dense) + seeds.flatMap { seed in methods.flatMap { parts(of: $0, seed: seed) } }
   }
+
+  /// Whether the rest of the study can do without the part: all but the dense networks.
+  func isOptional(_ part: RunPart) -> Bool { !part.name.hasPrefix("dense_") }
 
   private func dense(seed: Int) -> RunPart {
     RunPart(

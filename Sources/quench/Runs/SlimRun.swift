@@ -93,7 +93,8 @@ struct SlimRun {
     let loader = BatchLoader.training(
       images.train, batchSize: batchSize, augmentation: augmentation,
       seed: Generator.derive(options.seedBits, "recalibrate"))
-    options.output.note("Estimating batch norm's statistics on \(batches) batches")
+    options.output.note(
+      "Estimating batch norm's statistics on \(NumberText.count(batches, "batch")) of training images")
     slimmed.recalibrateBatchNorm(
       on: (0..<batches).lazy.map { index in
         let (epoch, batch) = index.quotientAndRemainder(dividingBy: loader.batchesPerEpoch)

@@ -48,6 +48,7 @@ struct TrainRun {
       try initial?.network
       ?? Network(data.train.architecture(of: model), seed: options.run.seedBits, device: device)
     let architecture = network.architecture
+    let leftOut = options.leftOut(of: data.train, batchSize: recipe.batchSize)
     let precision = options.run.machine.precision
 
     var session = options.session("Training", in: folder, resumes: resumes)
@@ -57,7 +58,7 @@ struct TrainRun {
     if snapshotEpoch == 0 { try write(Self.snapshotFileName(0)) }
     session.atEpochEnd = { epoch, _ in
       if epoch == snapshotEpoch { try write(Self.snapshotFileName(epoch)) }
-      return data.validation(of: network, precision)
+      return try data.validation(of: network, precision)
     }
     let (outcome, collapse) = try learn(network, session)
     try write(Self.modelFileName)
@@ -73,8 +74,9 @@ struct TrainRun {
       "test_interval_low": .double(accuracy.interval.lowerBound),
       "test_interval_high": .double(accuracy.interval.upperBound)
     ]
+    summary.merge(leftOut)
     if let collapse { summary["collapsed_after_epoch"] = .int(collapse) }
-    summary.merge(data.validation(of: network, precision))
+    summary.merge(try data.validation(of: network, precision))
     summary.merge([
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "test_images_per_second": .double(evaluation.imagesPerSecond),

@@ -43,7 +43,7 @@ struct AttackedOptions: ParsableArguments {
   var weights: String
 
   @Option(help: "The network that the weights belong to, where their file does not say.")
-  var model: ModelName?
+  var model: ClassifierName?
 
   @Option(help: "Images that are attacked at once.")
   var batchSize = 250
@@ -98,8 +98,8 @@ struct AttackedOptions: ParsableArguments {
   ) throws {
     let url = try run.folder(named: "attack-\(name)")
     let device = try run.machine.prepare()
-    let test = try data.load(.test, on: device, run.output)
-    let network = try WeightsFile.load(weights, model: model, for: test, on: device).network
+    let test = try data.load(.test, on: device, seed: run.seedBits, run.output)
+    let network = try WeightsFile.load(weights, model: model, for: test, on: device, run.output).network
     let target = AttackedModel(network, precision: precision)
     var evaluator = try make(target, test, device)
     evaluator.seed = run.seedBits

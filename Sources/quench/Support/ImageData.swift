@@ -7,7 +7,10 @@ import Vision
 
 extension DataOptions {
   /// Reads a split of the data set onto `device`, cut to the limit that holds for it.
-  func load(_ split: DataSplit, on device: Device, _ output: OutputOptions) throws(InputError) -> ImageDataset {
+  /// - Parameter seed: Of the run, by which a limit's images are drawn.
+  func load(
+    _ split: DataSplit, on device: Device, seed: UInt64, _ output: OutputOptions
+  ) throws(InputError) -> ImageDataset {
     var options = Vision.DataOptions()
     options.skipCorrupt = skipCorrupt
     // Synthetic images are made, not read: as many as are asked for.
@@ -26,10 +29,40 @@ extension DataOptions {
     line.withLock { $0?.finish() }
     for note in dataset.notes { output.note("note: \(note)") }
     if !dataset.skipped.isEmpty {
-      output.note("note: \(dataset.skipped.count) corrupt pictures left out, the first: \(dataset.skipped[0])")
+      let count = NumberText.count(dataset.skipped.count, "corrupt picture")
+      output.note("note: \(count) left out, the first: \(dataset.skipped[0])")
     }
-    if let count = split == .test ? limit : trainLimit { dataset = dataset.prefix(count) }
+    if let count = split == .test ? limit : trainLimit, count < dataset.count {
+      let whole = dataset.count
+      switch limitOrder {
+      case .balanced: dataset = dataset.sample(count, seed: Generator.derive(seed, "limit \(split.rawValue)"))
+      case .first: dataset = dataset.prefix(count)
+      }
+      output.note("note: \(selection(of: whole, dataset, split))")
+    }
+    if let note = dataset.coverage { output.note("note: of the \(split.rawValue) images, \(note)") }
     return dataset.to(device)
+  }
+
+  /// What a limit has left of a split of `whole` images.
+  private func selection(of whole: Int, _ dataset: ImageDataset, _ split: DataSplit) -> String {
+    let count = NumberText.fixed(Double(dataset.count), decimals: 0)
+    let images = "\(count) of \(NumberText.count(whole, "\(split.rawValue) image"))"
+    return switch limitOrder {
+    case .balanced: "\(images), drawn evenly over the classes by the seed"
+    case .first: "the first \(images)"
+    }
+  }
+}
+
+extension LearningOptions {
+  /// Tells of training images that each epoch leaves out since they do not fill a batch.
+  /// - Returns: Their count for the run's summary; empty where there are none.
+  func leftOut(of dataset: ImageDataset, batchSize: Int) -> Record {
+    let loader = BatchLoader.training(dataset, batchSize: batchSize, augmentation: nil, seed: 0)
+    guard loader.leftOutPerEpoch > 0 else { return [:] }
+    run.output.note("note: \(Wording.leftOut(loader.leftOutPerEpoch, of: dataset.count))")
+    return ["left_out_per_epoch": .int(loader.leftOutPerEpoch)]
   }
 }
 
@@ -43,8 +76,8 @@ struct ImageData {
   let inputs: Record
 
   init(_ options: DataOptions, holdOut: Int?, seed: UInt64, on device: Device, _ output: OutputOptions) throws {
-    let whole = try options.load(.train, on: device, output)
-    test = try options.load(.test, on: device, output)
+    let whole = try options.load(.train, on: device, seed: seed, output)
+    test = try options.load(.test, on: device, seed: seed, output)
     inputs = ["training images": .string(whole.fingerprint), "test images": .string(test.fingerprint)]
     if let holdOut {
       let parts = try whole.split(heldOut: holdOut, seed: Generator.derive(seed, "hold-out"))
@@ -61,14 +94,18 @@ struct ImageData {
   }
 
   /// The network's accuracy on the held-out images, for a row of metrics; empty where there are none.
-  func validation(of network: Network, _ precision: Precision) -> Record {
+  /// - Throws: `InputError` if the network answers NaN or infinity to any of them.
+  func validation(of network: Network, _ precision: Precision) throws(InputError) -> Record {
     guard let heldOut else { return [:] }
     let plan = InferencePlan(network, dtype: precision.inference)
-    return ["validation_accuracy": .double(heldOut.accuracy(of: plan.callAsFunction).fraction)]
+    return ["validation_accuracy": .double(try heldOut.accuracy(of: plan.callAsFunction).fraction)]
   }
 }
 
 extension ImageDataset {
+  /// What is to be said where not every class has images; nil where each has.
+  var coverage: String? { Wording.coverage(of: classCounts, classNames) }
+
   /// `[channels, height, width]`
   var imageShape: [Int] { [channels, height, width] }
 

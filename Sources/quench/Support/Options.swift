@@ -8,10 +8,12 @@ import Vision
 /// What every command that computes takes.
 struct RunOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Folder for everything that the run writes.", valueName: "dir"), completion: .directory)
+    help: ArgumentHelp(
+      "Folder for everything that the run writes; unless given, one in runs/ that is named after the command and numbered from the second run on.",
+      valueName: "dir"), completion: .directory)
   var out: String?
 
-  @Flag(help: "Continue the run in the --out folder from its last checkpoint.")
+  @Flag(help: "Continue the run in the --out folder, or the command's latest in runs/, from its last checkpoint.")
   var resume = false
 
   @Option(help: "Seed of every random choice.")
@@ -23,10 +25,12 @@ struct RunOptions: ParsableArguments {
   /// The seed as generators take it.
   var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
 
-  /// The folder of the run, `runs/<name>` unless the user names one.
+  /// The folder of the run: the one that the user names, or a new one called `name` in `runs`, or the latest of these
+  /// where it is to go on.
   /// - Throws: `InputError` if the run cannot begin, or go on, there.
   func folder(named name: String) throws(InputError) -> URL {
-    let url = out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name)
+    let url =
+      out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name, latest: resume)
     try RunFolder.check(url, resume: resume)
     return url
   }
@@ -71,6 +75,14 @@ struct OutputOptions: ParsableArguments {
   var quiet = false
 }
 
+/// Which images a limit takes.
+enum LimitOrder: String, CaseIterable, ExpressibleByArgument {
+  /// Drawn by the seed, evenly over the classes.
+  case balanced
+  /// The first ones of the data set.
+  case first
+}
+
 /// Which images.
 struct DataOptions: ParsableArguments {
   @Option(help: "The data set; 'quench data list' says what each is.")
@@ -79,11 +91,18 @@ struct DataOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"), completion: .directory)
   var dataDir: String?
 
-  @Option(help: ArgumentHelp("Use the first n images of the test file.", valueName: "n"))
+  @Option(help: ArgumentHelp("Use n of the test images.", valueName: "n"))
   var limit: Int?
 
-  @Option(help: ArgumentHelp("Use the first n training images.", valueName: "n"))
+  @Option(help: ArgumentHelp("Use n of the training images.", valueName: "n"))
   var trainLimit: Int?
+
+  @Option(
+    help: """
+      Which images --limit and --train-limit take: balanced draws them by the seed, as many of each class; first takes \
+      them in the data set's own order.
+      """)
+  var limitOrder = LimitOrder.balanced
 
   @Flag(help: "Leave out pictures that cannot be decoded, and count them, instead of stopping.")
   var skipCorrupt = false
@@ -99,6 +118,7 @@ struct DataOptions: ParsableArguments {
     settings["data-dir"] = dataDir.map { .string($0) }
     settings["limit"] = limit.map { .int($0) }
     settings["train-limit"] = trainLimit.map { .int($0) }
+    if limit != nil || trainLimit != nil { settings["limit-order"] = .string(limitOrder.rawValue) }
     settings["skip-corrupt"] = .bool(skipCorrupt)
     return settings
   }
@@ -239,6 +259,23 @@ struct RecipeOptions: ParsableArguments {
 extension Precision: ExpressibleByArgument {}
 extension DataName: ExpressibleByArgument {}
 extension ModelName: ExpressibleByArgument {}
+
+/// A network that answers a class for each image, as a flag names it.
+struct ClassifierName: RawRepresentable, CaseIterable, ExpressibleByArgument {
+  let model: ModelName
+
+  static let resnet20 = ClassifierName(model: .resnet20)
+  static let allCases = ModelName.allCases.filter(\.isClassifier).map { ClassifierName(model: $0) }
+
+  init(model: ModelName) { self.model = model }
+
+  init?(rawValue: String) {
+    guard let model = ModelName(rawValue: rawValue), model.isClassifier else { return nil }
+    self.init(model: model)
+  }
+
+  var rawValue: String { model.rawValue }
+}
 
 /// Checks values of flags: what `check` finds wrong is wrong usage.
 func requireUsage(_ check: () throws -> Void) throws {

@@ -95,14 +95,13 @@ struct DenseOptions: ParsableArguments {
   var weights: String?
 
   @Option(help: "The network to train first, or whose weights --weights holds where the file does not say.")
-  var model: ModelName?
+  var model: ClassifierName?
 
   @Option(help: "Epochs of the dense training where no --weights are given.")
   var denseEpochs = TrainingRecipe().epochs
 
   func validate() throws {
     guard denseEpochs > 0 else { throw ValidationError("--dense-epochs must be at least 1.") }
-    try requireClassifier(model)
   }
 
   /// The settings under the names of their flags.
@@ -118,7 +117,7 @@ struct DenseOptions: ParsableArguments {
 /// The new network that a method starts from.
 struct InitialOptions: ParsableArguments {
   @Option(help: "The network to draw, prune and train; 'quench models list' says what each is.")
-  var model = ModelName.resnet20
+  var model = ClassifierName.resnet20
 
   @Option(
     help: ArgumentHelp("Begin with these weights instead of new ones.", valueName: "file"), completion: .file())
@@ -128,20 +127,12 @@ struct InitialOptions: ParsableArguments {
     help: ArgumentHelp("A trained dense network to compare with.", valueName: "file"), completion: .file())
   var dense: String?
 
-  func validate() throws { try requireClassifier(model) }
-
   /// The settings under the names of their flags.
   var settings: Record {
     var settings: Record = ["model": .string(model.rawValue)]
     settings["initial"] = initial.map { .string($0) }
     settings["dense"] = dense.map { .string($0) }
     return settings
-  }
-}
-
-private func requireClassifier(_ model: ModelName?) throws {
-  guard model?.isClassifier ?? true else {
-    throw ValidationError("--model \(model?.rawValue ?? "") is no classifier.")
   }
 }
 

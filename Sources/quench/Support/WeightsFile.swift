@@ -13,14 +13,17 @@ enum WeightsFile {
     return state
   }
 
-  /// - Parameter model: The architecture, for files that do not say theirs.
+  /// - Parameters:
+  ///   - model: The architecture, for files that do not say theirs.
+  ///   - output: Where it is told how the file was read.
   /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
   static func load(
-    _ path: String, model: ModelName?, for dataset: ImageDataset, on device: Device
+    _ path: String, model: ClassifierName?, for dataset: ImageDataset, on device: Device, _ output: OutputOptions
   ) throws(InputError) -> ModelFile {
     let architecture: Architecture? =
-      if let model { try dataset.architecture(of: model) } else { nil }
+      if let model { try dataset.architecture(of: model.model) } else { nil }
     let file = try ModelFile(contentsOf: URL(filePath: path), architecture: architecture, device: device)
+    output.tell(file, at: path)
     let found = file.network.architecture
     guard found.inputShape == dataset.imageShape else {
       throw InputError(

@@ -82,7 +82,8 @@ struct AttackChoice: ParsableArguments {
       attack = feature
     }
     if let from {
-      let source = try WeightsFile.load(from, model: options.model, for: test, on: device).network
+      let source = try WeightsFile.load(from, model: options.model, for: test, on: device, options.run.output)
+        .network
       attack = transfer(attack, from: AttackedModel(source, precision: options.precision))
     }
     var evaluator = AttackEvaluator([attack])

@@ -41,7 +41,7 @@ struct CertifyRunCommand: ParsableCommand {
   var weights: String
 
   @Option(help: "The network that the weights belong to, where their file does not say.")
-  var model: ModelName?
+  var model: ClassifierName?
 
   @OptionGroup(title: "Certification") var certification: CertificationOptions
   @OptionGroup(title: "Data") var data: DataOptions
@@ -50,8 +50,8 @@ struct CertifyRunCommand: ParsableCommand {
   func run() throws {
     let url = try options.folder(named: "certify")
     let device = try options.machine.prepare()
-    let test = try data.load(.test, on: device, options.output)
-    let file = try WeightsFile.load(weights, model: model, for: test, on: device)
+    let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
+    let file = try WeightsFile.load(weights, model: model, for: test, on: device, options.output)
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
     let record = RunRecord.current(
       settings, inputs: ["test images": .string(test.fingerprint), "weights": .string(fingerprint)], device: device)

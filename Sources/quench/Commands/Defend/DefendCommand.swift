@@ -155,7 +155,7 @@ struct BlackBoxOptions: ParsableArguments {
   var weights: String?
 
   @Option(help: "The network that the weights belong to, where their file does not say.")
-  var model: ModelName?
+  var model: ClassifierName?
 
   @Option(
     help: ArgumentHelp(
@@ -235,24 +235,24 @@ struct BlackBoxOptions: ParsableArguments {
   }
 
   /// The network whose weights are at hand.
-  func network(for dataset: ImageDataset, on device: Device) throws -> Network {
+  func network(for dataset: ImageDataset, on device: Device, _ output: OutputOptions) throws -> Network {
     guard let weights else {
       throw InputError(
         "a first-order method needs the model's weights", at: program == nil ? "--endpoint" : "--program",
         remedy: "choose zo-ds or zo-ae-ds")
     }
-    return try WeightsFile.load(weights, model: model, for: dataset, on: device).network
+    return try WeightsFile.load(weights, model: model, for: dataset, on: device, output).network
   }
 
   /// The model as a black box.
   /// - Parameter dtype: float32 for training: differences of 16-bit answers say little about a slope.
   func blackBox(
-    for dataset: ImageDataset, dtype: DType?, batchSize: Int, on device: Device
+    for dataset: ImageDataset, dtype: DType?, batchSize: Int, on device: Device, _ output: OutputOptions
   ) throws -> any BlackBox {
     if weights != nil {
       return LocalBlackBox(
-        try network(for: dataset, on: device), feedback: feedback, version: try version(), batchSize: batchSize,
-        dtype: dtype ?? InferencePlan.fastest(on: device))
+        try network(for: dataset, on: device, output), feedback: feedback, version: try version(),
+        batchSize: batchSize, dtype: dtype ?? InferencePlan.fastest(on: device))
     }
     let model = try ProgramBlackBox(try command())
     guard model.classes == dataset.classNames.count else {

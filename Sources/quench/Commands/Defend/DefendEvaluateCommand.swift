@@ -35,10 +35,11 @@ struct DefendEvaluateCommand: ParsableCommand {
   func run() throws {
     let url = try options.folder(named: "defend-evaluate")
     let device = try options.machine.prepare()
-    let test = try data.load(.test, on: device, options.output)
+    let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
     let loaded = try defense.map { try Defense.load($0, for: test, on: device) }
     let dtype = options.machine.precision.inference
-    let model = try box.blackBox(for: test, dtype: dtype, batchSize: certification.batchSize, on: device)
+    let model = try box.blackBox(
+      for: test, dtype: dtype, batchSize: certification.batchSize, on: device, options.output)
     let plan = loaded.map { DefensePlan($0, batchSize: certification.batchSize, dtype: dtype) }
     var inputs: Record = ["test images": .string(test.fingerprint)]
     inputs.merge(try box.inputs())

@@ -70,7 +70,7 @@ struct DefendReconstructCommand: ParsableCommand {
   func run() throws {
     let url = try options.folder(named: "defend-reconstruct")
     let device = try options.machine.prepare()
-    let test = try data.load(.test, on: device, options.output)
+    let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
     let reconstructor = try Network.reconstructor(at: weights, for: test, on: device)
     let loaded = try defense.map { try Defense.load($0, for: test, on: device) }
     var inputs = try Fingerprint.inputs([

@@ -173,14 +173,15 @@ struct DefendTrainCommand: ParsableCommand {
   /// `validate` sees to the weights of a reconstructor.
   private func network(for dataset: ImageDataset, _ device: Device) throws -> Network {
     guard task.task == .reconstruction, let weights = box.weights else {
-      return try box.network(for: dataset, on: device)
+      return try box.network(for: dataset, on: device, options.run.output)
     }
     return try Network.reconstructor(at: weights, for: dataset, on: device)
   }
 
   private func blackBox(for dataset: ImageDataset, _ device: Device) throws -> any BlackBox {
     guard task.task == .reconstruction else {
-      return try box.blackBox(for: dataset, dtype: .float32, batchSize: box.queryBatch, on: device)
+      return try box.blackBox(
+        for: dataset, dtype: .float32, batchSize: box.queryBatch, on: device, options.run.output)
     }
     return LocalBlackBox(
       try network(for: dataset, device), feedback: .images, version: try box.version(), batchSize: box.queryBatch)

@@ -39,7 +39,7 @@ struct PruneStudyCommand: ParsableCommand {
   var seed = 1
 
   @Option(help: "The network; 'quench models list' says what each is.")
-  var model = ModelName.resnet20
+  var model = ClassifierName.resnet20
 
   @Option(help: "Epochs of the dense networks, and of methods that prune before training.")
   var denseEpochs = 16
@@ -69,10 +69,13 @@ struct PruneStudyCommand: ParsableCommand {
     try require(denseEpochs > 0 && epochs > 0, "--dense-epochs and --epochs must be at least 1.")
     try require(
       (0..<denseEpochs).contains(rewindEpoch), "--rewind-epoch must be 0 or more and below --dense-epochs.")
-    try require(model.isClassifier, "--model \(model.rawValue) is no classifier.")
     for method in study.methods where !PruningStudy.Method.names.contains(method.name) {
-      let nearest = PruningStudy.Method.names.nearest(to: method.name) ?? ""
-      throw ValidationError("--methods: there is no method '\(method.name)'; did you mean '\(nearest)'?")
+      let names = PruningStudy.Method.names
+      try requireUsage {
+        throw InputError(
+          "no such method", at: "--methods", expected: names.joined(separator: ", "), found: "'\(method.name)'",
+          remedy: names.nearest(to: method.name).map { "did you mean '\($0)'?" })
+      }
     }
     try require(!study.methods.isEmpty, "--methods names no method.")
     let ratios = keep.split(separator: ",")
@@ -111,9 +114,18 @@ struct PruneStudyCommand: ParsableCommand {
     Interruption.watch()  // the part at work gets the signal too; the study ends when that has saved
     let runner = PartRunner(machine: machine, output: output)
     let summary = try Run(at: url, record, resumes: resumes, output, parts: study.parts).perform { folder in
+      var failed: [String] = []
       for part in study.parts {
-        try runner.perform(part, in: folder)
+        do { try runner.perform(part, in: folder) } catch let error as InputError {
+          guard study.isOptional(part) else { throw error }
+          failed.append(part.name)
+        }
         try RunFiles(folder).report().write(to: folder.report)
+      }
+      guard failed.isEmpty else {
+        throw InputError(
+          "\(NumberText.count(failed.count, "pruning")) of the study failed", at: failed.joined(separator: ", "),
+          remedy: "see above why; the report in \(folder.report.relativePath) tells of the others")
       }
       return study.results(in: folder).summary
     }

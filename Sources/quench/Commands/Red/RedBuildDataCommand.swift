@@ -92,8 +92,8 @@ struct RedBuildDataCommand: ParsableCommand {
   func run() throws {
     let url = try options.folder(named: "red-data")
     let device = try options.machine.prepare()
-    let train = try data.load(.train, on: device, options.output)
-    let test = try data.load(.test, on: device, options.output)
+    let train = try data.load(.train, on: device, seed: options.seedBits, options.output)
+    let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
     func victim(_ file: NamedFile) throws(InputError) -> Victim {
       try file.victim(taking: train.imageShape, on: device, attackedIn: options.machine.attackPrecision)
     }

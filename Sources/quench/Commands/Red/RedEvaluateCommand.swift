@@ -103,7 +103,7 @@ struct RedEvaluateCommand: ParsableCommand {
       }
     }
     if defence, let victim = evaluation.victims.first {
-      let test = try data.load(.test, on: device, options.output)
+      let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
       guard test.imageShape == dataset.imageShape else {
         throw InputError(
           "--data holds other images", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")

@@ -1,0 +1,122 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Support
+import TestSupport
+import Testing
+
+@testable import quench
+@testable import quench_server
+
+/// Every command line that the documentation shows can be run as it is printed.
+@Suite("Command lines that are shown") struct CommandLineTests {
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  private static func files(_ folder: String, _ suffix: String) throws -> [URL] {
+    let folder = root.appending(path: folder)
+    return try FileManager.default.subpathsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(suffix) }.sorted()
+      .map { folder.appending(path: $0) }
+  }
+
+  private static func help(_ json: String) throws -> Record {
+    try #require(try Value(json: Data(json.utf8), name: "help").record?["command"]?.record)
+  }
+
+  @Test("of pages, articles and help texts parse, all of them") func parse() throws {
+    let pages = [Self.root.appending(path: "README.md"), Self.root.appending(path: "Benchmarks/README.md")]
+    let shown =
+      try (pages + Self.files("Sources", ".md")).flatMap { try ShownCommand.find(inPage: $0) }
+      + ShownCommand.find(inHelpOf: Self.help(Quench._dumpHelp()))
+      + ShownCommand.find(inHelpOf: Self.help(QuenchServerCommand._dumpHelp()))
+    #expect(shown.count > 150, "\(shown.count) command lines were found")
+    for command in shown {
+      do { try Self.parse(command.words) } catch {
+        Issue.record("\(command): \(Quench.message(for: error))")
+      }
+    }
+  }
+
+  private static func parse(_ words: [String]) throws {
+    let arguments = Array(words.dropFirst())
+    // quench hands what follows on to the server's program.
+    if words[0] == "quench-server" || arguments.first == "serve" {
+      _ = try QuenchServerCommand.parseAsRoot(arguments)
+    } else {
+      _ = try Quench.parseAsRoot(arguments)
+    }
+  }
+
+  @Test("in passing, in errors, reports and pages, name commands and flags that there are") func mentions() throws {
+    let help = try Self.help(Quench._dumpHelp())
+    var count = 0
+    for file in try Self.files("Sources", ".swift") + Self.files("Sources", ".md") + [
+      Self.root.appending(path: "README.md")
+    ] {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for match in text.matches(of: /['`]quench ([a-z][^'`\n\\]*)/) {
+        count += 1
+        Self.check(match.1.split(separator: " ").map(String.init), help, "\(file.lastPathComponent): \(match.0)")
+      }
+    }
+    #expect(count > 40)
+  }
+
+  private static func check(_ words: [String], _ help: Record, _ place: String) {
+    var (command, rest) = (help, words[...])
+    while let word = rest.first, let next = subcommand(word, of: command) {
+      (command, rest) = (next, rest.dropFirst())
+    }
+    #expect(rest.count < words.count, "\(place)")
+    if command["commandName"] == "serve" { return }
+    if let name = command["defaultSubcommand"]?.string, let next = subcommand(name, of: command) { command = next }
+    let names = (command["arguments"]?.array ?? []).flatMap { $0.record?["names"]?.array ?? [] }
+      .compactMap { $0.record?["name"]?.string }
+    for flag in rest where flag.hasPrefix("--") {
+      #expect(names.contains(String(flag.dropFirst(2).prefix { $0 != "=" })), "\(place) has no \(flag)")
+    }
+  }
+
+  private static func subcommand(_ name: String, of command: Record) -> Record? {
+    (command["subcommands"]?.array ?? []).compactMap(\.record).first { $0["commandName"]?.string == name }
+  }
+
+  /// What makes a matter of a second or two of any command that has such flags.
+  private static let tiny = [
+    "data": "synthetic", "limit": "8", "train-limit": "64", "epochs": "1", "dense-epochs": "2", "batch-size": "16",
+    "seeds": "1", "threads": "1", "precision": "float32", "train-pairs": "8", "test-pairs": "4", "depth": "3",
+    "width": "4", "n": "200", "n0": "20", "alpha": "0.05", "queries": "20", "steps": "4", "tiles": "1",
+    "patches": "2",
+    "holes": "4"
+  ]
+
+  /// The command with the flags of ``tiny`` that it has.
+  private static func quick(_ words: [String], _ help: Record) -> [String] {
+    var (command, rest) = (help, words.dropFirst())
+    while let word = rest.first, let next = subcommand(word, of: command) {
+      (command, rest) = (next, rest.dropFirst())
+    }
+    if let name = command["defaultSubcommand"]?.string, let next = subcommand(name, of: command) { command = next }
+    let options = (command["arguments"]?.array ?? []).compactMap(\.record).filter { $0["kind"]?.string == "option" }
+      .flatMap { ($0["names"]?.array ?? []).compactMap { $0.record?["name"]?.string } }
+    return words.dropFirst() + options.flatMap { name in tiny[name].map { ["--\(name)", $0] } ?? [] }
+  }
+
+  @Test(
+    "of a page run in its order, in one folder, on tiny data", arguments: ["README.md", "YourFirstPrunedModel.md"])
+  func run(page: String) async throws {
+    let url = try #require(
+      (try Self.files("Sources", ".md") + [Self.root.appending(path: "README.md")])
+        .first { $0.lastPathComponent == page })
+    let help = try Self.help(Quench._dumpHelp())
+    let folder = try TemporaryFolder()
+    // The demo is tested by itself; what a server answers, in its own tests.
+    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsServer && $0.words[1] != "demo" }
+    #expect(commands.count > 4)
+    for command in commands {
+      let arguments = Self.quick(command.words, help)
+      let outcome = try await Tool.run(arguments, in: folder.url)
+      try #require(outcome.code == 0, "\(command)\n\(arguments.joined(separator: " "))\n\(outcome.errors)")
+    }
+  }
+}
