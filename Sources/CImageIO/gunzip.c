@@ -58,11 +58,11 @@ static int unpack(z_stream *stream, size_t size, size_t limit, Output *output, c
   }
 }
 
-int ci_gunzip(const uint8_t *data, size_t size, size_t limit, uint8_t **out, size_t *out_size, char *message) {
+int ci_gunzip(const uint8_t *data, size_t size, int zlib, size_t limit, uint8_t **out, size_t *out_size, char *message) {
   *out = NULL;
   z_stream stream = {.next_in = (Bytef *)data};
-  // 16: a gzip header is required, and its checksum and length are checked.
-  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return ci_fail(message, "no memory for the gzip decoder");
+  // 16: a gzip header is required, 32: one of gzip or zlib; its checksum and length are checked.
+  if (inflateInit2(&stream, (zlib ? 32 : 16) + MAX_WBITS) != Z_OK) return ci_fail(message, "no memory for the gzip decoder");
   Output output = {0};
   int status = unpack(&stream, size, limit, &output, message);
   inflateEnd(&stream);

@@ -532,4 +532,10 @@ void ct_keep_freed_memory(void) {
 #endif
 }
 
+void ct_release_freed_memory(void) {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // extern "C"

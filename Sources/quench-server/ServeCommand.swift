@@ -17,15 +17,19 @@ struct ServeCommand: AsyncParsableCommand {
         quench serve --defend runs/defend --weights model.safetensors
         quench serve --defend runs/defend --endpoint http://host:8000/v2/models/box
 
-      GET /v2/health/live, /v2/health/ready, /v2, /v2/models/NAME, /metrics;
-      POST /v2/models/NAME/infer with tensors as JSON or as raw bytes. Pixels are
-      FP32 in [0, 1], [N, C, H, W]. Requests that arrive while the model works are
-      answered together. SIGTERM answers what is in flight and ends.
+      GET /v2/health/live, /v2/health/ready, /v2, /v2/models/NAME (with /ready,
+      /config or /stats) and /metrics; POST /v2/models/NAME/infer with tensors as
+      JSON or as raw bytes, also coded by gzip or deflate. Images are [N, C, H, W]:
+      FP32, FP16 or FP64 in [0, 1], or UINT8 from 0 to 255; or BYTES, one JPEG or
+      PNG file an image, of the model's size (in JSON as base 64). Requests that
+      arrive while the model works are answered together. SIGTERM answers what is
+      in flight, for 10 s at most, and ends.
 
       With --defend every image is classified by the votes of noisy copies that go
       through the defence to the model. The answer holds their share at the label's
       place ('votes'), 'label' (-1: it abstains), 'radius' (the L2 radius within
-      which the label is certain) and 'abstained'.
+      which the label is certain) and 'abstained'. The server is ready as long as
+      the endpoint behind it says that it is.
       """)
 
   // MARK: Model
@@ -49,6 +53,24 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
   var endpointTokenFile: String?
 
+  @Option(help: ArgumentHelp("Tries of a request to the endpoint that fails for a while.", valueName: "n"))
+  var tries = 3
+
+  @Option(help: ArgumentHelp("The most images a second that a defended model is asked about.", valueName: "n"))
+  var queryRate: Double?
+
+  @Option(help: ArgumentHelp("Enter every query to a defended model here.", valueName: "file"), completion: .file())
+  var ledger: String?
+
+  @Option(help: ArgumentHelp("The most images that it may be asked about in all, by the ledger.", valueName: "n"))
+  var budget: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Answers of a defended model that are kept for images that come again; 0: none (default: 1000).",
+      valueName: "n"))
+  var keepAnswers: Int?
+
   @Option(help: "Standard deviation of the noise of a defended model, pixels in [0, 1].")
   var sigma = 0.25
 
@@ -71,9 +93,18 @@ struct ServeCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Holds a token that requests must carry ('Authorization: Bearer TOKEN'), but those for the server's health.",
-      valueName: "file"), completion: .file())
+      "Holds tokens, one a line: requests must carry one ('Authorization: Bearer TOKEN'), but those for the server's "
+        + "health.", valueName: "file"), completion: .file())
   var tokenFile: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Requests a minute for each token, or without tokens for each client's address (default: any number).",
+      valueName: "n"))
+  var rateLimit: Int?
+
+  @Option(help: ArgumentHelp("Connections of clients at a time; more wait.", valueName: "n"))
+  var maxConnections = 1024
 
   @Option(help: ArgumentHelp("A certificate chain in PEM form, for TLS.", valueName: "file"), completion: .file())
   var tlsCertificate: String?
@@ -84,10 +115,13 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: "The most images in a request, and in a batch.")
   var batchSize = 256
 
-  @Option(help: ArgumentHelp("The largest request, in MiB.", valueName: "n"))
-  var bodyLimit = 64
+  @Option(
+    help: ArgumentHelp(
+      "The largest request, in MiB (default: what --batch-size images take as raw numbers, or as JSON up to 64).",
+      valueName: "n"))
+  var bodyLimit: Int?
 
-  @Option(help: "Seconds in which a request must arrive, and in which it must then be answered.")
+  @Option(help: "Seconds in which a request must arrive and be read, and in which it must then be answered.")
   var timeout = 60.0
 
   @Option(
@@ -115,15 +149,24 @@ struct ServeCommand: AsyncParsableCommand {
     else {
       throw ValidationError("--name may hold letters, digits, '-', '_' and '.'.")
     }
-    guard batchSize > 0, bodyLimit > 0, timeout > 0, threads ?? 1 > 0, votes > 0, connections > 0 else {
+    guard batchSize > 0, bodyLimit ?? 1 > 0, timeout > 0, threads ?? 1 > 0, votes > 0, connections > 0, tries > 0,
+      rateLimit ?? 1 > 0, maxConnections > 0, queryRate ?? 1 > 0, budget ?? 1 > 0
+    else {
       throw ValidationError(
-        "--batch-size, --body-limit, --timeout, --threads, --votes and --connections must be above 0.")
+        "--batch-size, --body-limit, --timeout, --threads, --votes, --connections, --tries, --rate-limit, "
+          + "--max-connections, --query-rate and --budget must be above 0.")
+    }
+    guard keepAnswers ?? 0 >= 0 else { throw ValidationError("--keep-answers must be 0 or more.") }
+    guard budget == nil || ledger != nil else { throw ValidationError("--budget needs --ledger.") }
+    for (flag, isGiven) in [
+      ("--ledger", ledger != nil), ("--query-rate", queryRate != nil), ("--keep-answers", keepAnswers != nil)
+    ] where isGiven && defend == nil {
+      throw ValidationError("\(flag) needs --defend.")
     }
     do { _ = try shield() } catch { throw ValidationError("\(error)") }
   }
 
   func run() async throws {
-    LibTorch.keepFreedMemory()
     if let threads { LibTorch.threads = threads }
     let source: ServedModel.Source =
       if let weights {
@@ -134,32 +177,45 @@ struct ServeCommand: AsyncParsableCommand {
             endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) }),
           feedback: feedback, concurrency: connections)
       }
-    if let finding = defend.flatMap({ Defense.finding(onSigma: sigma, in: URL(filePath: $0)) }) {
-      FileHandle.standardError.write(Data("note: \(finding)\n".utf8))
-    }
-    let served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)
+    defend.flatMap { Defense.finding(onSigma: sigma, in: URL(filePath: $0)) }.map(Self.note)
+    var served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)
+    served.patience.tries = tries
+    served.patience.longestPause = 2  // somebody waits
+    served.patience.rate = queryRate
     let metrics = ServerMetrics()
-    let model = try ModelThread(metrics: metrics) { try served.load() }
+    let model = try ModelThread(metrics: metrics) { [served] in try served.load() }
     var limits = InferenceServer.Limits()
-    limits.body = bodyLimit << 20
+    limits.body = bodyLimit.map { $0 << 20 }
     limits.seconds = timeout
+    limits.connections = maxConnections
+    limits.requestsAMinute = rateLimit
     var logger = Logger(label: "quench-server")
     logger.logLevel = logLevel.level
-    let certificate = tlsCertificate.map { InferenceServer.Certificate(chain: $0, key: tlsKey ?? "") }
+    let certificate = tlsCertificate.map { ServerCertificate(chain: $0, key: tlsKey ?? "") }
+    try certificate?.finding(onHost: host).map(Self.note)
     try await InferenceServer(
-      model, metrics: metrics, limits: limits, token: try tokenFile.map { try BearerToken(contentsOf: $0) },
-      logger: logger
+      model, metrics: metrics, limits: limits,
+      tokens: try tokenFile.map { try BearerToken.all(contentsOf: $0) } ?? [],
+      readiness: { [served] in await served.problem() }, logger: logger
     ).serve(
       host: host, port: port, certificate: certificate
     ) { url in FileHandle.standardError.write(Data("serving \(url)\n".utf8)) }
   }
 
+  private static func note(_ finding: String) {
+    FileHandle.standardError.write(Data("note: \(finding)\n".utf8))
+  }
+
   private func shield() throws(InputError) -> ServedModel.Shield? {
     guard let defend else { return nil }
-    return ServedModel.Shield(
+    var shield = ServedModel.Shield(
       folder: defend,
       certify: try Certify(
         fixed: votes, sigma: sigma, selection: max(1, votes / 10), failureProbability: alpha))
+    shield.ledger = ledger.map { URL(filePath: $0) }
+    shield.budget = budget
+    if let keepAnswers { shield.keptAnswers = keepAnswers }
+    return shield
   }
 }
 

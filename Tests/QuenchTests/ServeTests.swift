@@ -131,11 +131,34 @@ import Vision
       (["--weights", "x", "--tls-key", "y"], 64, "belong together"),
       (["--weights", "x", "--defend", "y", "--votes", "5"], 64, "certify nothing"),
       (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "--sigma"),
+      (["--weights", "x", "--ledger", "y"], 64, "--ledger needs --defend"),
+      (["--weights", "x", "--keep-answers", "5"], 64, "--keep-answers needs --defend"),
+      (["--weights", "x", "--defend", "y", "--budget", "5"], 64, "--budget needs --ledger"),
+      (["--weights", "x", "--rate-limit", "0"], 64, "above 0"),
       (["--weights", "/nowhere/x.safetensors"], 1, "/nowhere/x.safetensors"),
       (["--defend", "y", "--endpoint", "http://localhost:9/v2/models/x"], 1, "the endpoint is out of reach")
     ] as [([String], Int32, String)] {
       let outcome = try await Tool.run(["serve"] + flags + ["--port", "0"])
       #expect(outcome.code == code && outcome.errors.contains(words), "\(flags): \(outcome.errors)")
     }
+  }
+
+  @Test("The help of quench serve is there also where the server is not")
+  func helpAlone() async throws {
+    let folder = try TemporaryFolder()
+    let alone = folder / "quench"
+    let quench = try #require(Tool.url)
+    do { try FileManager.default.linkItem(at: quench, to: alone) } catch {
+      try FileManager.default.copyItem(at: quench, to: alone)
+    }
+    for (arguments, code, words) in [
+      (["serve", "--help"], 0, "quench serve --weights model.safetensors"),
+      (["serve", "--weights", "x"], 1, "quench-server is not beside quench")
+    ] as [([String], Int32, String)] {
+      let outcome = try await Tool.run(arguments, at: alone)
+      #expect(outcome.code == code && (outcome.output + outcome.errors).contains(words), "\(outcome)")
+    }
+    let whole = try await Tool.run(["serve", "--help"])
+    #expect(whole.code == 0 && whole.output.contains("--rate-limit"), "\(whole.errors)")
   }
 }

@@ -49,17 +49,18 @@ struct Tool {
   ///   - directory: The working directory; the test process's own unless given.
   ///   - environment: Variables beside those of the test process.
   ///   - input: What stands on its standard input, no longer than a pipe holds.
-  ///   - program: The program, where it is not `quench`.
+  ///   - program: The program beside `quench`, where it is not that.
+  ///   - url: The program, where it does not lie there.
   static func run(
     _ arguments: [String], in directory: URL? = nil, environment: [String: String] = [:], input: String = "",
-    program: String = "quench", act: ((Process) async throws -> Void)? = nil
+    program: String = "quench", at url: URL? = nil, act: ((Process) async throws -> Void)? = nil
   ) async throws -> Outcome {
     let folder = try TemporaryFolder()
     let (output, errors) = (folder / "output", folder / "errors")
     for file in [output, errors] { try Data().write(to: file) }
     let process = Process()
-    process.executableURL = try #require(url, "build the product quench first")
-      .deletingLastPathComponent().appending(path: program)
+    let beside = try #require(Self.url, "build the product quench first").deletingLastPathComponent()
+    process.executableURL = url ?? beside.appending(path: program)
     process.arguments = arguments
     if let directory { process.currentDirectoryURL = directory }
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

@@ -130,6 +130,8 @@ void ct_set_threads(int32_t count);
 void ct_set_deterministic(bool enabled);
 // Keeps freed blocks in the process: fresh pages from the kernel cost more than most elementwise operators.
 void ct_keep_freed_memory(void);
+// Gives what is free of the heap back to the kernel.
+void ct_release_freed_memory(void);
 
 #ifdef __cplusplus
 }

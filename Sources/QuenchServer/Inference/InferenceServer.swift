@@ -12,49 +12,41 @@ import Support
 /// tensors, and metrics for Prometheus.
 public struct InferenceServer: Sendable {
   public struct Limits: Hashable, Sendable {
-    /// Bytes of a request.
-    public var body = 64 << 20
-    /// Seconds in which a request must be there, and then as many in which it must be answered.
+    /// Bytes of a request; nil: as many as the model's largest one has (``Smoothing/InferenceModel/largestRequest``).
+    public var body: Int?
+    /// Seconds in which a request must be there and read, and then as many in which it must be answered.
     public var seconds = 60.0
+    /// Seconds for which connections live on when the server stops.
+    public var graceSeconds = 10.0
+    /// Connections at a time; more wait. Fewer, where the system does not let the process open so many files.
+    public var connections = 1024
+    /// Requests a minute for each token, or without tokens for each client's address; nil: any number.
+    public var requestsAMinute: Int?
     /// Seconds after which a connection on which nothing happens is closed.
     public var idleSeconds = 60.0
 
     public init() {}
   }
 
-  /// PEM files of a certificate chain and its private key.
-  public struct Certificate: Hashable, Sendable {
-    public var chain: String
-    public var key: String
-
-    public init(chain: String, key: String) {
-      self.chain = chain
-      self.key = key
-    }
-
-    /// - Throws: `InputError` if a file is missing or damaged, or the key is not the certificate's.
-    func configuration() throws(InputError) -> TLSConfiguration {
-      do {
-        let configuration = TLSConfiguration.makeServerConfiguration(
-          certificateChain: try NIOSSLCertificate.fromPEMFile(chain).map { .certificate($0) },
-          privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
-        _ = try NIOSSLContext(configuration: configuration)
-        return configuration
-      } catch {
-        throw InputError(
-          "the certificate and its key cannot be used", at: "\(chain), \(key)",
-          expected: "a chain of certificates and its private key in PEM form", found: "\(error)")
-      }
-    }
-  }
-
   private let routes: InferenceRoutes
 
+  /// - Parameters:
+  ///   - model: What is served.
+  ///   - metrics: Takes what happens.
+  ///   - limits: What a client may take.
+  ///   - tokens: What requests must carry one of; empty: nothing.
+  ///   - readiness: Tells why the model could not answer now; nil: it could.
+  ///   - logger: Takes a line for every request.
   public init(
-    _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(), token: BearerToken? = nil,
+    _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(), tokens: [BearerToken] = [],
+    readiness: @escaping @Sendable () async -> String? = { nil },
     logger: Logger = Logger(label: "quench-server")
   ) {
-    routes = InferenceRoutes(model: model, metrics: metrics, limits: limits, token: token, logger: logger)
+    routes = InferenceRoutes(
+      model: model, metrics: metrics, limits: limits,
+      intake: Intake(limit: limits.body ?? model.description.largestRequest), readiness: Readiness(readiness),
+      admission: Admission(
+        tokens: tokens, rate: limits.requestsAMinute.map { RequestRate(requestsAMinute: $0) }), logger: logger)
   }
 
   /// What answers requests.
@@ -65,12 +57,14 @@ public struct InferenceServer: Sendable {
   ///   - ready: Told the URL of the model once requests are taken.
   /// - Throws: `InputError` if the certificate cannot be used.
   public func application(
-    host: String = "127.0.0.1", port: Int = 0, certificate: Certificate? = nil,
+    host: String = "127.0.0.1", port: Int = 0, certificate: ServerCertificate? = nil,
     ready: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(InputError) -> some ApplicationProtocol {
-    let name = routes.model.description.name
-    let plain = HTTPServerBuilder.http1(
-      configuration: .init(idleTimeout: .milliseconds(Int64(routes.limits.idleSeconds * 1000))))
+    let (name, limits) = (routes.model.description.name, routes.limits)
+    let plain = HTTPServerBuilder { responder in
+      ConnectionChannel(
+        responder: responder, idle: .seconds(limits.idleSeconds), grace: TimeAmount(.seconds(limits.graceSeconds)))
+    }
     let server: HTTPServerBuilder
     if let certificate {
       let configuration = try certificate.configuration()
@@ -84,17 +78,19 @@ public struct InferenceServer: Sendable {
     quiet.logLevel = max(quiet.logLevel, .warning)  // its own lines are about every connection
     return Application(
       router: routes.router(), server: server,
-      configuration: .init(address: .hostname(host, port: port), serverName: "quench"),
+      configuration: .init(
+        address: .hostname(host, port: port), serverName: "quench",
+        availableConnectionsDelegate: .maximum(OpenFiles.connections(wanted: limits.connections), logger: quiet)),
       onServerRunning: { channel in
         let port = channel.localAddress?.port ?? port
         ready("\(certificate == nil ? "http" : "https")://\(host):\(port)/v2/models/\(name)")
       }, logger: quiet)
   }
 
-  /// Serves until SIGTERM or SIGINT, and then until what is in flight is answered.
+  /// Serves until SIGTERM or SIGINT, and then until what is in flight is answered, or the grace is over.
   /// - Throws: `InputError` if the address cannot be listened on or the certificate cannot be used.
   public func serve(
-    host: String, port: Int, certificate: Certificate? = nil, ready: @escaping @Sendable (String) -> Void
+    host: String, port: Int, certificate: ServerCertificate? = nil, ready: @escaping @Sendable (String) -> Void
   ) async throws(InputError) {
     let application = try application(host: host, port: port, certificate: certificate, ready: ready)
     do { try await application.runService() } catch {

@@ -32,17 +32,21 @@ public final class ModelThread: Sendable {
 
   public let description: InferenceModel
   private let queue: RequestQueue
+  /// The most images that may wait.
+  let queueLimit: Int
 
   /// Loads the model and waits until that is done.
   /// - Parameters:
   ///   - queueLimit: The most images that may wait.
+  ///   - queueBytes: The most bytes of them, if it is more than one batch has.
   ///   - metrics: Takes the sizes of batches.
   ///   - make: Loads the model, on its thread.
   /// - Throws: What `make` throws.
   public init(
-    queueLimit: Int = 4096, metrics: ServerMetrics, make: @escaping @Sendable () throws -> Model
+    queueLimit: Int = 4096, queueBytes: Int = 1 << 29, metrics: ServerMetrics,
+    make: @escaping @Sendable () throws -> Model
   ) throws {
-    let queue = RequestQueue(limit: queueLimit)
+    let queue = RequestQueue()
     let loaded = DispatchSemaphore(value: 0)
     let result = Loading()
     Thread.detachNewThread {
@@ -52,7 +56,8 @@ public final class ModelThread: Sendable {
         loaded.signal()
         while let batch = queue.next(atMost: model.description.largestBatch) {
           metrics.batch(images: batch.reduce(0) { $0 + $1.count })
-          Self.answer(batch, model, queue)
+          let seconds = ContinuousClock().measure { Self.answer(batch, model, queue) } / .seconds(1)
+          metrics.compute(seconds: seconds)
         }
       } catch {
         result.value.withLock { $0 = .failure(error) }
@@ -65,6 +70,8 @@ public final class ModelThread: Sendable {
     }
     self.description = description
     self.queue = queue
+    let imageBytes = description.inputShape.reduce(4, *)
+    self.queueLimit = min(queueLimit, max(description.largestBatch, queueBytes / max(imageBytes, 1)))
   }
 
   /// What the thread tells its maker.
@@ -76,7 +83,7 @@ public final class ModelThread: Sendable {
   /// - Throws: ``Busy`` if too many wait, ``Failure`` if the model cannot answer, `CancellationError` as soon as the
   ///   task is cancelled.
   public func answer(_ pixels: Data, count: Int) async throws -> [InferenceTensor] {
-    try await queue.answer(pixels, count: count)
+    try await queue.answer(pixels, count: count, limit: queueLimit)
   }
 
   /// Images that wait for the model to be free.
@@ -125,13 +132,10 @@ private final class RequestQueue: Sendable {
   private let state = Mutex(State())
   /// Signalled once for each request, and when the queue closes.
   private let wake = DispatchSemaphore(value: 0)
-  private let limit: Int
-
-  init(limit: Int) { self.limit = limit }
 
   var images: Int { state.withLock { $0.images } }
 
-  func answer(_ pixels: Data, count: Int) async throws -> [InferenceTensor] {
+  func answer(_ pixels: Data, count: Int, limit: Int) async throws -> [InferenceTensor] {
     let number = state.withLock { state in
       state.lastNumber += 1
       return state.lastNumber

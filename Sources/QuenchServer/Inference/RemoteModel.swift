@@ -93,6 +93,14 @@ public struct RemoteModel: Sendable {
     return numbers.withUnsafeBytes { Data($0) }
   }
 
+  /// Why the endpoint could not answer now; nil: it says that it is ready.
+  public func problem() async -> String? {
+    do {
+      _ = try await Self.send(HTTPClientRequest(url: base + "/ready"), connections, min(timeout, .seconds(2)))
+      return nil
+    } catch { return "\(error)" }
+  }
+
   /// What an endpoint says of itself at `url`.
   private static func get(_ url: String, _ connections: Connections, _ timeout: TimeAmount) async throws -> Record?
   {

@@ -20,6 +20,12 @@ public struct ServedModel: Sendable {
     public var folder: String
     /// How votes are counted.
     public var certify: Certify
+    /// The book of what the model behind is asked; nil: nobody counts.
+    public var ledger: URL?
+    /// The most images that it may be asked about in all, by the ledger.
+    public var budget: Int?
+    /// Answers that are kept for images that come again: nobody gets another draw of the noise for one of them.
+    public var keptAnswers = 1000
 
     public init(folder: String, certify: Certify) {
       self.folder = folder
@@ -42,6 +48,12 @@ public struct ServedModel: Sendable {
     self.source = source
     self.shield = shield
     self.batchSize = batchSize
+  }
+
+  /// Why the model behind could not answer now; nil: it could.
+  public func problem() async -> String? {
+    guard case .endpoint(let model, _, _) = source else { return nil }
+    return await model.problem()
   }
 
   /// Loads it, on the thread that shall run it.
@@ -79,7 +91,8 @@ public struct ServedModel: Sendable {
   private func shielded(_ shield: Shield, _ box: any BlackBox) throws -> ModelThread.Model {
     let defense = try Defense(contentsOf: URL(filePath: shield.folder))
     let plan = DefensePlan(defense, batchSize: batchSize)
-    let metered = MeteredBlackBox(box, ledger: nil, batchSize: batchSize, patience: patience)
+    let ledger = try shield.ledger.map { try QueryLedger(at: $0, model: box.version, budget: shield.budget) }
+    let metered = MeteredBlackBox(box, ledger: ledger, batchSize: batchSize, patience: patience)
     let denoiser = try Self.version(
       of: URL(filePath: shield.folder).appending(path: Defense.denoiserFileName).path)
     let description = InferenceModel(
@@ -90,18 +103,25 @@ public struct ServedModel: Sendable {
         .init(name: "abstained", datatype: .bool, shape: [])
       ], largestBatch: batchSize)
     let copies = batchSize
+    let kept = AnswerCache<Certify.Attempt>(limit: shield.keptAnswers)
     return ModelThread.Model(description) { images, isAwaited in
+      let hashes = (0..<images.size(0)).map { Fingerprint.sha256(images[$0].contiguous().data()) }
+      var attempts = hashes.map { kept[$0] }
       // Noise that nobody can know beforehand: an attacker who did could aim at it.
       var run = CertificationRun(shield.certify, seed: .random(in: 0 ... .max))
       run.batchSize = copies
-      var attempts: [Certify.Attempt] = []
       try run(
-        0..<images.size(0), source: { NoiseStream.Source(images[$0], index: $0) },
+        attempts.indices.filter { attempts[$0] == nil },
+        source: { NoiseStream.Source(images[$0], index: $0) },
         classify: { copies in
           guard isAwaited() else { throw CancellationError() }
           return try metered.answer(plan(copies), for: .certification)
-        }, each: { attempts.append($0.attempt) })
-      return Self.outputs(attempts, classes: box.classes)
+        },
+        each: { result in
+          attempts[result.index] = result.attempt
+          kept[hashes[result.index]] = result.attempt
+        })
+      return Self.outputs(attempts.compactMap(\.self), classes: box.classes)
     }
   }
 
@@ -121,5 +141,24 @@ public struct ServedModel: Sendable {
       ("radius", Tensor(certificates.map { $0.radius > 0 ? Float($0.radius).nextDown : 0 })),
       ("abstained", Tensor(certificates.map { $0 == .abstained }))
     ]
+  }
+}
+
+/// The latest answers, by what was asked.
+final class AnswerCache<Answer> {
+  private let limit: Int
+  private var answers: [String: Answer] = [:]
+  /// The oldest first.
+  private var order: [String] = []
+
+  init(limit: Int) { self.limit = limit }
+
+  subscript(question: String) -> Answer? {
+    get { answers[question] }
+    set {
+      guard limit > 0, let newValue else { return }
+      if answers.updateValue(newValue, forKey: question) == nil { order.append(question) }
+      if order.count > limit { answers[order.removeFirst()] = nil }
+    }
   }
 }

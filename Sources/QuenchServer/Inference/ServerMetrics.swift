@@ -1,13 +1,32 @@
+import Foundation
+import Reporting
+import Smoothing
 import Synchronization
 
-/// What a server counts, as Prometheus reads it.
+/// What a server counts, as Prometheus reads it, and Triton's clients.
 public final class ServerMetrics: Sendable {
   private struct Counts {
     var requests: [Int: Int] = [:]
     var images = 0
     var batches = 0
+    var computeSeconds = 0.0
+    var succeeded = Tally()
+    var failed = Tally()
+    var latest: Date?
     var latency = [Int](repeating: 0, count: ServerMetrics.bounds.count + 1)
     var seconds = 0.0
+  }
+
+  private struct Tally {
+    var count = 0
+    var seconds = 0.0
+
+    mutating func add(_ seconds: Double) {
+      count += 1
+      self.seconds += seconds
+    }
+
+    var record: Value { ["count": .int(count), "ns": .int(Int(seconds * 1e9))] }
   }
 
   /// Upper ends of the latency histogram, in seconds.
@@ -32,12 +51,41 @@ public final class ServerMetrics: Sendable {
     }
   }
 
+  /// What the model took for a batch.
+  func compute(seconds: Double) { counts.withLock { $0.computeSeconds += seconds } }
+
+  func inference(succeeded: Bool, seconds: Double) {
+    counts.withLock { counts in
+      counts.latest = Date()
+      if succeeded { counts.succeeded.add(seconds) } else { counts.failed.add(seconds) }
+    }
+  }
+
   /// Requests of every kind that were answered.
   public var requests: Int { counts.withLock { $0.requests.values.reduce(0, +) } }
   /// Images that the model was given.
   public var images: Int { counts.withLock { $0.images } }
   /// Batches that it was given them in.
   public var batches: Int { counts.withLock { $0.batches } }
+
+  /// The answer to `GET /v2/models/NAME/stats`, as Triton gives it.
+  func statistics(of model: InferenceModel) -> Record {
+    let counts = counts.withLock { $0 }
+    let compute = Tally(count: counts.batches, seconds: counts.computeSeconds)
+    return [
+      "model_stats": [
+        [
+          "name": .string(model.name), "version": .string(model.version),
+          "last_inference": .int(Int((counts.latest?.timeIntervalSince1970 ?? 0) * 1000)),
+          "inference_count": .int(counts.images), "execution_count": .int(counts.batches),
+          "inference_stats": [
+            "success": counts.succeeded.record, "fail": counts.failed.record, "compute_infer": compute.record
+          ],
+          "batch_stats": []
+        ]
+      ]
+    ]
+  }
 
   /// The text exposition format.
   public var text: String {

@@ -9,10 +9,13 @@ public struct InferenceMessage: Hashable, Sendable {
     public var name: String
     /// Whether it is wanted as raw bytes; nil: as the request says of all.
     public var isBinary: Bool?
+    /// The most likely classes that are wanted in its place (Triton's classification extension); nil: the output.
+    public var classes: Int?
 
-    public init(name: String, isBinary: Bool? = nil) {
+    public init(name: String, isBinary: Bool? = nil, classes: Int? = nil) {
       self.name = name
       self.isBinary = isBinary
+      self.classes = classes
     }
   }
 
@@ -37,6 +40,13 @@ public struct InferenceMessage: Hashable, Sendable {
     self.wantsBinary = wantsBinary
   }
 
+  /// The message with tensors of no bytes: what an answer to it is made by.
+  public var withoutData: InferenceMessage {
+    var message = self
+    for index in tensors.indices { message.tensors[index].data = Data() }
+    return message
+  }
+
   /// A message's body and, where raw tensors follow the JSON, the JSON's length, which goes into the header
   /// `Inference-Header-Content-Length`.
   public struct Encoded: Hashable, Sendable {
@@ -51,80 +61,138 @@ public struct InferenceMessage: Hashable, Sendable {
 
   // MARK: - Reading
 
+  /// The most values that a message's JSON may hold beside the tensors' elements.
+  private static let mostValues = 20_000
+
   /// - Parameters:
   ///   - body: The message.
   ///   - headerLength: The JSON's length where raw tensors follow; nil: all is JSON.
   ///   - direction: Which of the two it is.
+  ///   - accept: Throws for a tensor whose data are not to be read.
   /// - Throws: `InputError` that names the part that is not as it must be. Nothing larger than the message is
   ///   allocated because it says so.
-  public init(_ body: Data, headerLength: Int?, _ direction: Direction) throws(InputError) {
+  public init(
+    _ body: Data, headerLength: Int?, _ direction: Direction,
+    accept: (InferenceTensor.Head) throws(InputError) -> Void = { _ in }
+  ) throws(InputError) {
     let length = headerLength ?? body.count
     guard (0...body.count).contains(length) else {
       throw InputError(
         "the JSON is said to be longer than the message", at: "Inference-Header-Content-Length",
         expected: "at most \(body.count)", found: "\(length)")
     }
-    let json = Data(body.prefix(length))
-    guard let message = try Value(json: json, name: "body").record else {
-      throw InputError("a JSON object is expected", at: "body")
+    tensors = []
+    var (rest, list) = (body.dropFirst(length), [Part]())
+    var reader = JSONReader(body.prefix(length), name: "body", budget: Self.mostValues)
+    try reader.members { (reader, key) throws(InputError) in
+      switch key {
+      case "id": id = try reader.value().string
+      case "model_name": modelName = try reader.value().string
+      case "model_version": modelVersion = try reader.value().string
+      case "parameters": wantsBinary = try reader.value().record?["binary_data_output"]?.bool ?? false
+      case direction.rawValue:
+        try reader.elements { (reader) throws(InputError) in list.append(try Part(&reader, of: direction)) }
+      case Direction.response.rawValue: requested = try Self.requested(reader.value())
+      default: try reader.pass()
+      }
     }
-    id = message["id"]?.string
-    modelName = message["model_name"]?.string
-    modelVersion = message["model_version"]?.string
-    wantsBinary = message["parameters"]?.record?["binary_data_output"]?.bool ?? false
-    guard let list = message[direction.rawValue]?.array, !list.isEmpty, list.count <= 64 else {
+    try reader.end()
+    guard (1...64).contains(list.count) else {
       throw InputError("the message lacks its tensors", at: direction.rawValue, expected: "a list of 1 to 64")
     }
-    var rest = body.dropFirst(length)
-    tensors = []
-    for value in list { tensors.append(try Self.tensor(value, taking: &rest, direction)) }
+    for part in list { try accept(part.head) }
+    for part in list { tensors.append(try part.tensor(taking: &rest)) }
     guard rest.isEmpty else {
       throw InputError("bytes that belong to no tensor follow the last one", at: "body", found: "\(rest.count)")
     }
-    guard direction == .request, let outputs = message["outputs"] else { return }
-    guard let outputs = outputs.array else { throw InputError("a list is expected", at: "outputs") }
-    for output in outputs {
-      guard let name = output.record?["name"]?.string else {
-        throw InputError("an output has no name", at: "outputs")
-      }
-      requested.append(
-        RequestedOutput(name: name, isBinary: output.record?["parameters"]?.record?["binary_data"]?.bool))
-    }
   }
 
-  private static func tensor(
-    _ value: Value, taking rest: inout Data.SubSequence, _ direction: Direction
-  ) throws(InputError) -> InferenceTensor {
-    guard let record = value.record, let name = record["name"]?.string else {
-      throw InputError("a tensor has no name", at: direction.rawValue)
+  /// A tensor as the JSON tells of it, its data not read yet.
+  private struct Part {
+    let head: InferenceTensor.Head
+    let location: String
+    /// Bytes of raw data.
+    let size: Int?
+    /// Stands before the elements.
+    let data: JSONReader?
+
+    init(_ reader: inout JSONReader, of direction: Direction) throws(InputError) {
+      var record = Record()
+      var data: JSONReader?
+      try reader.members { (reader, key) throws(InputError) in
+        switch key {
+        case "name", "shape", "datatype", "parameters": record[key] = try reader.value()
+        case "data":
+          data = reader
+          try reader.pass()
+        default: try reader.pass()
+        }
+      }
+      guard let name = record["name"]?.string else {
+        throw InputError("a tensor has no name", at: direction.rawValue)
+      }
+      location = "\(direction.rawValue), '\(name.prefix(64))'"
+      guard let sides = record["shape"]?.array, sides.count <= 8 else {
+        throw InputError("the tensor has no shape", at: location)
+      }
+      let shape = sides.compactMap(\.integer)
+      guard shape.count == sides.count else { throw InputError("the shape is not whole numbers", at: location) }
+      guard let datatype = record["datatype"]?.string.flatMap(InferenceTensor.DataType.init) else {
+        throw InputError(
+          "unknown datatype", at: location,
+          expected: InferenceTensor.DataType.allCases.map(\.rawValue).joined(separator: ", "),
+          found: record["datatype"]?.excerpt ?? "none")
+      }
+      head = InferenceTensor.Head(name: name, shape: shape, datatype: datatype)
+      size = record["parameters"]?.record?["binary_data_size"]?.integer
+      self.data = data
     }
-    let location = "\(direction.rawValue), '\(name.prefix(64))'"
-    guard let sides = record["shape"]?.array, sides.count <= 8 else {
-      throw InputError("the tensor has no shape", at: location)
-    }
-    let shape = sides.compactMap(\.integer)
-    guard shape.count == sides.count else { throw InputError("the shape is not whole numbers", at: location) }
-    guard let datatype = record["datatype"]?.string.flatMap(InferenceTensor.DataType.init) else {
-      throw InputError(
-        "unknown datatype", at: location,
-        expected: InferenceTensor.DataType.allCases.map(\.rawValue).joined(separator: ", "),
-        found: record["datatype"]?.description ?? "none")
-    }
-    let count = try InferenceTensor.count(shape, at: location)
-    if let size = record["parameters"]?.record?["binary_data_size"]?.integer {
-      let needed = count * datatype.dtype.byteCount
+
+    func tensor(taking rest: inout Data.SubSequence) throws(InputError) -> InferenceTensor {
+      let (shape, datatype) = (head.shape, head.datatype)
+      let count = try InferenceTensor.count(shape, at: location)
+      guard let size else {
+        guard let data else { throw InputError("the tensor has no data", at: location) }
+        return InferenceTensor(
+          name: head.name, shape: shape, datatype: datatype,
+          data: try InferenceTensor.bytes(from: data, count: count, datatype: datatype, at: location))
+      }
+      let needed = datatype == .bytes ? max(size, 0) : count * datatype.dtype.byteCount
       guard size == needed, rest.count >= size else {
         throw InputError(
           "the binary data do not fit the shape", at: location, expected: "\(needed) bytes",
           found: "\(min(size, rest.count))")
       }
       defer { rest = rest.dropFirst(size) }
-      return InferenceTensor(name: name, shape: shape, datatype: datatype, data: Data(rest.prefix(size)))
+      let tensor = InferenceTensor(
+        name: head.name, shape: shape, datatype: datatype, data: Data(rest.prefix(size)))
+      guard datatype != .bytes || tensor.items != nil else {
+        throw InputError(
+          "the binary data do not fit the shape", at: location,
+          expected: "\(count) elements, each behind its length in four bytes")
+      }
+      return tensor
     }
-    guard let data = record["data"] else { throw InputError("the tensor has no data", at: location) }
-    return InferenceTensor(
-      name: name, shape: shape, datatype: datatype,
-      data: try InferenceTensor.bytes(of: data, count: count, datatype: datatype, at: location))
+  }
+
+  private static func requested(_ value: Value) throws(InputError) -> [RequestedOutput] {
+    guard let outputs = value.array else { throw InputError("a list is expected", at: "outputs") }
+    var requested: [RequestedOutput] = []
+    for output in outputs {
+      guard let name = output.record?["name"]?.string else {
+        throw InputError("an output has no name", at: "outputs")
+      }
+      let parameters = output.record?["parameters"]?.record
+      let classes = parameters?["classification"]
+      guard classes == nil || classes?.integer ?? 0 > 0 else {
+        throw InputError(
+          "the number of classes is no whole number above 0", at: "outputs, '\(name.prefix(64))', classification",
+          found: classes?.excerpt)
+      }
+      requested.append(
+        RequestedOutput(name: name, isBinary: parameters?["binary_data"]?.bool, classes: classes?.integer))
+    }
+    return requested
   }
 
   // MARK: - Writing
@@ -159,7 +227,10 @@ public struct InferenceMessage: Hashable, Sendable {
         message["outputs"] = .array(
           requested.map { output in
             var record: Record = ["name": .string(output.name)]
-            record["parameters"] = output.isBinary.map { ["binary_data": .bool($0)] }
+            var parameters = Record()
+            parameters["binary_data"] = output.isBinary.map { .bool($0) }
+            parameters["classification"] = output.classes.map { .int($0) }
+            if !parameters.isEmpty { record["parameters"] = .object(parameters) }
             return .object(record)
           })
       }

@@ -6,7 +6,7 @@ import Support
 public struct InferenceModel: Hashable, Sendable {
   public var name: String
   public var version: String
-  /// `[channels, height, width]` of one image: the input `input`, FP32 pixels in [0, 1], `[N, C, H, W]`.
+  /// `[channels, height, width]` of one image: the input `input`, pixels in [0, 1], `[N, C, H, W]`.
   public var inputShape: [Int]
   /// Each output's name, type and shape of one image.
   public var outputs: [Output]
@@ -17,6 +17,9 @@ public struct InferenceModel: Hashable, Sendable {
     public var name: String
     public var datatype: InferenceTensor.DataType
     public var shape: [Int]
+
+    /// Whether a row holds a number for each class.
+    var isOfClasses: Bool { shape.count == 1 && [.float16, .float32, .float64].contains(datatype) }
 
     public init(name: String, datatype: InferenceTensor.DataType, shape: [Int]) {
       self.name = name
@@ -51,47 +54,45 @@ public struct InferenceModel: Hashable, Sendable {
     ]
   }
 
-  /// The pixels of a request, `[N, C, H, W]` as float32 bytes, and N.
-  /// - Throws: `InputError` for another input, shape, type, too many images, or pixels that are no numbers.
-  public func pixels(of request: InferenceMessage) throws(InputError) -> (data: Data, count: Int) {
-    guard request.tensors.count == 1, let input = request.tensors.first, input.name == Self.inputName else {
-      throw InputError(
-        "the model has one input", at: "inputs", expected: "'\(Self.inputName)'",
-        found: request.tensors.map { "'\($0.name.prefix(64))'" }.joined(separator: ", "))
-    }
-    let location = "inputs, '\(input.name)'"
-    guard input.shape.count == 4, Array(input.shape.dropFirst()) == inputShape, input.shape[0] > 0 else {
-      throw InputError(
-        "the images have another shape", at: location, expected: "\([-1] + inputShape)", found: "\(input.shape)")
-    }
-    guard input.shape[0] <= largestBatch else {
-      throw InputError(
-        "the request has too many images", at: location, expected: "at most \(largestBatch)",
-        found: "\(input.shape[0])", remedy: "send it in parts")
-    }
-    for output in request.requested where !outputs.contains(where: { $0.name == output.name }) {
-      throw InputError(
-        "the model has no such output", at: "outputs",
-        expected: outputs.map { "'\($0.name)'" }.joined(separator: ", "), found: "'\(output.name.prefix(64))'")
-    }
-    guard let pixels = input.floats else {
-      throw InputError(
-        "the model takes pixels in [0, 1]", at: location, expected: "FP32", found: input.datatype.rawValue)
-    }
-    guard pixels.allSatisfy(\.isFinite) else {
-      throw InputError("the pixels hold NaN or infinity", at: location)
-    }
-    return (pixels.withUnsafeBytes { Data($0) }, input.shape[0])
+  /// The answer to `GET /v2/models/NAME/config`, as Triton gives it.
+  public var configuration: Record {
+    func type(_ datatype: InferenceTensor.DataType) -> Value { .string("TYPE_\(datatype.rawValue)") }
+    func sides(_ shape: [Int]) -> Value { .array((shape.isEmpty ? [1] : shape).map { .int($0) }) }
+    return [
+      "name": .string(name), "platform": "quench", "backend": "quench", "max_batch_size": .int(largestBatch),
+      "input": [["name": .string(Self.inputName), "data_type": type(.float32), "dims": sides(inputShape)]],
+      "output": .array(
+        outputs.map { ["name": .string($0.name), "data_type": type($0.datatype), "dims": sides($0.shape)] })
+    ]
   }
 
   /// The answer to a request, given all outputs.
   public func response(to request: InferenceMessage, _ tensors: [InferenceTensor]) -> InferenceMessage.Encoded {
     let wanted =
       request.requested.isEmpty
-      ? tensors : request.requested.compactMap { output in tensors.first { $0.name == output.name } }
+      ? tensors
+      : request.requested.compactMap { output in
+        let tensor = tensors.first { $0.name == output.name }
+        return output.classes.flatMap { tensor?.top($0) } ?? tensor
+      }
     let answer = InferenceMessage(tensors: wanted, id: request.id, modelName: name, modelVersion: version)
     return answer.encoded(.response) { tensor in
       request.requested.first { $0.name == tensor.name }?.isBinary ?? request.wantsBinary
     }
+  }
+}
+
+extension InferenceTensor {
+  /// The `count` largest of each row, `[N, classes]`, as texts `value:class`, the largest first, `[N, count]`: what
+  /// Triton's classification extension answers; nil unless they are such rows.
+  func top(_ count: Int) -> InferenceTensor? {
+    guard shape.count == 2, let floats else { return nil }
+    let classes = shape[1]
+    let items = (0..<shape[0]).flatMap { row in
+      let values = floats[row * classes..<(row + 1) * classes]
+      let ranked = zip(values, 0..<classes).sorted { ($0.0, $1.1) > ($1.0, $0.1) }
+      return ranked.prefix(count).map { Data("\($0.0):\($0.1)".utf8) }
+    }
+    return InferenceTensor(items, shape: [shape[0], min(count, classes)], named: name)
   }
 }

@@ -13,11 +13,14 @@ public struct InferenceTensor: Hashable, Sendable {
     case float16 = "FP16"
     case float32 = "FP32"
     case float64 = "FP64"
+    /// Texts or files, each behind its length in four bytes.
+    case bytes = "BYTES"
 
+    /// What one element is, of `bytes` one byte.
     public var dtype: DType {
       switch self {
       case .bool: .bool
-      case .uint8: .uint8
+      case .uint8, .bytes: .uint8
       case .int32: .int32
       case .int64: .int64
       case .float16: .float16
@@ -27,10 +30,19 @@ public struct InferenceTensor: Hashable, Sendable {
     }
   }
 
+  /// What a message says of a tensor before its data.
+  public struct Head: Hashable, Sendable {
+    public var name: String
+    public var shape: [Int]
+    public var datatype: DataType
+  }
+
   public var name: String
   public var shape: [Int]
   public var datatype: DataType
   public var data: Data
+
+  public var head: Head { Head(name: name, shape: shape, datatype: datatype) }
 
   public init(name: String, shape: [Int], datatype: DataType, data: Data) {
     self.name = name
@@ -49,7 +61,18 @@ public struct InferenceTensor: Hashable, Sendable {
       data: datatype == nil ? tensor.to(.float32).data() : tensor.data())
   }
 
-  public var tensor: Tensor { data.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: datatype.dtype) } }
+  /// - Parameters:
+  ///   - items: The elements of a BYTES tensor, as many as the shape has.
+  ///   - shape: Its sides.
+  public init(_ items: [Data], shape: [Int], named name: String) {
+    self.init(name: name, shape: shape, datatype: .bytes, data: items.reduce(into: Data()) { $0.append(item: $1) })
+  }
+
+  /// The values; of BYTES all bytes in a row.
+  public var tensor: Tensor {
+    let shape = datatype == .bytes ? [data.count] : shape
+    return data.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: datatype.dtype) }
+  }
 
   /// The most elements that a message may claim.
   static let mostElements = 1 << 28
@@ -72,34 +95,46 @@ public struct InferenceTensor: Hashable, Sendable {
 // MARK: - JSON
 
 extension InferenceTensor {
-  /// The numbers of `data`, flat or nested, as bytes.
+  /// The elements that a message's JSON holds, flat or nested.
+  /// - Throws: `InputError` unless they are `count` and fit the type; no more than `count` are built.
   static func bytes(
-    of value: Value, count: Int, datatype: DataType, at location: String
+    from reader: JSONReader, count: Int, datatype: DataType, at location: String
   ) throws(InputError) -> Data {
-    var numbers: [Double] = []
-    numbers.reserveCapacity(min(count, 1 << 20))
-    func append(_ value: Value) throws(InputError) {
-      if let inner = value.array {
-        for value in inner { try append(value) }
-      } else if let number = value.number ?? value.bool.map({ $0 ? 1 : 0 }), numbers.count < count {
-        numbers.append(number)
-      } else {
-        throw InputError(
-          value.number == nil ? "the data hold something other than numbers" : "the data do not fit the shape",
-          at: location, expected: "\(count) numbers")
+    var reader = reader
+    reader.budget = .max  // the count bounds it
+    let unit = datatype == .bytes ? "texts" : "numbers"
+    func elements<Element>(_ take: (Value) throws(InputError) -> Element) throws(InputError) -> [Element] {
+      var elements: [Element] = []
+      elements.reserveCapacity(min(count, 1 << 16))
+      func append(_ reader: inout JSONReader) throws(InputError) {
+        if reader.next == UInt8(ascii: "[") { return try reader.elements(append) }
+        guard elements.count < count else {
+          throw InputError(
+            "the data do not fit the shape", at: location, expected: "\(count) \(unit)", found: "more")
+        }
+        guard reader.next != UInt8(ascii: "{") else { throw unfit("an object") }
+        elements.append(try take(reader.value()))
       }
+      try append(&reader)
+      guard elements.count == count else {
+        throw InputError(
+          "the data do not fit the shape", at: location, expected: "\(count) \(unit)", found: "\(elements.count)")
+      }
+      return elements
     }
-    try append(value)
-    guard numbers.count == count else {
-      throw InputError(
-        "the data do not fit the shape", at: location, expected: "\(count) numbers", found: "\(numbers.count)")
+    func unfit(_ found: String) -> InputError {
+      InputError(
+        "the data hold something other than \(unit)", at: location, expected: datatype.rawValue, found: found)
     }
     func pack<Number>(_ convert: (Double) -> Number?) throws(InputError) -> Data {
-      let converted = numbers.compactMap(convert)
-      guard converted.count == numbers.count else {
-        throw InputError("a number does not fit the type", at: location, expected: datatype.rawValue)
-      }
-      return converted.withUnsafeBytes { Data($0) }
+      try elements { (value) throws(InputError) in
+        guard let number = value.number ?? value.bool.map({ $0 ? 1 : 0 }) else { throw unfit(value.excerpt) }
+        guard let converted = convert(number) else {
+          throw InputError(
+            "a number does not fit the type", at: location, expected: datatype.rawValue, found: value.excerpt)
+        }
+        return converted
+      }.withUnsafeBytes { Data($0) }
     }
     switch datatype {
     case .bool, .uint8: return try pack { UInt8(exactly: $0) }
@@ -108,6 +143,11 @@ extension InferenceTensor {
     case .float32: return try pack { Float($0) }
     case .float64: return try pack { $0 }
     case .float16: throw InputError("FP16 has no JSON form", at: location, remedy: "send it as binary data")
+    case .bytes:
+      return try elements { (value) throws(InputError) in
+        guard let text = value.string else { throw unfit(value.excerpt) }
+        return Data(text.utf8)
+      }.reduce(into: Data()) { $0.append(item: $1) }
     }
   }
 
@@ -121,6 +161,7 @@ extension InferenceTensor {
     case .float16: .array(elements(Float16.self).map { .double(Double($0)) })
     case .float32: .array(elements(Float.self).map { .double(Double($0)) })
     case .float64: .array(elements(Double.self).map { .double($0) })
+    case .bytes: .array((items ?? []).map { .string(String(decoding: $0, as: UTF8.self)) })
     }
   }
 }
@@ -135,8 +176,24 @@ extension InferenceTensor {
     case .float16: elements(Float16.self).map { Float($0) }
     case .float32: elements(Float.self)
     case .float64: elements(Double.self).map { Float($0) }
-    case .bool, .uint8, .int32, .int64: nil
+    case .bool, .uint8, .int32, .int64, .bytes: nil
     }
+  }
+
+  /// The elements of a BYTES tensor; nil for another one, and where the bytes are not as many elements as the shape
+  /// has, each behind its length.
+  public var items: [Data]? {
+    guard datatype == .bytes else { return nil }
+    var items: [Data] = []
+    var rest = data[...]
+    while let head = rest.count >= 4 ? rest.prefix(4) : nil {
+      let length = head.reversed().reduce(0) { $0 << 8 | Int($1) }
+      rest = rest.dropFirst(4)
+      guard length <= rest.count else { return nil }
+      items.append(Data(rest.prefix(length)))
+      rest = rest.dropFirst(length)
+    }
+    return rest.isEmpty && items.count == shape.reduce(1, *) ? items : nil
   }
 
   private func elements<Element: BitwiseCopyable>(_ type: Element.Type) -> [Element] {
@@ -146,4 +203,17 @@ extension InferenceTensor {
       }
     }
   }
+}
+
+extension Data {
+  /// Appends an element of a BYTES tensor.
+  fileprivate mutating func append(item: Data) {
+    Swift.withUnsafeBytes(of: UInt32(item.count).littleEndian) { append(contentsOf: $0) }
+    append(item)
+  }
+}
+
+extension Value {
+  /// The beginning of the value, for errors.
+  var excerpt: String { "'\(description.prefix(64))'" }
 }

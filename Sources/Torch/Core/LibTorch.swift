@@ -27,6 +27,9 @@ public enum LibTorch {
   /// before any tensor.
   public static func keepFreedMemory() { ct_keep_freed_memory() }
 
+  /// Gives freed memory back to the system, as a program that waits does after a peak. It takes milliseconds.
+  public static func releaseFreedMemory() { ct_release_freed_memory() }
+
   /// Turns of the loop in which a thread waits for the others before it sleeps, unless the user set OMP_WAIT_POLICY or
   /// GOMP_SPINCOUNT.
   private static let spins = 10_000

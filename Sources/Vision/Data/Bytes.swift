@@ -4,7 +4,7 @@ import Support
 
 extension Data {
   /// The bytes, given to a closure whose error type is kept.
-  func withBytes<Result>(
+  package func withBytes<Result>(
     _ body: (UnsafeRawBufferPointer) throws(InputError) -> Result
   ) throws(InputError) -> Result {
     let result = withUnsafeBytes { bytes in
@@ -43,11 +43,29 @@ public enum Gzip {
   ///   - limit: The most bytes the result may have. Memory is taken as data appear, so a small bomb costs little.
   /// - Throws: `InputError` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
   public static func unpack(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
+    try unpack(data, name: name, limit: limit, zlib: false, remedy: "fetch the file again")
+  }
+
+  /// Unpacks what HTTP calls `gzip` or `deflate`: a gzip or zlib stream.
+  ///
+  /// - Parameters:
+  ///   - data: The stream.
+  ///   - name: What the bytes are, for errors.
+  ///   - limit: The most bytes the result may have. Memory is taken as data appear.
+  /// - Throws: `InputError` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
+  public static func inflate(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
+    try unpack(data, name: name, limit: limit, zlib: true, remedy: nil)
+  }
+
+  private static func unpack(
+    _ data: Data, name: String, limit: Int, zlib: Bool, remedy: String?
+  ) throws(InputError) -> Data {
     try data.withBytes { (bytes) throws(InputError) in
       var out: UnsafeMutablePointer<UInt8>?
       var count = 0
-      try checked(name, remedy: "fetch the file again") { message in
-        ci_gunzip(bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, limit, &out, &count, message)
+      try checked(name, remedy: remedy) { message in
+        ci_gunzip(
+          bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, zlib ? 1 : 0, limit, &out, &count, message)
       }
       guard let out else { return Data() }
       return Data(bytesNoCopy: out, count: count, deallocator: .free)

@@ -12,8 +12,8 @@ struct ServeCommand: ParsableCommand {
         quench serve --defend runs/defend --weights model.safetensors
         quench serve --defend runs/defend --endpoint http://host:8000/v2/models/box
 
-      The server is a program of its own, quench-server, beside quench: its flags are
-      listed by 'quench-server serve --help'.
+      The server is a program of its own, quench-server, which must lie beside quench;
+      there, 'quench serve --help' lists all its flags.
       """)
 
   @ArgumentParser.Argument(
@@ -21,6 +21,9 @@ struct ServeCommand: ParsableCommand {
   var flags: [String] = []
 
   func run() throws {
+    if ServerProgram.url == nil, flags.contains(where: ["-h", "--help"].contains) {
+      throw CleanExit.helpRequest(self)
+    }
     let server = try ServerProgram.required(for: "quench serve").path
     // The server takes this process's place, so that signals reach it.
     var arguments = ([server, "serve"] + flags).map { strdup($0) } + [nil]
