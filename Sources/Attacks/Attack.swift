@@ -17,10 +17,18 @@ public protocol Attack {
   var isBounded: Bool { get }
   /// Whether it can aim at a class that is given.
   var takesTargets: Bool { get }
+  /// The loss whose gradient at the attacked model it climbs; nil where it follows none, or another model's.
+  var follows: AttackLoss? { get }
+  /// Whether it uses gradients at all.
+  var usesGradients: Bool { get }
   /// The hyper-parameters beside norm and budget, for the record.
   var settings: Record { get }
   /// The same attack with another budget.
   func bounded(by epsilon: Double) -> Self
+  /// The same attack among images of 8 bits; see ``OnGrid``.
+  func onGrid() -> any Attack
+  /// What a reader must know of the attack on images of `shape`, `[C, H, W]`.
+  func remarks(on shape: [Int]) -> [Finding]
   /// Finds out before any work whether the model suits the attack.
   /// - Throws: `InputError`, for instance for too few classes.
   func check(_ model: AttackedModel) throws(InputError)
@@ -31,6 +39,10 @@ public protocol Attack {
 extension Attack {
   public var isBounded: Bool { true }
   public var takesTargets: Bool { false }
+  public var follows: AttackLoss? { nil }
+  public var usesGradients: Bool { true }
+  public func onGrid() -> any Attack { OnGrid(self) }
+  public func remarks(on shape: [Int]) -> [Finding] { [] }
   public func check(_ model: AttackedModel) throws(InputError) {}
 }
 

@@ -55,29 +55,3 @@ public struct DenoiserDesign: Hashable, Codable, Sendable {
     return (isWide ? q.transposed() : q).reshaped(shape)
   }
 }
-
-extension Network {
-  /// The statistics of batch norm as the plain mean over batches of `images`, and no longer those of the last batches.
-  /// - Parameter batches: `[N, C, H, W]` each.
-  public func recalibrateBatchNorm(on batches: [Tensor]) {
-    guard !batches.isEmpty else { return }
-    withoutGradient {
-      let statistics = buffers.filter { $0.tensor.dtype.isFloatingPoint }
-      var sums = statistics.map { $0.tensor.zerosLike() }
-      let fresh = copy()
-      fresh.isTraining = true
-      for batch in batches {
-        // With r ← (1 - m)·r + m·b from r = 0, a batch's own statistic is r / m.
-        for entry in fresh.buffers where entry.tensor.dtype.isFloatingPoint { entry.tensor.fill(with: 0) }
-        _ = fresh(batch)
-        let own = fresh.buffers.filter { $0.tensor.dtype.isFloatingPoint }
-        sums = zip(sums, own).map { $0 + $1.tensor / momentum(of: $1.node) }
-      }
-      for (entry, sum) in zip(statistics, sums) { entry.tensor.copy(from: sum / Double(batches.count)) }
-    }
-  }
-
-  private func momentum(of node: Int) -> Double {
-    if case .batchNorm(let norm) = architecture.nodes[node].layer { norm.momentum } else { 1 }
-  }
-}

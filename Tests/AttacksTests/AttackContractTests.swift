@@ -12,15 +12,18 @@ import Vision
     var norm: Norm
 
     static let all = AttackName.allCases.filter { $0 != .feature }
-      .flatMap { name in name.norms.map { Case(name: name, norm: $0) } }
-    static let bounded = all.filter(\.name.isBounded)
+      .flatMap { name in name.declaration.norms.map { Case(name: name, norm: $0) } }
+    static let bounded = all.filter { $0.name.declaration.isBounded }
     var testDescription: String { "\(name.rawValue) \(norm.rawValue)" }
 
     /// Short runs: what holds for ten steps holds for a hundred.
     func make(_ epsilon: Double, steps: Int = 10) throws -> any Attack {
+      let takes = name.declaration.parameters
       var settings = AttackSettings()
-      (settings.norm, settings.epsilon, settings.steps, settings.queries) = (norm, PixelBudget(epsilon), steps, 60)
-      settings.targets = 3
+      (settings.norm, settings.epsilon) = (norm, PixelBudget(epsilon))
+      settings.steps = takes.contains(.steps) ? steps : nil
+      settings.queries = takes.contains(.queries) ? 60 : nil
+      settings.targets = takes.contains(.targets) ? 3 : nil
       return try settings.make(name)
     }
 
@@ -94,7 +97,8 @@ import Vision
   func reachesNearest(_ case: Case) throws {
     for (place, distance) in (ReferenceMinimalTests.exact[`case`.norm] ?? []).enumerated() {
       var settings = AttackSettings()
-      (settings.norm, settings.targets, settings.epsilon) = (`case`.norm, 4, PixelBudget(distance * 1.04))
+      (settings.norm, settings.epsilon) = (`case`.norm, PixelBudget(distance * 1.04))
+      settings.targets = `case`.name.declaration.parameters.contains(.targets) ? 4 : nil
       settings.steps = `case`.name == .carliniWagner ? 200 : 60
       let report = try run(try settings.make(`case`.name), Fixture.linear(), Fixture.linearData())
       #expect(report.points[0].rows[place].isBroken)

@@ -46,7 +46,7 @@ import Torch
     var attack = AutoAttack(.standard, norm: norm, epsilon: epsilon)
     (attack.queries, attack.steps) = (50, 40)
     let evaluator = AttackEvaluator(attack, for: model)
-    #expect(evaluator.findings.map(\.kind) == [.fewClasses])
+    #expect(evaluator.findings.map(\.kind) == [.reduced, .fewClasses])
     #expect(try robust(evaluator, model, Fixture.linearData()) == expected)
   }
 
@@ -69,10 +69,10 @@ import Torch
     }
     let images = Fixture.linearInputs()
     let labels = model.score(images).argmax(1)
-    var attack = AutoAttack(.standard, epsilon: 0.5)
-    attack.queries = 20
+    let attack = AutoAttack(.standard, epsilon: 0.5)
     let (attacks, findings) = attack.attacks(for: model)
-    #expect(attacks.map(\.name) == ["apgd-ce", classes == 3 ? "apgd-dlr" : "apgd-ce", "fab-t", "square"])
+    #expect(attacks.map(\.name) == ["apgd-ce"] + (classes == 3 ? ["apgd-dlr"] : []) + ["fab-t", "square"])
+    #expect(attacks[0].settings["restarts"] == .int(classes == 2 ? 5 : 1))
     #expect(findings.map(\.kind) == [.fewClasses])
     let report = try AttackEvaluator(attack, for: model).run(on: model, AttackData(images: images, labels: labels))
     #expect(report.robust.correct == 0)
@@ -89,5 +89,42 @@ import Torch
     #expect(report.shares[0].robustAfter == 4)
     #expect(report.shares[1].robustAfter == 3)
     #expect(report.robust.correct == 3)
+  }
+
+  @Test(
+    "no version runs an attack twice, whatever the classes", arguments: AutoAttack.Version.allCases, [2, 3, 4, 10])
+  func distinct(_ version: AutoAttack.Version, _ classes: Int) {
+    let model = AttackedModel(name: "any", inputShape: [1, 2, 4], classes: classes) { $0 }
+    let names = AutoAttack(version).attacks(for: model).attacks.map(\.name)
+    #expect(Set(names).count == names.count)
+  }
+
+  @Test("five starts are five points") func starts() {
+    let samples = Fixture.convolutionalSamples()
+    let points = (0..<5).map { restart in
+      var random = samples.random("apgd-ce", restart: restart)
+      return random.uniform([4]).array(Float.self)
+    }
+    #expect(Set(points).count == 5)
+  }
+
+  @Test("with fewer steps, queries or targets than the published ones it has another name and says so")
+  func reduced() {
+    let model = Fixture.convolutional()
+    func change(_ body: (inout AutoAttack) -> Void) -> AutoAttack {
+      var attack = AutoAttack()
+      body(&attack)
+      return attack
+    }
+    #expect(AutoAttack().name == "autoattack" && AutoAttack().attacks(for: model).findings.isEmpty)
+    let more = change { ($0.steps, $0.queries) = (200, 10_000) }
+    #expect(more.name == "autoattack" && more.attacks(for: model).findings.isEmpty)
+    for attack in [change { $0.steps = 99 }, change { $0.queries = 100 }, change { $0.targets = 3 }] {
+      #expect(attack.name == "autoattack-reduced")
+      #expect(attack.attacks(for: model).findings.map(\.kind) == [.reduced])
+    }
+    let message = change { ($0.steps, $0.queries) = (10, 500) }.attacks(for: model).findings[0].message
+    #expect(message.contains("10 steps instead of 100, 500 queries instead of 5000"))
+    #expect(change { ($0.version, $0.queries) = (.rand, 1) }.name == "autoattack")
   }
 }

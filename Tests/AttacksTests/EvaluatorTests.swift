@@ -135,10 +135,10 @@ import Vision
 
   @Test("refuses a model that answers NaN, and a negative budget") func badModel() {
     let error = inputError { try evaluate(closure { $0.flattened(from: 1)[TensorIndex.all, ..<10] * .nan }) }
-    #expect(error?.description.contains("answers what is no number") == true)
+    #expect(error?.description.contains("answers NaN or infinity to 8 of 8 clean images") == true)
     var settings = AttackSettings()
     settings.epsilon = PixelBudget(-0.1)
-    #expect(inputError { try settings.make(.pgd) }?.description.contains("outside the range of a pixel") == true)
+    #expect(inputError { try settings.make(.pgd) }?.description.contains("a pixel goes from 0 to 1") == true)
     #expect(
       inputError { try PixelBudget(parsing: "-1/255") }?.description.contains("not a perturbation budget") == true)
   }
@@ -240,6 +240,7 @@ import Vision
       var evaluator = AttackEvaluator([attack])
       evaluator.epsilons = [0, 0.02, 0.1, 0.21, 0.5]
       let report = try evaluator.run(on: model, Fixture.linearData())
+      #expect(!report.findings.contains { $0.kind == .emptyBudget })
       let curve = report.points.map(\.robust.correct)
       #expect(curve == curve.sorted(by: >) && curve.first == 3 && curve.last == 0)
       #expect(report.shares.count == (attack.isBounded ? 5 : 1))
@@ -291,11 +292,33 @@ import Vision
       if let budget = try? PixelBudget(parsing: text) {
         #expect(
           inputError { try budget.validate(for: .linf, at: "--epsilon") }?.description
-            .contains("did you mean 8/255?") == true)
+            .contains("did you mean 8/255, which is 0.0314?") == true)
       } else {
         #expect(text != "8")
       }
     }
+  }
+
+  @Test("refuses budgets that were meant in 255ths, in every norm") func nonsense() throws {
+    func message(_ value: Double, _ norm: Norm, pixels: Int? = nil) -> String? {
+      inputError { try PixelBudget(value).validate(for: norm, at: "--epsilon", pixels: pixels) }?.description
+    }
+    #expect(
+      message(128, .l2)
+        == "--epsilon: budgets and steps are in units in which a pixel goes from 0 to 1 (expected 0 to 16 in l2, found 128.0); "
+        + "did you mean 128/255, which is 0.502?")
+    // Half of the way from black to white of 192 values: within it every image can be made the same grey.
+    #expect(message(8, .l2, pixels: 192)?.contains("0 to 6.928 in l2") == true)
+    #expect(message(128, .l1, pixels: 192)?.contains("0 to 96 in l1") == true)
+    for (value, norm) in [(3.0, Norm.l2), (12, .l1), (1, .linf)] {
+      #expect(throws: Never.self) { try PixelBudget(value).validate(for: norm, at: "--epsilon", pixels: 3072) }
+    }
+    let report = inputError {
+      var evaluator = AttackEvaluator([PGD()])
+      evaluator.epsilons = [0.1, 2]
+      return try evaluator.run(on: Fixture.convolutional(), Fixture.convolutionalData())
+    }
+    #expect(report?.description.contains("0 to 1 in linf") == true)
   }
 
   @Test("aims at the class that it is told to", arguments: TargetPicker.allCases) func aims(_ picker: TargetPicker)

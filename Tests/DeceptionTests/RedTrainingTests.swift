@@ -275,9 +275,14 @@ struct Workshop {
     let blur: (Tensor) -> Tensor = { $0 * 0.5 + 0.25 }
     let calibration = SuspicionCalibration(of: cells, victim: shop.victim, denoise: blur)
     #expect(calibration.score == .logits && calibration.clean.count == 16 && cells.count == 4)
-    #expect(calibration.falsePositiveRate(0) == 1 && calibration.falsePositiveRate(.infinity) == 0)
-    #expect(calibration.falsePositiveRate(calibration.clean[12]) == 4.0 / 16)
-    #expect(SuspicionCalibration(clean: []).falsePositiveRate(1) == nil)
+    // 16 are too few to say how common a suspicion is.
+    #expect(calibration.falsePositives(0) == nil && SuspicionCalibration(clean: []).falsePositives(1) == nil)
+    let enough = SuspicionCalibration(clean: (1...20).map(Double.init))
+    #expect(enough.falsePositives(0) == Accuracy(correct: 20, count: 20))
+    #expect(enough.falsePositives(17) == Accuracy(correct: 4, count: 20))
+    // None of 20 may still be one of seven.
+    let none = try #require(enough.falsePositives(.infinity))
+    #expect(none.correct == 0 && none.interval.upperBound > 0.15)
     #expect(try SuspicionCalibration(calibration.value, name: "test") == calibration)
     let error = #expect(throws: InputError.self) { try SuspicionCalibration([1, 2], name: "old.json") }
     #expect(error?.description.contains("old.json") == true)
@@ -300,8 +305,11 @@ struct Workshop {
     #expect(findings { $0 }.allSatisfy { $0.discrepancy == nil })
   }
 
-  @Test("batch norm is recalibrated to the plain mean over batches") func recalibration() {
-    let network = DenoiserDesign(depth: 3, width: 4, batchNormMomentum: 0.95).network(input: [3, 8, 8], seed: 1)
+  @Test(
+    "batch norm is recalibrated to the plain mean over batches, whatever its momentum", arguments: [0, 0.1, 0.95, 1]
+  )
+  func recalibration(_ momentum: Double) {
+    let network = DenoiserDesign(depth: 3, width: 4, batchNormMomentum: momentum).network(input: [3, 8, 8], seed: 1)
     let batches = (0..<3).map { Fixture.clean() * (0.3 + 0.2 * Double($0)) }
     let hidden = batches.map { batch -> Tensor in
       let weight = network.parameters.map(\.tensor)
@@ -313,5 +321,24 @@ struct Workshop {
     #expect(network.buffers[0].tensor.isClose(to: mean, absolute: 1e-5))
     #expect(network.buffers[1].tensor.isClose(to: variance, absolute: 1e-5))
     #expect(!network.isTraining)
+  }
+
+  @Test("a denoiser without held-out pairs has no figure of them, and keeps its last weights") func unvalidated()
+    throws
+  {
+    let shop = try Workshop()
+    let folder = try TemporaryFolder()
+    _ = try shop.builder().build(train: shop.train, test: shop.test, in: folder.url)
+    var recipe = RedRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.validationShare) = (1, 8, 0)
+    let training = try RedTraining(
+      DenoiserDesign(depth: 3, width: 4).network(input: [3, 12, 12], seed: 1),
+      on: RedDataset(contentsOf: [folder.url]).train, surrogates: [shop.victim], recipe: recipe, seed: 3,
+      precision: .float32)
+    _ = training.step(at: LoaderPosition(epoch: 0, batch: 0))
+    #expect(training.validate() == nil && training.bestScore == nil)
+    for (a, b) in zip(training.network.state, training.bestNetwork.state) {
+      #expect(a.tensor.isEqual(to: b.tensor), "\(a.name)")
+    }
   }
 }

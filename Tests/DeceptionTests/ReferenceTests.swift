@@ -281,6 +281,13 @@ import Vision
     let hand = Detection(adversarial: [0.9, 0.8, 0.4], clean: [0.7, 0.3, 0.2])
     expectClose([hand.auroc, hand.aupr], [8.0 / 9, (1 + 1 + 0.75) / 3], 1e-12)
     #expect(Detection(adversarial: [1, 1], clean: [1, 1]).auroc == 0.5)
+    // Three of each kind tell little, and too few clean ones tell nothing of 5 % of them.
+    #expect(hand.adversarial == 3 && hand.clean == 3 && hand.recallAtFivePercent == nil)
+    #expect(hand.aurocInterval.lowerBound < 0.5 && hand.aurocInterval.upperBound < 1)
+    let sure = Detection(adversarial: (1...20).map { Double($0) + 20 }, clean: (1...20).map { Double($0) })
+    #expect(sure.auroc == 1 && sure.aurocInterval.upperBound == 1)
+    #expect((0.8..<0.9).contains(sure.aurocInterval.lowerBound))
+    #expect(sure.recallAtFivePercent == Accuracy(correct: 20, count: 20))
   }
 
   @Test("overlaps take exactly the wanted number of pixels, ties by index") func ties() {

@@ -55,6 +55,14 @@ public struct AttackData {
     return images.dtype == .uint8 ? pixels * (1.0 / 255) : pixels
   }
 
+  /// - Throws: `InputError` unless every pixel is a grey level of 8 bits.
+  func requirePictures() throws(InputError) {
+    guard images.dtype != .uint8, !GreyLevels.holds(images) else { return }
+    throw InputError(
+      "the images are no pictures of 8 bits", expected: "pixels k/255", found: "\(images.dtype) between them",
+      remedy: "round them first, or search among all images")
+  }
+
   /// - Throws: `InputError` if the model takes other images or knows fewer classes.
   func check(_ model: AttackedModel) throws(InputError) {
     guard shape == model.inputShape else {

@@ -38,11 +38,13 @@ public struct AttackEvaluator {
   public var judgements: Int?
   /// Return the images, for evaluations without a folder.
   public var keepsImages = false
-  /// Takes an image, float32 pixels in [0, 1], `[C, H, W]`, its place in the data set, its class and the model's answer; an
-  /// `InputError` ends the run.
-  public typealias Keeper = (_ image: Tensor, _ index: Int, _ label: Int, _ answer: Int) throws(InputError) -> Void
-  /// Given each image that is broken, as soon as it is.
-  public var keepBroken: Keeper?
+  /// Search among pictures of 8 bits only; see ``OnGrid``.
+  public var staysOnGrid = false
+  /// Whether attacks that climb the cross-entropy alone end with a short attack on margins of logits: where the
+  /// cross-entropy is saturated its gradient vanishes, and what it leaves is not robust.
+  public var probes = true
+  /// Given each image that is broken, as soon as it is; an `InputError` ends the run.
+  public var keepBroken: ((BrokenImage) throws(InputError) -> Void)?
   public var progress = ProgressLine.Style.quiet
 
   public init(_ attacks: [any Attack]) { self.attacks = attacks }
@@ -71,11 +73,12 @@ public struct AttackEvaluator {
     let journal = try folder.map { try AttackJournal(at: $0.artefact("journal.jsonl"), resumes: resumes) }
     let rows = try folder.map { try RowFile(at: $0.artefact("rows.csv")) }
     try rows?.append(board.rows(of: board.settled(after: nil, mode, isLast: false)))
-    var line = ProgressLine(
-      "Attacking", total: data.count * budgets.count * attacks.count, unit: "samples", style: progress)
+    let stages = stages(for: model)
+    var line = ProgressLine("Attacking", total: data.count * stages.count, unit: "samples", style: progress)
     var unit = 0
-    for (stage, (point, attack)) in stages.enumerated() {
-      let work = board.work(at: point, mode)
+    for (number, stage) in stages.enumerated() {
+      let (point, attack) = (stage.point, stage.attack)
+      let work = stage.isProbe ? board.survivors(at: point) : board.work(at: point, mode)
       for start in stride(from: 0, to: work.count, by: batchSize) {
         let places = Array(work[start..<min(work.count, start + batchSize)])
         let entry: AttackJournal.Entry
@@ -83,18 +86,22 @@ public struct AttackEvaluator {
           entry = known
         } else {
           if Interruption.isRequested, let folder { throw Interrupted(folder: folder.url) }
-          entry = try attempt(attack, places, targets, on: model, data, at: point, &board)
+          entry = try attempt(stage, places, targets, on: model, data, &board)
           try journal?.append(entry, unit: unit)
         }
-        board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
         unit += 1
-        let isLast = stage == stages.count - 1 && start + batchSize >= work.count
-        try rows?.append(board.rows(of: board.settled(after: point, mode, isLast: isLast)))
+        if stage.isProbe {
+          board.applyProbe(entry, at: point)
+        } else {
+          board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
+          let isLast = number == stages.count - 1 && start + batchSize >= work.count
+          try rows?.append(board.rows(of: board.settled(after: point, mode, isLast: isLast)))
+        }
         line.update(
-          stage * data.count + data.count - work.count + start + places.count,
+          number * data.count + data.count - work.count + start + places.count,
           note: "\(attack.name), robust \(NumberText.percent(board.robustShare(at: point), decimals: 1))")
       }
-      board.close(attack, at: point, tried: work.count, mode)
+      if !stage.isProbe { board.close(attack, at: point, tried: work.count, mode) }
     }
     line.finish(note: "robust \(NumberText.percent(board.robustShare(at: budgets.count - 1), decimals: 1))")
     let report = board.report(expected: expectedCleanAccuracy, mode)
@@ -107,15 +114,42 @@ public struct AttackEvaluator {
   /// The budgets of the curve; one that is nil where the attack has none.
   private var budgets: [Double?] { epsilons.map { $0 } ?? [attacks.first?.epsilon] }
 
+  /// One attack's turn at a budget of the curve.
+  private struct Stage {
+    var point: Int
+    var attack: any Attack
+    var isProbe = false
+  }
+
   /// What is run, in order. With several budgets an attack without one runs at the first.
-  private var stages: [(point: Int, attack: any Attack)] {
-    budgets.indices.flatMap { point in
-      attacks.compactMap { attack -> (Int, any Attack)? in
-        guard let epsilon = budgets[point] else { return (point, attack) }
-        guard attack.isBounded || budgets.count == 1 else { return point == 0 ? (point, attack) : nil }
-        return (point, attack.bounded(by: epsilon))
+  private func stages(for model: AttackedModel) -> [Stage] {
+    let needsProbe =
+      probes && attacks.contains { $0.follows == .crossEntropy }
+      && !attacks.contains { $0.follows != nil && $0.follows != .crossEntropy }
+    return budgets.indices.flatMap { point in
+      let epsilon = budgets[point]
+      var stages = attacks.compactMap { attack -> Stage? in
+        let attack = staysOnGrid ? attack.onGrid() : attack
+        guard let epsilon else { return Stage(point: point, attack: attack) }
+        guard attack.isBounded || budgets.count == 1 else {
+          return point == 0 ? Stage(point: 0, attack: attack) : nil
+        }
+        return Stage(point: point, attack: attack.bounded(by: epsilon))
       }
+      if needsProbe, let epsilon, epsilon > 0 {
+        let probe = probe(of: model, epsilon)
+        stages.append(Stage(point: point, attack: staysOnGrid ? OnGrid(probe) : probe, isProbe: true))
+      }
+      return stages
     }
+  }
+
+  /// Auto-PGD with few steps on the difference of logits ratio, or on the margin where there are too few classes for it.
+  private func probe(of model: AttackedModel, _ epsilon: Double) -> APGD {
+    let loss = model.classes >= AttackLoss.dlr.fewestClasses(aimed: aim != nil) ? AttackLoss.dlr : .margin
+    var probe = APGD(loss, norm: norm, epsilon: epsilon)
+    probe.steps = 20
+    return probe
   }
 
   private func check(_ model: AttackedModel, _ data: AttackData) throws(InputError) {
@@ -126,9 +160,10 @@ public struct AttackEvaluator {
       throw InputError("there is nothing to confuse", at: model.name, expected: "2 classes or more", found: "1")
     }
     for attack in attacks { try attack.check(model) }
-    for case let epsilon? in budgets where epsilon < 0 || !epsilon.isFinite {
-      throw InputError("a budget is negative or no number", expected: "0 or more", found: "\(epsilon)")
+    for case let epsilon? in budgets {
+      try PixelBudget(epsilon).validate(for: norm, at: "budget", pixels: data.shape.reduce(1, *))
     }
+    if staysOnGrid { try data.requirePictures() }
     if let aim, let attack = attacks.first(where: { !$0.takesTargets }) {
       throw InputError(
         "the attack \(attack.name) cannot aim at a class", at: aim.rawValue,
@@ -138,10 +173,10 @@ public struct AttackEvaluator {
 
   /// Attacks one batch and judges what came of it.
   private func attempt(
-    _ attack: any Attack, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData,
-    at point: Int, _ board: inout Board
+    _ stage: Stage, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData,
+    _ board: inout Board
   ) throws(InputError) -> AttackJournal.Entry {
-    let start = ContinuousClock.now
+    let (start, attack) = (ContinuousClock.now, stage.attack)
     let chosen = Tensor(places).to(model.device)
     let clean = data.pixels(at: chosen.to(data.labels.device)).to(model.device)
     let samples = Samples(
@@ -151,15 +186,20 @@ public struct AttackEvaluator {
     try AttackEvaluator.check(images, samples, attack)
     let logits = model.score(images, passes: board.passes)
     try ModelProbe.check(model, images, logits)
-    board.images?.setRows(images, at: chosen)
     let entry = AttackJournal.Entry(
-      attack: attack.name, places: places, images: images, samples: samples, logits: logits,
-      seconds: (ContinuousClock.now - start) / .seconds(1))
+      attack: attack, places: places, images: images, samples: samples, logits: logits,
+      seconds: (ContinuousClock.now - start) / .seconds(1)
+    ) { model.score($0, passes: board.passes) }
+    if stage.isProbe { return entry }
+    board.images?.setRows(images, at: chosen)
     guard let keepBroken else { return entry }
-    let labels = samples.labels.array(Int64.self)
-    for (row, outcome) in entry.outcomes.enumerated()
-    where board.isBreak(outcome, at: point, isBounded: attack.isBounded) {
-      try keepBroken(images[row], samples.indices[row], Int(labels[row]), outcome.after)
+    for (row, outcome) in entry.outcomes.enumerated() {
+      guard let first = board.firstBreak(outcome, from: stage.point, isBounded: attack.isBounded) else { continue }
+      try keepBroken(
+        BrokenImage(
+          image: images[row], index: samples.indices[row], label: board.labels[outcome.place],
+          answer: outcome.after, answerRounded: outcome.picture?.after,
+          deceivesRounded: outcome.picture?.isBroken == true, epsilon: budgets[first]))
     }
     return entry
   }
@@ -181,4 +221,20 @@ public struct AttackEvaluator {
       throw fail("left its budget", "\(attack.norm.rawValue) of at most \(epsilon)", "\(size)")
     }
   }
+}
+
+/// An image that deceives a model.
+public struct BrokenImage {
+  /// float32 pixels in [0, 1], `[C, H, W]`.
+  public let image: Tensor
+  /// Its place in the data set.
+  public let index: Int
+  public let label: Int
+  /// The model's answer to it, and to it with pixels rounded to 8 bits; nil where that is no finite number.
+  public let answer: Int?
+  public let answerRounded: Int?
+  /// Whether the rounded one still counts as broken.
+  public let deceivesRounded: Bool
+  /// The smallest budget of the run that it lies within, in pixel units; nil: any distance.
+  public let epsilon: Double?
 }

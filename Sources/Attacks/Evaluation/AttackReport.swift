@@ -18,6 +18,16 @@ public struct AttackReport {
     public var success: Accuracy {
       Accuracy(correct: rows.count { $0.isBroken }, count: rows.count { $0.wasCorrect })
     }
+    /// Samples that were broken, and how many of them still are with pixels rounded to 8 bits: at any distance, and
+    /// within the budget.
+    public func rounding(_ norm: Norm) -> (broken: Int, deceiving: Int, withinBudget: Int) {
+      let broken = rows.filter(\.isBroken)
+      let deceiving = broken.filter(\.isBrokenRounded)
+      let within = deceiving.count { row in
+        epsilon.map { (row.sizeRounded ?? .infinity) <= $0 + norm.tolerance($0) } ?? true
+      }
+      return (broken.count, deceiving.count, within)
+    }
     /// The median norm over the samples that were right before; a sample that was not broken counts as infinitely far.
     public func medianSize(_ norm: Norm) -> Double {
       let sizes = rows.filter(\.wasCorrect).map { $0.isBroken ? $0.size(norm) : .infinity }.sorted()
@@ -28,16 +38,25 @@ public struct AttackReport {
 
   /// What one attack did at one budget.
   public struct Share: Sendable {
-    public var attack: String
+    public var attack = ""
+    public var usesGradients = true
     public var epsilon: Double?
     /// Samples that it worked on.
-    public var tried: Int
-    public var broken: Int
+    public var tried = 0
+    public var broken = 0
     /// Samples of the whole data set that were robust to it and, in an ensemble, to those before it.
-    public var robustAfter: Int
-    public var queries: Int
-    public var gradients: Int
-    public var seconds: Double
+    public var robustAfter = 0
+    public var queries = 0
+    public var gradients = 0
+    public var seconds = 0.0
+  }
+
+  /// What a short attack of another loss left of the samples that the attacks left, at one budget.
+  public struct Probe: Sendable {
+    public var attack: String
+    public var epsilon: Double?
+    /// Of all samples.
+    public var robust: Accuracy
   }
 
   public var model: String
@@ -46,6 +65,10 @@ public struct AttackReport {
   /// By ascending budget.
   public var points: [Point]
   public var shares: [Share]
+  public var probes: [Probe]
+  /// Samples that the model answered with NaN or infinity when they were attacked: if there are any, the robust accuracy
+  /// is none.
+  public var undefined: Int
   public var findings: [Finding]
   /// Seconds of attack over all of the run's processes.
   public var seconds: Double
@@ -59,13 +82,16 @@ public struct AttackReport {
   public var summary: Record {
     var summary: Record = [
       "model": .string(model), "norm": .string(norm.rawValue), "clean_accuracy": .double(clean.fraction),
-      "robust_accuracy": .double(robust.fraction), "n": .int(clean.count),
-      "interval": [.double(robust.interval.lowerBound), .double(robust.interval.upperBound)],
-      "seconds": .double(seconds)
+      "robust_accuracy": told(robust.fraction), "n": .int(clean.count), "interval": told(robust.interval),
+      "undefined": .int(undefined), "seconds": .double(seconds)
     ]
     if let last = points.last {
       summary["epsilon"] = last.epsilon.map { .double($0) } ?? .null
       summary["success_rate"] = .double(last.success.fraction)
+      let rounding = last.rounding(norm)
+      summary["broken"] = .int(rounding.broken)
+      summary["broken_8bit"] = .int(rounding.deceiving)
+      summary["broken_8bit_within_budget"] = .int(rounding.withinBudget)
       let median = last.medianSize(norm)
       summary["median_\(norm.rawValue)"] = median.isFinite ? .double(median) : .null
       summary["mean_queries"] = .double(
@@ -74,18 +100,32 @@ public struct AttackReport {
         Double(last.rows.reduce(0) { $0 + $1.gradients }) / Double(max(1, last.rows.count)))
     }
     summary["attacks"] = .array(shares.map { .object($0.record(of: clean.count)) })
+    if let probe = probes.last {
+      summary["probe"] = [
+        "attack": .string(probe.attack), "epsilon": probe.epsilon.map { .double($0) } ?? .null,
+        "robust_accuracy": told(probe.robust.fraction), "interval": told(probe.robust.interval)
+      ]
+    }
     if points.count > 1 {
       summary["curve"] = .array(
         points.map { point in
-          [
-            "epsilon": point.epsilon.map { .double($0) } ?? .null,
-            "robust_accuracy": .double(point.robust.fraction),
-            "interval": [.double(point.robust.interval.lowerBound), .double(point.robust.interval.upperBound)]
+          let rounding = point.rounding(norm)
+          return [
+            "epsilon": point.epsilon.map { .double($0) } ?? .null, "robust_accuracy": told(point.robust.fraction),
+            "interval": told(point.robust.interval), "broken": .int(rounding.broken),
+            "broken_8bit": .int(rounding.deceiving), "broken_8bit_within_budget": .int(rounding.withinBudget)
           ]
         })
     }
     summary["findings"] = .array(findings.map(\.value))
     return summary
+  }
+
+  /// A robust accuracy, unless there is none.
+  private func told(_ accuracy: Double) -> Value { undefined == 0 ? .double(accuracy) : .null }
+
+  private func told(_ interval: ClosedRange<Double>) -> Value {
+    undefined == 0 ? [.double(interval.lowerBound), .double(interval.upperBound)] : .null
   }
 }
 

@@ -12,8 +12,8 @@ public struct AttackRow: Hashable, Sendable {
   public var epsilon: Double?
   /// The answer to the clean image.
   public var before: Int
-  /// The answer to the image that the attack returned.
-  public var after: Int
+  /// The answer to the image that the attack returned; nil where it is no finite number.
+  public var after: Int?
   /// Whether a sample that was right before is broken within the budget.
   public var isBroken: Bool
   /// The attack that broke it, or of `individual` the one that the row is about; empty where none did.
@@ -30,21 +30,30 @@ public struct AttackRow: Hashable, Sendable {
   public var gradients: Int
   /// Cross-entropy of the answer to the returned image; null in a file if it is infinite.
   public var loss: Double
+  /// Of a broken sample: the answer to its image with pixels rounded to 8 bits.
+  public var afterRounding: Int?
+  /// Whether it still counts as broken then, at whatever distance.
+  public var isBrokenRounded = false
+  /// The norm of the rounded image's perturbation, the budget's.
+  public var sizeRounded: Double?
+  /// Whether the model answered the image, or another that the attack tried, with what is no finite number.
+  public var isUndefined = false
 
   public var wasCorrect: Bool { before == label }
   /// Whether it counts for robust accuracy.
-  public var isRobust: Bool { wasCorrect && !isBroken }
+  public var isRobust: Bool { wasCorrect && !isBroken && !isUndefined }
 
   public static let header =
-    "index,label,epsilon,prediction_before,prediction_after,success,attack,linf,l2,l1,l0,queries,gradients,loss"
+    "index,label,epsilon,prediction_before,prediction_after,success,attack,linf,l2,l1,l0,queries,gradients,loss,"
+    + "prediction_8bit,success_8bit,norm_8bit"
 
   /// One line of `rows.csv`, without its end.
   public var csv: String {
     func text(_ value: Double) -> String { value.isFinite ? "\(Float(value))" : "" }
     return [
-      "\(index)", "\(label)", epsilon.map { "\(PixelBudget($0))" } ?? "", "\(before)", "\(after)",
+      "\(index)", "\(label)", epsilon.map { "\(PixelBudget($0))" } ?? "", "\(before)", after.map { "\($0)" } ?? "",
       isBroken ? "1" : "0", attack, text(linf), text(l2), text(l1), "\(l0)", "\(queries)", "\(gradients)",
-      text(loss)
+      text(loss), afterRounding.map { "\($0)" } ?? "", isBrokenRounded ? "1" : "0", sizeRounded.map(text) ?? ""
     ].joined(separator: ",")
   }
 }

@@ -20,18 +20,22 @@ struct Board {
   /// Forward passes that judge an image.
   private(set) var passes: Int
   private let model: String
+  private let shape: [Int]
   private let classes: [Int]
-  private let labels: [Int]
+  let labels: [Int]
   private let indices: [Int]
-  private let budgets: [Double?]
+  let budgets: [Double?]
   /// By budget and place.
   private var standings: [[Standing]]
   private var shares: [AttackReport.Share] = []
-  private var current = AttackReport.Share(
-    attack: "", epsilon: nil, tried: 0, broken: 0, robustAfter: 0, queries: 0, gradients: 0, seconds: 0)
-  private var vanished = Set<Int>()
+  private var current = AttackReport.Share()
+  /// By attack in the order of their turns: the samples that it took gradients of, and those at which one vanished.
+  private(set) var gradients: [(attack: String, asked: Set<Int>, vanished: Set<Int>)] = []
+  /// Samples that the model answered with what is no finite number.
+  private(set) var undefined = Set<Int>()
+  /// By budget, the robust samples that a probe was made on and those that it broke.
+  private(set) var probes: [(name: String, tried: Set<Int>, broken: Set<Int>)]
   private var seconds = 0.0
-  private let isSquareImage: Bool
   /// In which distances are compared with budgets.
   private let norm: Norm
 
@@ -58,6 +62,12 @@ struct Board {
       answers.append(logits)
     }
     logits = .concatenated(answers)
+    let unanswered = data.count - logits.areDefined().nonzeroCount()
+    guard unanswered == 0 else {
+      throw InputError(
+        "the network answers NaN or infinity to \(unanswered) of \(data.count) clean images", at: model.name,
+        expected: "finite logits", remedy: "check its weights: no accuracy can be told of it")
+    }
     self.findings = findings
     self.model = model.name
     self.budgets = budgets
@@ -69,10 +79,11 @@ struct Board {
       Standing(outcome: .init(place: place, after: answer.0, isBroken: false, loss: Double(answer.1)))
     }
     standings = Array(repeating: before, count: budgets.count)
-    isSquareImage = data.shape.count != 3 || data.shape[1] == data.shape[2]
+    probes = Array(repeating: ("", [], []), count: budgets.count)
+    shape = data.shape
   }
 
-  private func isCorrect(_ place: Int) -> Bool { classes[place] == labels[place] }
+  func isCorrect(_ place: Int) -> Bool { classes[place] == labels[place] }
 
   /// The places that an attack works on.
   func work(at point: Int, _ mode: AttackEvaluator.Mode) -> [Int] {
@@ -86,8 +97,8 @@ struct Board {
   ) {
     seconds += entry.seconds
     current.seconds += entry.seconds
+    note(entry)
     for outcome in entry.outcomes {
-      if outcome.hasVanished { vanished.insert(outcome.place) }
       current.queries += outcome.queries
       current.gradients += outcome.gradients
       for other in point..<budgets.count {
@@ -95,6 +106,40 @@ struct Board {
         if counts, other == point { current.broken += 1 }
         note(outcome, attack: entry.attack, at: other, isBroken: counts, isOwn: other == point || spans != nil)
       }
+    }
+  }
+
+  /// What the samples say of gradients and answers.
+  private mutating func note(_ entry: AttackJournal.Entry) {
+    undefined.formUnion(entry.outcomes.lazy.filter(\.isUndefined).map(\.place))
+    let asked = entry.outcomes.filter { $0.gradients > 0 }
+    guard !asked.isEmpty else { return }
+    let index = gradients.firstIndex { $0.attack == entry.attack } ?? gradients.endIndex
+    if index == gradients.endIndex { gradients.append((entry.attack, [], [])) }
+    gradients[index].asked.formUnion(asked.lazy.map(\.place))
+    gradients[index].vanished.formUnion(asked.lazy.filter(\.hasVanished).map(\.place))
+  }
+
+  /// Takes in what a probe found at `point`: it stands beside the attacks' figures and changes none.
+  mutating func applyProbe(_ entry: AttackJournal.Entry, at point: Int) {
+    seconds += entry.seconds
+    undefined.formUnion(entry.outcomes.lazy.filter(\.isUndefined).map(\.place))
+    probes[point].name = entry.attack
+    probes[point].tried.formUnion(entry.outcomes.lazy.map(\.place))
+    let broken = entry.outcomes.lazy.filter(\.isBroken).map(\.place)
+    for other in point..<budgets.count { probes[other].broken.formUnion(broken) }
+  }
+
+  /// The samples that a probe is made on: those that withstood every attack, but for those that a probe within a smaller
+  /// budget has broken.
+  func survivors(at point: Int) -> [Int] {
+    labels.indices.filter { isRobust($0, point) && !probes[point].broken.contains($0) }
+  }
+
+  /// The smallest budget from `point` on at which the outcome breaks a sample that is not broken there yet.
+  func firstBreak(_ outcome: AttackJournal.Outcome, from point: Int, isBounded: Bool) -> Int? {
+    (point..<(isBounded ? point + 1 : budgets.count)).first {
+      isBreak(outcome, at: $0, isBounded: isBounded) && !standings[$0][outcome.place].isBroken
     }
   }
 
@@ -123,20 +168,17 @@ struct Board {
   /// Ends an attack's turn at a budget.
   mutating func close(_ attack: any Attack, at point: Int, tried: Int, _ mode: AttackEvaluator.Mode) {
     current.attack = attack.name
+    current.usesGradients = attack.usesGradients
     current.epsilon = budgets[point]
     current.tried = tried
     current.robustAfter =
       mode == .individual ? tried - current.broken : standings[point].indices.count { isRobust($0, point) }
     shares.append(current)
-    current = AttackReport.Share(
-      attack: "", epsilon: nil, tried: 0, broken: 0, robustAfter: 0, queries: 0, gradients: 0, seconds: 0)
-    if attack is Square, !isSquareImage {
-      findings.append(
-        Finding(.notSquare, "the images are not square: Square's windows are bounded by the shorter side"))
-    }
+    current = AttackReport.Share()
+    for remark in attack.remarks(on: shape) where !findings.contains(remark) { findings.append(remark) }
   }
 
-  private func isRobust(_ place: Int, _ point: Int) -> Bool {
+  func isRobust(_ place: Int, _ point: Int) -> Bool {
     isCorrect(place) && !standings[point][place].isBroken
   }
 
@@ -170,7 +212,9 @@ struct Board {
       index: indices[place], label: labels[place], epsilon: budgets[point], before: classes[place],
       after: outcome.after, isBroken: standing.isBroken, attack: standing.attack, linf: outcome.linf,
       l2: outcome.l2, l1: outcome.l1, l0: outcome.l0, queries: outcome.queries, gradients: outcome.gradients,
-      loss: outcome.loss)
+      loss: outcome.loss, afterRounding: standing.isBroken ? outcome.picture?.after : nil,
+      isBrokenRounded: standing.isBroken && outcome.picture?.isBroken == true,
+      sizeRounded: standing.isBroken ? outcome.picture?.size : nil, isUndefined: outcome.isUndefined)
   }
 
   /// Sums everything up.
@@ -178,53 +222,16 @@ struct Board {
     let points = budgets.indices.map { point in
       AttackReport.Point(epsilon: budgets[point], rows: labels.indices.map { row(point, $0) })
     }
+    let probed = budgets.indices.filter { !probes[$0].tried.isEmpty }.map { point in
+      let left = labels.indices.count { isRobust($0, point) && !probes[point].broken.contains($0) }
+      return AttackReport.Probe(
+        attack: probes[point].name, epsilon: budgets[point], robust: Accuracy(correct: left, count: labels.count))
+    }
     let clean = Accuracy(correct: labels.indices.count { isCorrect($0) }, count: labels.count)
     var report = AttackReport(
-      model: model, norm: norm, clean: clean, points: points, shares: shares, findings: findings, seconds: seconds,
-      images: images)
+      model: model, norm: norm, clean: clean, points: points, shares: shares, probes: probed,
+      undefined: undefined.count, findings: findings, seconds: seconds, images: images)
     report.findings += closing(report, expected, mode)
     return report
-  }
-
-  /// What the figures themselves tell.
-  private func closing(
-    _ report: AttackReport, _ expected: Double?, _ mode: AttackEvaluator.Mode
-  ) -> [Finding] {
-    var findings: [Finding] = []
-    let count = labels.count
-    if report.clean.correct == 0 {
-      findings.append(
-        Finding(.nothingToAttack, "all \(count) samples were misclassified before any attack: no attack was run"))
-    }
-    if let expected, abs(expected - report.clean.fraction) > 0.01 {
-      findings.append(
-        Finding(
-          .cleanAccuracy,
-          "the clean accuracy is \(report.clean.fraction), not the expected \(expected): "
-            + "are images, labels and normalisation the model's own?"))
-    }
-    if budgets.contains(0) {
-      findings.append(Finding(.emptyBudget, "the budget is 0: the robust accuracy is the clean accuracy"))
-    }
-    if !vanished.isEmpty {
-      findings.append(
-        Finding(
-          .zeroGradient,
-          "the gradient is zero where APGD sets out at \(vanished.count) of \(count) samples: the loss may be saturated "
-            + "or the model not differentiable"))
-    }
-    let squares = report.shares.filter { $0.attack == "square" }
-    let others = report.shares.filter { $0.attack != "square" && !$0.attack.hasPrefix("noise") }
-    if let square = squares.last,
-      let best = others.filter({ $0.epsilon == square.epsilon }).map(\.robustAfter).min(),
-      Double(best - square.robustAfter) > 0.002 * Double(count), mode == .individual || square.tried > 0
-    {
-      findings.append(
-        Finding(
-          .maskedGradient,
-          "Square, which uses no gradient, lowers the accuracy by \(best - square.robustAfter) samples below the attacks "
-            + "with gradients: they are unreliable here"))
-    }
-    return findings
   }
 }

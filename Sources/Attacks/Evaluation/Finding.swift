@@ -11,10 +11,16 @@ public struct Finding: Hashable, Codable, Sendable {
     case constant
     /// The logits depend on whether gradients are recorded.
     case dynamic
-    /// The gradient vanishes where an attack sets out.
+    /// The gradient vanishes at samples that the attack has not broken.
     case zeroGradient = "zero-gradient"
-    /// A black-box attack broke what those with gradients did not.
+    /// An attack without gradients, or a probe on margins of logits, broke what the gradients hid.
     case maskedGradient = "masked-gradient"
+    /// A short probe broke more than the attack did.
+    case weakAttack = "weak-attack"
+    /// The model answered what is no finite number.
+    case undefined
+    /// The attack had fewer steps, queries or targets than its name stands for.
+    case reduced
     /// Targets or losses were changed for a model of few classes.
     case fewClasses = "few-classes"
     /// Every sample was misclassified before any attack.

@@ -41,6 +41,7 @@ public struct APGD: Attack, Equatable, Codable, Sendable {
   public var name: String { "apgd-\(loss.rawValue)" }
   public var epsilon: Double? { budget }
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { loss }
   public var settings: Record {
     [
       "steps": .int(steps), "restarts": .int(restarts), "rising_share": .double(risingShare),
@@ -129,7 +130,6 @@ public struct APGD: Attack, Equatable, Codable, Sendable {
       halvings: .zeros([samples.count], dtype: .int64, device: samples.device))
     let first = point(samples, restart, stream)
     var found = model.gradient(at: first, live) { loss($0, live) }
-    live.ledger.noteVanished(live, found.gradient)
     var state = State(
       images: first, before: first, gradient: found.gradient, best: first, bestGradient: found.gradient,
       bestLoss: found.loss, lastLoss: readsUnfilledLoss ? found.loss.zerosLike() : found.loss,
@@ -244,6 +244,7 @@ public struct TargetedAPGD: Attack, Equatable, Codable, Sendable {
   public var name: String { "apgd-t" }
   public var norm: Norm { run.norm }
   public var epsilon: Double? { run.budget }
+  public var follows: AttackLoss? { run.loss }
   public var settings: Record {
     var settings = run.settings
     settings["targets"] = .int(targets)

@@ -20,6 +20,7 @@ public struct NoiseBaseline: Attack, Equatable, Codable, Sendable {
 
   public var name: String { "noise-\(distribution.rawValue)" }
   public var epsilon: Double? { budget }
+  public var usesGradients: Bool { false }
   public var settings: Record { [:] }
 
   public func bounded(by epsilon: Double) -> NoiseBaseline {
@@ -35,40 +36,4 @@ public struct NoiseBaseline: Attack, Equatable, Codable, Sendable {
     if distribution == .gaussian || norm != .linf { noise = noise / noise.perSample(norm).perPixel(noise) }
     return norm.projected(samples.images + noise * budget, around: samples.images, radius: budget)
   }
-}
-
-/// An attack made on one model and judged on another.
-public struct Transfer<Base: Attack>: Attack {
-  public var base: Base
-  /// What the attack sees.
-  public let source: AttackedModel
-
-  public init(_ base: Base, from source: AttackedModel) {
-    self.base = base
-    self.source = source
-  }
-
-  public var name: String { "\(base.name) from \(source.name)" }
-  public var norm: Norm { base.norm }
-  public var epsilon: Double? { base.epsilon }
-  public var isBounded: Bool { base.isBounded }
-  public var settings: Record {
-    var settings = base.settings
-    settings["source"] = .string(source.name)
-    return settings
-  }
-
-  public func bounded(by epsilon: Double) -> Transfer<Base> { Transfer(base.bounded(by: epsilon), from: source) }
-
-  public func check(_ model: AttackedModel) throws(InputError) {
-    try base.check(source)
-    guard source.inputShape == model.inputShape, source.classes == model.classes else {
-      throw InputError(
-        "the models of a transfer do not fit together", at: source.name,
-        expected: "\(model.inputShape) in \(model.classes) classes",
-        found: "\(source.inputShape) in \(source.classes)")
-    }
-  }
-
-  public func perturb(_ samples: Samples, on model: AttackedModel) -> Tensor { base.perturb(samples, on: source) }
 }

@@ -26,6 +26,7 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
   public var norm: Norm { .l2 }
   public var isBounded: Bool { false }
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { .margin }
   public var settings: Record {
     [
       "confidence": .double(confidence), "search_steps": .int(searchSteps), "steps": .int(steps),

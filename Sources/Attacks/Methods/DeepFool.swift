@@ -23,6 +23,7 @@ public struct DeepFool: Attack, Equatable, Codable, Sendable {
 
   public var name: String { "deepfool" }
   public var isBounded: Bool { false }
+  public var follows: AttackLoss? { .margin }
   public var settings: Record {
     [
       "steps": .int(steps), "overshoot": .double(overshoot), "form": .string(form.rawValue),
@@ -43,16 +44,14 @@ public struct DeepFool: Attack, Equatable, Codable, Sendable {
     let count = form == .stepwise ? model.classes : min(classes, model.classes)
     var others = model.logits(images, samples).otherClasses(than: samples.labels, count: count - 1)
     for _ in 0..<steps {
-      let (logits, gradients) = model.marginGradients(
-        at: images, hunt.live, against: others.unbound(1))
-      var slopes = Tensor.stacked(gradients, 1)
-      var margins = logits.gathered(1, others) - logits.gathered(1, hunt.live.labels.unsqueezed(1))
-      if let rest = hunt.release(images, where: hunt.live.broken(logits)) {
+      var view = model.linearised(at: images, hunt.live)
+      if let rest = hunt.release(images, where: hunt.live.broken(view.logits)) {
         if hunt.isOver { return hunt.found }
         (images, sum, others) = (images.selecting(rest), sum.selecting(rest), others.selecting(rest))
-        (slopes, margins) = (slopes.selecting(rest), margins.selecting(rest))
+        view = view.selecting(rest)
       }
-      let (distance, direction) = nearest(margins, slopes)
+      let boundary = view.nearest(among: others, norm, floor: 1e-8)
+      let (distance, direction) = (boundary.distance, boundary.slope)
       switch form {
       case .accumulated:
         sum = sum + step(direction) * (distance + 1e-4).perPixel(direction)
@@ -65,15 +64,6 @@ public struct DeepFool: Attack, Equatable, Codable, Sendable {
     }
     hunt.keep(images)
     return hunt.found
-  }
-
-  /// The distance to the nearest boundary and the gradient towards it.
-  private func nearest(_ margins: Tensor, _ slopes: Tensor) -> (distance: Tensor, direction: Tensor) {
-    let lengths = slopes.norm(norm.dual.order, Array(2..<slopes.rank))
-    let (distance, best) = (margins.abs() / (lengths + 1e-8)).minWithIndex(1)
-    let index = best.reshaped([-1] + [Int](repeating: 1, count: slopes.rank - 1))
-      .expanded([-1, 1] + slopes.shape.dropFirst(2))
-    return (distance, slopes.gathered(1, index).squeezed(1))
   }
 
   private func step(_ gradient: Tensor) -> Tensor {

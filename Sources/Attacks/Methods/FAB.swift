@@ -33,6 +33,7 @@ public struct FAB: Attack, Equatable, Codable, Sendable {
 
   public var name: String { targets == nil ? "fab" : "fab-t" }
   public var isBounded: Bool { false }
+  public var follows: AttackLoss? { .margin }
   public var settings: Record {
     [
       "steps": .int(steps), "restarts": .int(restarts), "pull": .double(pull), "overshoot": .double(overshoot),
@@ -100,29 +101,41 @@ public struct FAB: Attack, Equatable, Codable, Sendable {
   ) {
     var (live, others, places) = (samples, classes, start)
     var images = startsAtRandom ? randomStart(live, nearest.distance.selecting(places), stream) : live.images
-    for _ in 0..<steps {
-      let (logits, gradients) = model.marginGradients(at: images, live, against: others.unbound(1))
-      let margins = logits.gathered(1, others) - logits.gathered(1, live.labels.unsqueezed(1))
-      images = approach(images, live.images, margins, gradients)
-      let isWrong = live.broken(model.logits(images, live))
+    var view = model.linearised(at: images, live)
+    for step in 1...max(1, steps) {
+      images = approach(images, live.images, view.nearest(among: others, norm, floor: 1e-12))
+      // The pass that judges an iterate is the next one's forward pass, where one class is differentiated; with several
+      // classes a graph of which some rows are not followed would cost more than the pass.
+      let sharesPass = others.size(1) == 1 && step < steps
+      if sharesPass { view = model.linearised(at: images, live) }
+      let isWrong = live.broken(sharesPass ? view.logits : model.logits(images, live))
       nearest.note(images, places, isWrong, norm)
+      guard step < steps else { return }
       let retreat = live.images + (images - live.images) * backward
       images = retreat.choosing(where: isWrong.perPixel(images), otherwise: images)
+      var moved = isWrong
       if stopsAtSuccess, let epsilon, isWrong.any() {
         let rest = (nearest.distance.selecting(places) .> epsilon).positions()
         guard rest.count > 0 else { return }
         if rest.count < live.count {
           (live, others, places) = (live.selecting(rest), others.selecting(rest), places.selecting(rest))
-          images = images.selecting(rest)
+          (images, moved) = (images.selecting(rest), isWrong.selecting(rest))
+          if sharesPass { view = view.selecting(rest) }
         }
+      }
+      let fresh = moved.positions()
+      if !sharesPass {
+        view = model.linearised(at: images, live)
+      } else if fresh.count > 0 {
+        view.replace(fresh, by: model.linearised(at: images.selecting(fresh), live.selecting(fresh)))
       }
     }
   }
 
   /// One iteration: the biased step between the projections of the iterate and of the original.
-  private func approach(_ images: Tensor, _ centers: Tensor, _ margins: Tensor, _ gradients: [Tensor]) -> Tensor {
+  private func approach(_ images: Tensor, _ centers: Tensor, _ boundary: Linearisation.Boundary) -> Tensor {
     let (x, origin) = (images.flattened(from: 1), centers.flattened(from: 1))
-    let (residual, normal) = boundary(margins, gradients)
+    let (residual, normal) = (boundary.margin, boundary.slope.flattened(from: 1))
     let shifted = (normal * (origin - x)).sum([1]) + residual
     let count = images.size(0)
     let moves = BoxProjection.move(
@@ -134,17 +147,6 @@ public struct FAB: Attack, Equatable, Codable, Sendable {
     let next = (x + d1 * overshoot) * (1 - share) + (origin + d2 * overshoot) * share
     return next.clamped(to: 0...1).reshaped(images.shape)
       .contiguous(images.rank == 4 ? .channelsLast : .contiguous)
-  }
-
-  /// z_k - z_y and its gradient, `[N]` and `[N, D]`, for the nearest boundary.
-  private func boundary(_ margins: Tensor, _ gradients: [Tensor]) -> (Tensor, Tensor) {
-    let slopes = gradients.map { $0.flattened(from: 1) }
-    guard slopes.count > 1 else { return (margins.squeezed(1), slopes[0]) }
-    let all = Tensor.stacked(slopes, 1)
-    let distance = margins.abs() / (all.norm(norm.dual.order, [2]) + 1e-12)
-    let best = distance.argmin(1, keepDimension: true)
-    let index = best.unsqueezed(2).expanded([-1, 1, all.size(2)])
-    return (margins.gathered(1, best).squeezed(1), all.gathered(1, index).squeezed(1))
   }
 
   /// Half the way to the smaller of the budget and the best distance, in a random direction.

@@ -14,6 +14,7 @@ public struct FGSM: Attack, Equatable, Codable, Sendable {
   public var name: String { "fgsm" }
   public var epsilon: Double? { budget }
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { .crossEntropy }
   public var settings: Record { [:] }
 
   public func bounded(by epsilon: Double) -> FGSM {

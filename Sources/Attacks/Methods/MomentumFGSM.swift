@@ -20,8 +20,12 @@ public struct MomentumFGSM: Attack, Equatable, Codable, Sendable {
   public var epsilon: Double? { budget }
   var step: Double { stepSize ?? budget / 4 }
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { .crossEntropy }
   public var settings: Record {
-    ["step_size": .double(step), "steps": .int(steps), "decay": .double(decay)]
+    [
+      "step_size": .double(step), "steps": .int(steps), "decay": .double(decay),
+      "stops_at_success": .bool(stopsAtSuccess)
+    ]
   }
 
   public func bounded(by epsilon: Double) -> MomentumFGSM {

@@ -40,6 +40,7 @@ public struct PGD: Attack, Equatable, Codable, Sendable {
   var step: Double { stepSize ?? budget / (norm == .linf ? 4 : 5) }
 
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { loss }
   public var settings: Record {
     [
       "step_size": .double(step), "steps": .int(steps), "random_start": .bool(randomStart),

@@ -15,6 +15,8 @@ public struct Square: Attack, Equatable, Codable, Sendable {
   public var initialShare = 0.8
   /// Stretch the schedule of window sizes, made for 10 000 queries, to ``queries``.
   public var rescales = false
+  /// Whether a sample leaves the batch with its first adversarial image, or takes all queries to widen the margin.
+  public var stopsAtSuccess = true
 
   public init() {}
 
@@ -26,8 +28,17 @@ public struct Square: Attack, Equatable, Codable, Sendable {
   public var name: String { "square" }
   public var epsilon: Double? { budget }
   public var takesTargets: Bool { true }
+  public var usesGradients: Bool { false }
   public var settings: Record {
-    ["queries": .int(queries), "initial_share": .double(initialShare), "rescales": .bool(rescales)]
+    [
+      "queries": .int(queries), "initial_share": .double(initialShare), "rescales": .bool(rescales),
+      "stops_at_success": .bool(stopsAtSuccess)
+    ]
+  }
+
+  public func remarks(on shape: [Int]) -> [Finding] {
+    guard shape.count == 3, shape[1] != shape[2] else { return [] }
+    return [Finding(.notSquare, "the images are not square: Square's windows are bounded by the shorter side")]
   }
 
   public func bounded(by epsilon: Double) -> Square {
@@ -58,7 +69,7 @@ public struct Square: Attack, Equatable, Codable, Sendable {
     var images = norm == .linf ? stripes(samples.images, &random) : tiles(samples.images, &random)
     var (margin, isBroken) = score(images, hunt.live, on: model)
     for iteration in 1..<max(2, queries) {
-      if let rest = hunt.release(images, where: isBroken) {
+      if stopsAtSuccess, let rest = hunt.release(images, where: isBroken) {
         if hunt.isOver { return hunt.found }
         (images, margin, random) = (images.selecting(rest), margin.selecting(rest), random.selecting(rest))
         isBroken = isBroken.selecting(rest)

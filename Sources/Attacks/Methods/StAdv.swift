@@ -14,6 +14,8 @@ public struct StAdv: Attack, Equatable, Codable, Sendable {
   public var learningRate = 0.01
   /// τ: the weight of the flow's roughness beside the margin of logits.
   public var smoothness = 0.05
+  /// Whether a sample leaves the batch with its first adversarial image.
+  public var stopsAtSuccess = true
 
   public init() {}
 
@@ -21,8 +23,12 @@ public struct StAdv: Attack, Equatable, Codable, Sendable {
   public var norm: Norm { .linf }
   public var isBounded: Bool { false }
   public var takesTargets: Bool { true }
+  public var follows: AttackLoss? { .margin }
   public var settings: Record {
-    ["steps": .int(steps), "learning_rate": .double(learningRate), "smoothness": .double(smoothness)]
+    [
+      "steps": .int(steps), "learning_rate": .double(learningRate), "smoothness": .double(smoothness),
+      "stops_at_success": .bool(stopsAtSuccess)
+    ]
   }
 
   public func bounded(by epsilon: Double) -> StAdv {
@@ -39,7 +45,7 @@ public struct StAdv: Attack, Equatable, Codable, Sendable {
       let images = Self.moved(hunt.live.images, along: adam.value)
       let found = model.gradient(at: images, hunt.live) { -AttackLoss.margin($0, hunt.live) }
       var slope = found.gradient
-      if let rest = hunt.release(images, where: hunt.live.broken(found.logits)) {
+      if stopsAtSuccess, let rest = hunt.release(images, where: hunt.live.broken(found.logits)) {
         if hunt.isOver { break }
         (adam, slope) = (adam.selecting(rest), slope.selecting(rest))
       }

@@ -25,6 +25,11 @@ public final class AttackedModel {
   private let exact: ((Tensor) -> Tensor)?
   /// Activations that a feature attack compares, `[N, ...]`, differentiable.
   private let featureMap: ((Tensor) -> Tensor)?
+  /// What attacks' images go through first, where they do.
+  private let entrance: Entrance?
+
+  /// Images for the images of some samples; gradients pass it for the identity.
+  typealias Entrance = (_ images: Tensor, _ samples: Samples) -> Tensor
 
   /// - Parameters:
   ///   - network: A classifier; copied.
@@ -44,6 +49,7 @@ public final class AttackedModel {
     self.plan = { plan($0) }
     self.exact = exact.map { exact in { exact($0) } }
     featureMap = { frozen.output(before: frozen.lastLinear, of: $0) }
+    entrance = nil
   }
 
   /// A model that is a closure: a defence around a network, or a function of any kind.
@@ -66,16 +72,36 @@ public final class AttackedModel {
     plan = forward
     exact = nil
     featureMap = features
+    entrance = nil
+  }
+
+  private init(_ other: AttackedModel, entrance: @escaping Entrance) {
+    (name, inputShape, classes, device) = (other.name, other.inputShape, other.classes, other.device)
+    gradientSamples = other.gradientSamples
+    (forward, plan, exact, featureMap) = (other.forward, other.plan, other.exact, other.featureMap)
+    self.entrance = entrance
+  }
+
+  /// This model as attacks see it through `entrance`.
+  func seeing(_ entrance: @escaping Entrance) -> AttackedModel { AttackedModel(self, entrance: entrance) }
+
+  private func entered(_ images: Tensor, _ samples: Samples) -> Tensor {
+    entrance.map { entrance in withoutGradient { entrance(images, samples) } } ?? images
   }
 
   /// Logits `[N, classes]`, without gradients.
   public func logits(_ images: Tensor, _ samples: Samples) -> Tensor {
     samples.ledger.note(samples, forward: 1)
-    return withoutGradient { confirmed(plan(images).detached(), images, samples) }
+    return withoutGradient {
+      let images = entered(images, samples)
+      return confirmed(plan(images).detached(), images, samples)
+    }
   }
 
-  /// `logits` with those in float32 in place of answers that count as broken; the further passes are counted.
-  private func confirmed(_ logits: Tensor, _ images: Tensor, _ samples: Samples) -> Tensor {
+  /// `logits` with those in float32 in place of answers that count as broken, where attacks see fewer bits; the further
+  /// passes are counted, and so are answers that are no numbers.
+  func confirmed(_ logits: Tensor, _ images: Tensor, _ samples: Samples) -> Tensor {
+    samples.ledger.noteUndefined(samples, logits)
     guard let exact else { return logits }
     let rows = samples.broken(logits).positions()
     guard rows.count > 0 else { return logits }
@@ -126,6 +152,7 @@ public final class AttackedModel {
   ///   - loss: One value a sample, `[N]`, of logits `[N, classes]`.
   public func gradient(at images: Tensor, _ samples: Samples, of loss: (Tensor) -> Tensor) -> Gradient {
     samples.ledger.note(samples, forward: gradientSamples, backward: gradientSamples)
+    let images = entered(images, samples)
     var total = single(images, loss)
     for _ in 1..<max(1, gradientSamples) {
       let more = single(images, loss)
@@ -139,40 +166,34 @@ public final class AttackedModel {
         logits: total.logits * scale, loss: total.loss * scale, gradient: total.gradient * scale)
     }
     total.logits = confirmed(total.logits, images, samples)
+    total.loss = total.loss.filled(with: -.infinity, where: total.loss .!= total.loss)
+    total.gradient = total.gradient.finite()
+    samples.ledger.noteVanished(samples, total.gradient, total.logits)
     return total
   }
 
   private func single(_ images: Tensor, _ loss: (Tensor) -> Tensor) -> Gradient {
     withGradient {
-      let leaf = images.detached().requiringGrad()
-      let logits = forward(leaf)
+      let (leaf, logits) = graph(at: images)
       let values = loss(logits)
       let gradient = grad(of: values.sum(), withRespectTo: [leaf])[0]
       return Gradient(logits: logits.detached(), loss: values.detached(), gradient: gradient)
     }
   }
 
-  /// The gradients of z_k - z_y for each of several classes k a sample: one forward pass, and a backward pass a class
-  /// for the whole batch.
-  /// - Parameters:
-  ///   - images: `[N, C, H, W]`.
-  ///   - samples: Whose images these are.
-  ///   - classes: int64 `[N]` each.
-  /// - Returns: Logits `[N, classes]`, and for each k the gradient `[N, C, H, W]`.
-  func marginGradients(
-    at images: Tensor, _ samples: Samples, against classes: [Tensor]
-  ) -> (logits: Tensor, gradients: [Tensor]) {
-    samples.ledger.note(samples, forward: 1, backward: classes.count)
-    return withGradient {
-      let leaf = images.detached().requiringGrad()
-      let logits = forward(leaf)
-      let own = logits.gathered(1, samples.labels.unsqueezed(1))
-      let gradients = classes.enumerated().map { index, other in
-        let margin = (logits.gathered(1, other.unsqueezed(1)) - own).sum()
-        return grad(of: margin, withRespectTo: [leaf], retainGraph: index < classes.count - 1)[0]
-      }
-      return (confirmed(logits.detached(), images, samples), gradients)
-    }
+  /// Logits with their graph, and the images that it begins at.
+  private func graph(at images: Tensor) -> (leaf: Tensor, logits: Tensor) {
+    let leaf = images.detached().requiringGrad()
+    return (leaf, forward(leaf))
+  }
+
+  /// Logits at images that belong to `samples`, with the graph from which boundaries near these images are found.
+  func linearised(at images: Tensor, _ samples: Samples) -> Linearisation {
+    samples.ledger.note(samples, forward: 1)
+    let images = entered(images, samples)
+    let (leaf, logits) = withGradient { graph(at: images) }
+    return Linearisation(
+      leaf: leaf, graph: logits, logits: confirmed(logits.detached(), images, samples), samples: samples)
   }
 
   /// Whether there is a layer to compare features at.
@@ -186,12 +207,20 @@ public final class AttackedModel {
   /// Squared distances `[N]` to features `[N, F]`, and their gradient.
   func featureDistance(at images: Tensor, _ samples: Samples, to guides: Tensor) -> (Tensor, gradient: Tensor) {
     samples.ledger.note(samples, forward: 1, backward: 1)
+    let images = entered(images, samples)
     return withGradient {
       let leaf = images.detached().requiringGrad()
       let distance = ((featureMap?(leaf) ?? forward(leaf)).flattened(from: 1) - guides).square().sum([1])
-      return (distance.detached(), grad(of: distance.sum(), withRespectTo: [leaf])[0])
+      let gradient = grad(of: distance.sum(), withRespectTo: [leaf])[0].finite()
+      samples.ledger.noteVanished(samples, gradient, nil)
+      return (distance.detached(), gradient)
     }
   }
+}
+
+extension Tensor {
+  /// 0 in place of what is no finite number.
+  func finite() -> Tensor { filled(with: 0, where: isFinite().logicalNot()) }
 }
 
 extension Network {

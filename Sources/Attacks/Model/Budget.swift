@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 
@@ -58,10 +59,15 @@ public enum Norm: String, CaseIterable, Codable, Sendable {
   }
 
   /// The steepest ascent direction of unit size: the gradient's sign, or the gradient over its length.
+  ///
+  /// The largest entry is brought to 1 first: the small number in the divisor, which keeps a zero gradient at zero, would
+  /// else shorten the steps where a saturated loss leaves gradients as small as itself.
   func direction(_ gradient: Tensor) -> Tensor {
     switch self {
-    case .linf: gradient.sign()
-    case .l2, .l1: gradient / (gradient.perSample(.l2) + 1e-10).perPixel(gradient)
+    case .linf: return gradient.sign()
+    case .l2, .l1:
+      let unit = gradient / gradient.perSample(.linf).clamped(to: 1e-37...).perPixel(gradient)
+      return unit / (unit.perSample(.l2) + 1e-10).perPixel(unit)
     }
   }
 }
@@ -100,12 +106,34 @@ public struct PixelBudget: Hashable, Codable, Sendable {
     self.value = value
   }
 
-  /// - Throws: `InputError` if the budget covers the whole range of a pixel: most likely it was meant in 255ths.
-  public func validate(for norm: Norm, at location: String) throws(InputError) {
-    guard value >= 0, value.isFinite, norm != .linf || value <= 1 else {
-      throw InputError(
-        "the budget lies outside the range of a pixel", at: location, expected: "0 to 1, for instance 8/255",
-        found: "\(self)", remedy: value > 1 ? "did you mean \(Int(value))/255?" : nil)
+  /// - Parameters:
+  ///   - norm: In which it is measured.
+  ///   - location: The flag or key that it was given with.
+  ///   - pixels: Values of an image, where that is known.
+  /// - Throws: `InputError` if the budget is larger than any that makes sense: most likely it was meant in 255ths.
+  public func validate(for norm: Norm, at location: String, pixels: Int? = nil) throws(InputError) {
+    let limit = norm.largest(pixels: pixels)
+    guard !(value >= 0 && value <= limit) else { return }
+    let example = value > 1 && value <= 255 ? value : 8
+    let levels = PixelBudget(example / 255)
+    throw InputError(
+      "budgets and steps are in units in which a pixel goes from 0 to 1", at: location,
+      expected: "0 to \(NumberText.plain(limit)) in \(norm.rawValue)", found: "\(self)",
+      remedy: value > 1
+        ? "did you mean \(NumberText.plain(example))/255, which is \(NumberText.plain(levels.value, digits: 3))?"
+        : nil)
+  }
+}
+
+extension Norm {
+  /// The largest budget that makes sense: in L∞ the range of a pixel; in L2 and L1, for images of so many values, half of
+  /// what lies between black and white, within which every image can be made the same grey. Where their size is not
+  /// known, 16 in L2, several times what evaluations use.
+  fileprivate func largest(pixels: Int?) -> Double {
+    switch self {
+    case .linf: 1
+    case .l2: min(16, pixels.map { Double($0).squareRoot() / 2 } ?? 16)
+    case .l1: pixels.map { Double($0) / 2 } ?? .greatestFiniteMagnitude
     }
   }
 }

@@ -66,11 +66,12 @@ public struct Samples {
   }
 
   /// Which samples `logits`, `[N, classes]`, show as successes: another class than the label's, or the target.
-  /// Of equal logits the lowest class wins.
+  /// Of equal logits the lowest class wins; logits that are no finite numbers are no answer and no success.
   public func broken(_ logits: Tensor) -> Tensor {
     let answers = logits.argmax(1)
-    if demandsTarget, let targets { return answers .== targets }
-    return answers .!= labels
+    let isOther: Tensor
+    if demandsTarget, let targets { isOther = answers .== targets } else { isOther = answers .!= labels }
+    return isOther.logicalAnd(logits.areDefined())
   }
 
   /// Random numbers that follow from the run's seed, the sample's index, the attack and the restart.
@@ -90,13 +91,16 @@ public final class QueryLedger {
   let forward: Tensor
   /// Backward passes, int64 `[N]`.
   let backward: Tensor
-  /// Samples at which the gradient was zero everywhere when an attack set out from them, int64 `[N]`.
+  /// How often the gradient was zero everywhere although the attack had not succeeded, int64 `[N]`.
   let vanished: Tensor
+  /// How often the answer was no finite number, int64 `[N]`.
+  let undefined: Tensor
 
   package init(count: Int, device: Device = .cpu) {
     forward = .zeros([count], dtype: .int64, device: device)
     backward = .zeros([count], dtype: .int64, device: device)
     vanished = .zeros([count], dtype: .int64, device: device)
+    undefined = .zeros([count], dtype: .int64, device: device)
   }
 
   func note(_ samples: Samples, forward forwardPasses: Int, backward backwardPasses: Int = 0) {
@@ -104,9 +108,20 @@ public final class QueryLedger {
     if backwardPasses > 0 { backward.addSlices(samples.rows.fullLike(Double(backwardPasses)), at: samples.rows) }
   }
 
-  /// Notes where `gradient`, `[N, C, H, W]`, vanishes.
-  func noteVanished(_ samples: Samples, _ gradient: Tensor) {
-    let isZero = (gradient.perSample(.linf) .== 0).to(.int64)
-    vanished.addSlices(isZero, at: samples.rows)
+  /// Notes where `gradient`, `[N, C, H, W]`, vanishes while `logits`, `[N, classes]`, show no success yet.
+  func noteVanished(_ samples: Samples, _ gradient: Tensor, _ logits: Tensor?) {
+    var isZero = gradient.perSample(.linf) .== 0
+    if let logits { isZero = isZero.logicalAnd(samples.broken(logits).logicalNot()) }
+    vanished.addSlices(isZero.to(.int64), at: samples.rows)
   }
+
+  /// Notes where `logits`, `[N, classes]`, are no finite numbers.
+  func noteUndefined(_ samples: Samples, _ logits: Tensor) {
+    undefined.addSlices(logits.areDefined().logicalNot().to(.int64), at: samples.rows)
+  }
+}
+
+extension Tensor {
+  /// Which rows of logits, `[N, classes]`, are finite: bool `[N]`.
+  func areDefined() -> Tensor { isFinite().all(1) }
 }

@@ -33,8 +33,8 @@ public struct Analyst {
     public var denoisedConfidence: Double
     /// How much the answer changes by denoising.
     public var suspicion: Double
-    /// The share of clean images that are at least as suspicious.
-    public var falsePositiveRate: Double?
+    /// How many clean images are at least as suspicious, of those that are known; nil where these are too few.
+    public var falsePositives: Accuracy?
     /// The likeliest attack and its probability among those that are known, if the image was attacked.
     public var family: RedAttack?
     public var familyProbability: Double?
@@ -81,7 +81,7 @@ public struct Analyst {
       return Finding(
         label: deception, confidence: confidence[row].item(), denoisedLabel: truth,
         denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
-        falsePositiveRate: calibration.falsePositiveRate(suspicion[row]),
+        falsePositives: calibration.falsePositives(suspicion[row]),
         family: likely.flatMap { likely in
           families.flatMap { RedAttack(rawValue: $0.classes[likely.indices[row].integerItem()]) }
         },

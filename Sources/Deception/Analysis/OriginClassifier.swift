@@ -104,9 +104,16 @@ public struct OriginClassifier {
     var recipe = TrainingRecipe()
     (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, min(64, max(2, images.size(0) / 4)), nil)
     let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed)
-    _ = try TrainingSession().run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))
+    var session = TrainingSession()
+    session.divergenceRemedy = "check the denoiser: nothing is learned from perturbations that are no numbers"
+    _ = try session.run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))
     network.isTraining = false
     return OriginClassifier(network, trait, classes: classes)
+  }
+
+  /// The share of the test pairs that it takes for what they are.
+  public func accuracy(on cells: [PairCell], input: Input, denoise: (Tensor) -> Tensor) -> Accuracy {
+    Accuracy(confusion: confusion(on: cells, input: input, denoise: denoise))
   }
 
   /// Classes of the test pairs (rows) by the class that they were taken for (columns).
@@ -131,5 +138,13 @@ extension ImageDataset {
       fingerprint: "")
     (dataset.images, dataset.labels) = (images, labels)
     return dataset
+  }
+}
+
+extension Accuracy {
+  /// Of counts by class (rows) and answer (columns).
+  public init(confusion counts: [[Int]]) {
+    self.init(
+      correct: counts.indices.reduce(0) { $0 + counts[$1][$1] }, count: counts.reduce(0) { $0 + $1.reduce(0, +) })
   }
 }

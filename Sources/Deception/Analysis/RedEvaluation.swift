@@ -132,16 +132,16 @@ public struct RedEvaluation {
     return record
   }
 
-  /// Scores of clean and of adversarial images for each way to be suspicious.
+  /// How well each way to be suspicious tells adversarial images from clean ones, of which each counts once a victim.
   public func detection(_ cells: [PairCell]) -> Record {
     var record: Record = [:]
     for score in SuspicionScore.allCases {
       var (clean, adversarial): ([Double], [Double]) = ([], [])
-      for cell in cells.map(\.successful) where cell.count > 0 {
-        guard let victim = victims.first(where: { $0.name == cell.key.victim }) else { continue }
-        for (x, xA) in zip(cell.clean.split(250), cell.adversarial.split(250)) {
-          let (images, attacked) = (PairCell.pixels(x), PairCell.pixels(xA))
-          clean += score(images, denoised: denoise(images)) { victim.logits($0) }
+      for victim in victims {
+        let own = cells.filter { $0.key.victim == victim.name }.map(\.successful).filter { $0.count > 0 }
+        clean += SuspicionCalibration(score: score, of: own, victim: victim, denoise: denoise).clean
+        for part in own.flatMap({ $0.adversarial.split(250) }) {
+          let attacked = PairCell.pixels(part)
           adversarial += score(attacked, denoised: denoise(attacked)) { victim.logits($0) }
         }
       }
@@ -152,7 +152,9 @@ public struct RedEvaluation {
   }
 
   /// The portion study and the consistency study on the first victim's successful PGD pairs of medium strength.
-  public func studies(_ cells: [PairCell]) -> (portions: PortionStudy, consistency: ConsistencyStudy)? {
+  public func studies(
+    _ cells: [PairCell]
+  ) -> (pairs: Int, portions: PortionStudy, consistency: ConsistencyStudy)? {
     guard let victim = victims.first,
       let pairs = cells.first(where: {
         $0.key.victim == victim.name && $0.key.attack == .pgd && $0.key.level == .medium
@@ -160,7 +162,7 @@ public struct RedEvaluation {
     else { return nil }
     let (clean, attacked) = (PairCell.pixels(pairs.clean), PairCell.pixels(pairs.adversarial))
     return (
-      PortionStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) },
+      pairs.count, PortionStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) },
       ConsistencyStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) }
     )
   }
@@ -188,8 +190,10 @@ public struct RedEvaluation {
         let report = try evaluator.run(on: judge, AttackData(data))
         records.append([
           "model": .string(judge.name), "attacker": .string(knowledge), "epsilon": .double(epsilon),
-          "clean_accuracy": .double(report.clean.fraction), "robust_accuracy": .double(report.robust.fraction),
-          "n": .int(report.clean.count)
+          "clean_accuracy": .double(report.clean.fraction),
+          "robust_accuracy": report.summary["robust_accuracy"] ?? .null,
+          "interval": report.summary["interval"] ?? .null, "n": .int(report.clean.count),
+          "findings": .array(report.findings.map(\.value))
         ])
       }
     }

@@ -151,6 +151,7 @@ public struct RedDataBuilder {
     (evaluator.seed, evaluator.batchSize, evaluator.keepsImages) = (
       Generator.derive(seed, "red-\(key.name)"), batchSize, true
     )
+    evaluator.probes = false  // images are wanted, not a robust accuracy
     let report = try evaluator.run(on: victim.model, AttackData(chosen, indices: indices))
     guard let images = report.images, let rows = report.points.first?.rows else {
       throw InputError("the attack returned no images", at: key.name)

@@ -1,5 +1,6 @@
 import Reporting
 import Torch
+import Vision
 
 /// How suspicious a denoiser makes an image.
 public enum SuspicionScore: String, CaseIterable, Codable, Sendable {
@@ -34,16 +35,20 @@ public enum SuspicionScore: String, CaseIterable, Codable, Sendable {
 
 /// How well scores tell adversarial images from clean ones.
 public struct Detection: Hashable, Sendable {
+  /// Images of each kind.
+  public var adversarial: Int
+  public var clean: Int
   /// The probability that an adversarial image scores higher than a clean one; equal scores count half.
   public var auroc: Double
   /// The area under precision over recall: the mean precision at each adversarial image's score.
   public var aupr: Double
-  /// The share of adversarial images found where 5 % of the clean ones are taken for such.
-  public var recallAtFivePercent: Double
+  /// The adversarial images found where 5 % of the clean ones are taken for such; nil where these are too few to tell.
+  public var recallAtFivePercent: Accuracy?
 
   /// - Precondition: There is one score of each kind at least.
   public init(adversarial: [Double], clean: [Double]) {
     let sorted = clean.sorted()
+    (self.adversarial, self.clean) = (adversarial.count, clean.count)
     func below(_ score: Double, orEqual: Bool) -> Int {
       var (low, high) = (0, sorted.count)
       while low < high {
@@ -54,8 +59,10 @@ public struct Detection: Hashable, Sendable {
     }
     let wins = adversarial.reduce(0.0) { $0 + Double(below($1, orEqual: false) + below($1, orEqual: true)) / 2 }
     auroc = wins / Double(adversarial.count * clean.count)
-    let threshold = sorted[max(0, sorted.count - 1 - Int(0.05 * Double(sorted.count)))]
-    recallAtFivePercent = Double(adversarial.count { $0 > threshold }) / Double(adversarial.count)
+    if clean.count >= SuspicionCalibration.fewest {
+      let threshold = sorted[sorted.count - 1 - Int(0.05 * Double(sorted.count))]
+      recallAtFivePercent = Accuracy(correct: adversarial.count { $0 > threshold }, count: adversarial.count)
+    }
     let order = adversarial.sorted(by: >)
     aupr =
       order.enumerated().reduce(0.0) { sum, entry in
@@ -65,10 +72,36 @@ public struct Detection: Hashable, Sendable {
       } / Double(order.count)
   }
 
+  /// A 95 % interval for ``auroc`` that stays within [0, 1] and has a width also where every image was told (Newcombe 2006,
+  /// method 5): the values from which the measured one is 1.96 standard errors away, by Hanley and McNeil's variance.
+  public var aurocInterval: ClosedRange<Double> {
+    let (m, n) = (Double(adversarial), Double(clean))
+    let half = (m + n) / 2 - 1
+    func reaches(_ value: Double) -> Bool {
+      let spread = 1 + half * ((1 - value) / (2 - value) + value / (1 + value))
+      return abs(auroc - value) <= 1.959963984540054 * (value * (1 - value) * spread / (m * n)).squareRoot()
+    }
+    func end(from inside: Double, to outside: Double) -> Double {
+      var (inside, outside) = (inside, outside)
+      for _ in 0..<50 {
+        let middle = (inside + outside) / 2
+        if reaches(middle) { inside = middle } else { outside = middle }
+      }
+      return inside
+    }
+    return end(from: auroc, to: 0)...end(from: auroc, to: 1)
+  }
+
   public var record: Record {
-    [
-      "auroc": .double(auroc), "aupr": .double(aupr),
-      "recall_at_5_percent_false_positives": .double(recallAtFivePercent)
+    var record: Record = [
+      "auroc": .double(auroc),
+      "auroc_interval": [.double(aurocInterval.lowerBound), .double(aurocInterval.upperBound)],
+      "aupr": .double(aupr), "n_adversarial": .int(adversarial), "n_clean": .int(clean),
+      "recall_at_5_percent_false_positives": recallAtFivePercent.map { .double($0.fraction) } ?? .null
     ]
+    record["recall_interval"] = recallAtFivePercent.map {
+      [.double($0.interval.lowerBound), .double($0.interval.upperBound)]
+    }
+    return record
   }
 }

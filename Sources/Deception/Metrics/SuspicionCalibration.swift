@@ -1,6 +1,7 @@
 import Reporting
 import Support
 import Torch
+import Vision
 
 /// How suspicious clean images are, for a classifier and a denoiser: what a score is compared with.
 public struct SuspicionCalibration: Hashable, Sendable {
@@ -32,10 +33,14 @@ public struct SuspicionCalibration: Hashable, Sendable {
     self.init(score: score, clean: scores)
   }
 
-  /// The share of clean images that are at least as suspicious; nil if none was scored.
-  public func falsePositiveRate(_ suspicion: Double) -> Double? {
-    guard !clean.isEmpty else { return nil }
-    return Double(clean.count { $0 >= suspicion }) / Double(clean.count)
+  /// The fewest clean images from which it is told how common a suspicion is: with fewer not even 5 % can be told from
+  /// none.
+  public static let fewest = 20
+
+  /// How many clean images are at least as suspicious, of all that were scored; nil if those are fewer than ``fewest``.
+  public func falsePositives(_ suspicion: Double) -> Accuracy? {
+    guard clean.count >= Self.fewest else { return nil }
+    return Accuracy(correct: clean.count { $0 >= suspicion }, count: clean.count)
   }
 
   public var value: Value {

@@ -189,12 +189,18 @@ public final class RedTraining: Learner {
     return placed.sorted { ($0.place, $0.rows.surrogate) < ($1.place, $1.rows.surrogate) }.map(\.rows)
   }
 
+  /// PA_benign and PA_adv of held-out pairs, averaged over cells.
+  public struct Validation: Hashable, Sendable {
+    public var benign: Double
+    public var adversarial: Double
+  }
+
   /// Measures the held-out pairs, with their surrogates' answers, and keeps the weights if they are the best so far.
-  /// - Returns: PA_benign and PA_adv, averaged over cells.
-  public func validate() -> (benign: Double, adversarial: Double) {
+  /// - Returns: Nil where no pairs were held out: the last weights then are the best.
+  public func validate() -> Validation? {
     guard !validation.isEmpty else {
       best.takeWeights(of: network)
-      return (0, 0)
+      return nil
     }
     let denoise = Self.frozen(network)
     let victims = surrogates.map(\.victim)
@@ -214,7 +220,8 @@ public final class RedTraining: Learner {
       score.fill(with: benign)
       best.takeWeights(of: network)
     }
-    return (benign, PairFigures.mean(figures.map(\.adversarialAlignment.fraction)))
+    return Validation(
+      benign: benign, adversarial: PairFigures.mean(figures.map(\.adversarialAlignment.fraction)))
   }
 
   /// D in evaluation mode, without gradients; unclamped.

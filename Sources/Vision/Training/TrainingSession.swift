@@ -15,6 +15,8 @@ public struct TrainingSession {
   public var writesTensorBoard = false
   /// What the progress line calls the work.
   public var task = "Training"
+  /// What to do where the loss becomes no number, by flags that the command has.
+  public var divergenceRemedy = "lower --learning-rate"
   /// Called at the end of every epoch with how many are done and the seconds that they took, for instance for the
   /// accuracy on held-out images; its figures go into the epoch's row. After a kill it may be called again for the
   /// last epoch.
@@ -58,7 +60,7 @@ public struct TrainingSession {
       point.add(result)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0
       if point.step % window == 0 || endsEpoch {
-        guard point.loss.isFinite else { throw TrainingSession.diverged(at: position) }
+        guard point.loss.isFinite else { throw diverged(at: position) }
         var row = point.row(learner)
         point.startWindow()
         if endsEpoch { row.merge(try atEpochEnd(point.step / learner.stepsPerEpoch, point.seconds)) }
@@ -89,10 +91,10 @@ public struct TrainingSession {
     folder.map { Checkpoint(url: $0.checkpoints.appending(path: "last.safetensors")) }
   }
 
-  private static func diverged(at position: LoaderPosition) -> InputError {
+  private func diverged(at position: LoaderPosition) -> InputError {
     InputError(
       "the loss is not a number any more", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
-      remedy: "lower --learning-rate, or bound the gradients with --clip-norm 1")
+      remedy: divergenceRemedy)
   }
 }
 

@@ -3,12 +3,19 @@ import Foundation
 import Reporting
 import Support
 import Torch
+import Vision
 
 /// The page, the JSON and the lines about pictures that were taken apart.
 struct AnalysisPage {
   let cases: [RedAnalyseCommand.Case]
   let score: SuspicionScore
   let classNames: [String]
+  /// Clean images that suspicion is compared with.
+  let clean: Int
+  /// Pictures named as clean that could not be read.
+  let unreadableClean: [RedAnalyseCommand.Case]
+  /// How often the likeliest attack was the right one of test pairs, if that was measured.
+  let familyAccuracy: Accuracy?
   /// How well suspicion tells the pictures from clean ones, where the user gave some.
   var detection: Detection?
 
@@ -25,7 +32,10 @@ struct AnalysisPage {
       "label": .string(name(finding.label)), "confidence": .double(finding.confidence),
       "denoised_label": .string(name(finding.denoisedLabel)),
       "denoised_confidence": .double(finding.denoisedConfidence), "suspicion": .double(finding.suspicion),
-      "false_positive_rate": finding.falsePositiveRate.map { .double($0) } ?? .null,
+      "false_positive_rate": finding.falsePositives.map { .double($0.fraction) } ?? .null,
+      "false_positive_interval": finding.falsePositives.map {
+        [.double($0.interval.lowerBound), .double($0.interval.upperBound)]
+      } ?? .null,
       "likely_attack": finding.family.map { .string($0.rawValue) } ?? .null,
       "likely_attack_probability": finding.familyProbability.map { .double($0) } ?? .null,
       "perturbation_linf": .double(finding.estimatedLinf), "perturbation_l2": .double(finding.estimatedL2)
@@ -43,11 +53,22 @@ struct AnalysisPage {
   }
 
   private var detectionText: String? {
-    detection.map {
-      "Suspicion tells these pictures from the clean ones with an AUROC of \(NumberText.fixed($0.auroc, decimals: 3)); "
-        + "where 5 % of the clean ones are taken for attacked, \(NumberText.percent($0.recallAtFivePercent, decimals: 1)) "
-        + "of these are found."
+    detection.map { detection in
+      let ends = [detection.aurocInterval.lowerBound, detection.aurocInterval.upperBound]
+        .map { NumberText.fixed($0, decimals: 3) }
+      let recall = detection.recallAtFivePercent.map {
+        "; where 5 % of the clean ones are taken for attacked, \(Self.share($0)) of these are found"
+      }
+      return
+        "Suspicion tells \(Wording.pictures(detection.adversarial)) from \(detection.clean) clean ones with an AUROC of "
+        + "\(NumberText.fixed(detection.auroc, decimals: 3)) (95 %: \(ends[0]) to \(ends[1]))\(recall ?? "")."
     }
+  }
+
+  /// `3 of 60 (95 %: 1.71 to 13.70 %)`
+  private static func share(_ share: Accuracy) -> String {
+    "\(share.correct) of \(share.count) "
+      + "(95 %: \(Wording.interval(share.interval.lowerBound, share.interval.upperBound)))"
   }
 
   private var ordered: [RedAnalyseCommand.Case] {
@@ -58,23 +79,41 @@ struct AnalysisPage {
     let change =
       finding.label == finding.denoisedLabel
       ? "stays \(name(finding.label))" : "\(name(finding.label)) becomes \(name(finding.denoisedLabel))"
-    let rate = finding.falsePositiveRate.map { ", as \(NumberText.percent($0, decimals: 1)) of clean images" } ?? ""
+    let rate = finding.falsePositives.map { ", as \(Self.share($0)) clean images" } ?? ""
     return "\(change), suspicion \(NumberText.fixed(finding.suspicion, decimals: 3))\(rate)"
   }
 
   func report() throws(InputError) -> Report {
     var overview: [Report.Block] = [.table(table)]
     if let detectionText { overview.append(.callout(.note, detectionText)) }
+    if clean < SuspicionCalibration.fewest {
+      overview.append(
+        .callout(
+          .caution,
+          "Only \(clean) clean images are known, too few to say how common a suspicion is: name "
+            + "\(SuspicionCalibration.fewest) or more with --clean."))
+    }
+    let unread = cases.filter { $0.finding == nil }
+    for (files, what) in [(unread, "could not be analysed"), (unreadableClean, "named as clean were left out")]
+    where !files.isEmpty {
+      overview.append(
+        .callout(.caution, "\(Wording.pictures(files.count)) \(what): \(RedAnalyseCommand.names(files))."))
+    }
     var sections = [Report.Section("Overview", overview)]
     for item in ordered { sections.append(try section(item)) }
     let readable = cases.count { $0.finding != nil }
     return Report(
-      title: "Analysis of \(cases.count) pictures",
+      title: "Analysis of \(Wording.pictures(cases.count))",
       summary:
         "Each picture was denoised; what the denoiser removed is the estimated perturbation. Suspicion is \(meaning); "
-        + "beside it stands the share of clean images that are at least as suspicious. The likeliest attack supposes that there was one. \(readable) of "
-        + "\(cases.count) pictures could be analysed.",
+        + "beside it stands how many of \(clean) clean images are at least as suspicious. The likeliest attack supposes that "
+        + "there was one of those that the denoiser's run knows\(familyText). \(readable) of "
+        + "\(Wording.pictures(cases.count)) could be analysed.",
       sections: sections)
+  }
+
+  private var familyText: String {
+    familyAccuracy.map { "; it is the right one of \(Self.share($0)) attacked images of its test data" } ?? ""
   }
 
   private var meaning: String {
@@ -91,7 +130,7 @@ struct AnalysisPage {
       "Pictures, the most suspicious first",
       columns: [
         .text("Picture"), .text("Answer"), .number("Confidence"), .text("Denoised"), .number("Confidence"),
-        .number("Suspicion"), .number("Clean images as suspicious"), .text("Likeliest attack")
+        .number("Suspicion"), .text("Clean images as suspicious"), .text("Likeliest attack")
       ],
       rows: ordered.map { item in
         let file = URL(filePath: item.path).lastPathComponent
@@ -104,7 +143,7 @@ struct AnalysisPage {
           .init(name(finding.denoisedLabel), isStrong: finding.denoisedLabel != finding.label),
           "\(NumberText.percent(finding.denoisedConfidence, decimals: 1))",
           "\(NumberText.fixed(finding.suspicion, decimals: 3))",
-          "\(finding.falsePositiveRate.map { NumberText.percent($0, decimals: 1) } ?? "–")", "\(family ?? "–")"
+          "\(finding.falsePositives.map(Self.share) ?? "–")", "\(family ?? "–")"
         ]
       })
   }
@@ -147,4 +186,11 @@ struct AnalysisPage {
   }
 
   private static func grey(_ map: Tensor) -> Tensor { (map.unsqueezed(0) * 255).rounded().to(.uint8) }
+}
+
+extension Wording {
+  /// `1 picture`, `12 pictures`
+  static func pictures(_ count: Int) -> String {
+    count == 1 ? "1 picture" : "\(Wording.count(Double(count))) pictures"
+  }
 }

@@ -15,14 +15,22 @@ enum AttackReportPage {
       figures = [
         .init(
           "Robust accuracy", Wording.accuracy(run.number("robust_accuracy")),
-          detail: "95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)), "
-            + "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
+          detail: run.number("robust_accuracy") == nil
+            ? "the network answers NaN or infinity to \(Wording.count(run.number("undefined"))) images"
+            : "95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)), "
+              + "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
         .init("Clean accuracy", Wording.accuracy(run.number("clean_accuracy"))),
         .init("Time", Wording.duration(run.number("seconds"))),
         .init(
           "Forward passes", Wording.count(run.number("mean_queries")),
           detail: "an image; \(Wording.count(run.number("mean_gradients"))) backward")
       ]
+      if let probe = summary["probe"]?.record {
+        figures.insert(
+          .init(
+            "After a probe", Wording.accuracy(probe["robust_accuracy"]?.number),
+            detail: "a short \(probe["attack"]?.string ?? "") on what was left"), at: 1)
+      }
     }
     return Report(
       title: "\(attack) on \(summary["model"]?.string ?? "a network")",
@@ -36,7 +44,13 @@ enum AttackReportPage {
     guard !summary.isEmpty else { return [] }
     var sections = [findings(summary)]
     let curve = summary["curve"]?.array?.compactMap(\.record) ?? []
-    if !curve.isEmpty { sections.append(Report.Section("Accuracy by budget", [.figure(chart(curve))])) }
+    if !curve.isEmpty {
+      sections.append(Report.Section("Accuracy by budget", [.figure(chart(curve)), .table(rounding(curve))]))
+    } else if let pictures = AttackText.pictures(summary) {
+      sections.append(
+        Report.Section(
+          "As pictures of 8 bits", [.prose(pictures.prefix(1).uppercased() + pictures.dropFirst() + ".")]))
+    }
     let shares = summary["attacks"]?.array?.compactMap(\.record) ?? []
     sections.append(Report.Section("Attacks", [.table(table(shares))]))
     return sections
@@ -62,6 +76,21 @@ enum AttackReportPage {
       y: Axis("Accuracy", unit: nil, style: .percent),
       series: [.init("robust accuracy", points)],
       caption: "Bars are 95 % intervals (Wilson). An image broken at one budget is broken at the larger ones.")
+  }
+
+  private static func rounding(_ curve: [Record]) -> Table {
+    Table(
+      "Broken images, and those that still deceive once rounded to 8 bits",
+      columns: [
+        .text("Budget"), .number("Broken"), .number("Deceive as pictures"), .number("within the budget")
+      ],
+      rows: curve.map { point in
+        [
+          "\(point["epsilon"]?.number.map { "\(PixelBudget($0))" } ?? "any")",
+          "\(Wording.count(point["broken"]?.number))", "\(Wording.count(point["broken_8bit"]?.number))",
+          "\(Wording.count(point["broken_8bit_within_budget"]?.number))"
+        ]
+      })
   }
 
   private static func table(_ shares: [Record]) -> Table {

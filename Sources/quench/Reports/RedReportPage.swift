@@ -47,7 +47,8 @@ enum RedReportPage {
         + "`\(run.setting("surrogates"))` guide it.",
       keyFigures: [
         .init(
-          "PA_benign", Wording.accuracy(run.number("validation_pa_benign")), detail: "held-out pairs, best epoch"),
+          "PA_benign", Wording.accuracy(run.number("validation_pa_benign")),
+          detail: "\(Wording.count(run.number("validation_pairs"))) held-out pairs, by which the epoch was chosen"),
         .init("Pairs", Wording.count(run.number("pairs"))),
         .init("Training time", Wording.duration(run.number("seconds")))
       ],
@@ -72,6 +73,7 @@ enum RedReportPage {
   private static func evaluation(_ run: RunFiles) -> Report {
     let summary = run.summary
     func number(_ key: String) -> Double { summary[key]?.number ?? .nan }
+    let seen = "mean over cells, \(Wording.count(number("groups.seen.n"))) pairs of seen attacks"
     let groups = (RedEvaluation.Group.allCases.map(\.rawValue) + ["all"]).filter {
       summary["groups.\($0).cells"] != nil
     }
@@ -92,18 +94,9 @@ enum RedReportPage {
           cell("iaa_adversarial")
         ]
       })
-    let detection = Table(
-      "How well clean and adversarial images are told apart",
-      columns: [.text("Score"), .number("AUROC"), .number("AUPR"), .number("Found at 5 % false positives")],
-      rows: SuspicionScore.allCases.map(\.rawValue).map { score in
-        [
-          "\(score)", "\(NumberText.plain(number("detection.\(score).auroc")))",
-          "\(NumberText.plain(number("detection.\(score).aupr")))",
-          "\(Wording.accuracy(number("detection.\(score).recall_at_5_percent_false_positives")))"
-        ]
-      })
     var sections = [
-      Report.Section("Prediction alignment", [.table(alignment)]), Report.Section("Detection", [.table(detection)])
+      Report.Section("Prediction alignment", [.table(alignment)]),
+      Report.Section("Detection", [.table(detection(summary))])
     ]
     let origins = origins(summary)
     if !origins.rows.isEmpty { sections.append(Report.Section("Where perturbations come from", [.table(origins)])) }
@@ -119,7 +112,7 @@ enum RedReportPage {
             .table(defence(rows)),
             .callout(
               .note, "An attacker who knows the denoiser goes through it: it explains attacks and stops none.")
-          ]))
+          ] + findings(summary).map { .callout(.caution, $0.prefix(1).uppercased() + $0.dropFirst() + ".") }))
     }
     return Report(
       title: "What the denoiser recovers",
@@ -127,12 +120,50 @@ enum RedReportPage {
         "The denoiser of `\(run.setting("run"))` on the test pairs of `\(run.setting("pairs"))`, judged by the "
         + "victim that each attack was made on. The identity, which recovers nothing, is the floor.",
       keyFigures: [
-        .init("PA_benign", Wording.accuracy(number("groups.seen.pa_benign_cell_mean")), detail: "seen attacks"),
-        .init("PA_adv", Wording.accuracy(number("groups.seen.pa_adversarial_cell_mean")), detail: "seen attacks"),
+        .init("PA_benign", Wording.accuracy(number("groups.seen.pa_benign_cell_mean")), detail: seen),
+        .init("PA_adv", Wording.accuracy(number("groups.seen.pa_adversarial_cell_mean")), detail: seen),
         .init(
           "AUROC", NumberText.plain(number("detection.\(SuspicionScore.standard.rawValue).auroc")),
-          detail: "of the change in \(SuspicionScore.standard.rawValue)")
+          detail: "of the change in \(SuspicionScore.standard.rawValue), 95 %: "
+            + range(summary["detection.\(SuspicionScore.standard.rawValue).auroc_interval"]))
       ], sections: summary.isEmpty ? [] : sections, record: run.record)
+  }
+
+  private static func detection(_ summary: Record) -> Table {
+    Table(
+      "How well clean and adversarial images are told apart, with 95 % intervals",
+      columns: [
+        .text("Score"), .number("Adversarial"), .number("Clean"), .number("AUROC"), .text("interval"),
+        .number("AUPR"), .number("Found at 5 % false positives"), .text("interval")
+      ],
+      rows: SuspicionScore.allCases.map(\.rawValue).map { score in
+        func value(_ key: String) -> Value? { summary["detection.\(score).\(key)"] }
+        let ends = value("recall_interval")?.array?.map(\.number) ?? []
+        return [
+          "\(score)", "\(Wording.count(value("n_adversarial")?.number))",
+          "\(Wording.count(value("n_clean")?.number))",
+          "\(NumberText.plain(value("auroc")?.number ?? .nan))", "\(range(value("auroc_interval")))",
+          "\(NumberText.plain(value("aupr")?.number ?? .nan))",
+          "\(Wording.accuracy(value("recall_at_5_percent_false_positives")?.number))",
+          "\(Wording.interval(ends.first ?? nil, ends.last ?? nil))"
+        ]
+      })
+  }
+
+  /// `0.861 to 0.904`
+  private static func range(_ interval: Value?) -> String {
+    guard let ends = interval?.array?.compactMap(\.number), ends.count == 2 else { return "–" }
+    return "\(NumberText.fixed(ends[0], decimals: 3)) to \(NumberText.fixed(ends[1], decimals: 3))"
+  }
+
+  /// What makes the robust accuracies of the defence doubtful, each sentence once, with the attacks that it is about.
+  static func findings(_ summary: Record) -> [String] {
+    (summary["defence"]?.array?.compactMap(\.record) ?? []).flatMap { row in
+      AttackText.findings(row).map { message in
+        let levels = NumberText.fixed((row["epsilon"]?.number ?? .nan) * 255, decimals: 0)
+        return "\(row["attacker"]?.string ?? ""), \(levels)/255: \(message)"
+      }
+    }
   }
 
   private static func origins(_ summary: Record) -> Table {
@@ -164,7 +195,7 @@ enum RedReportPage {
       "PGD with 20 steps on the first victim",
       columns: [
         .text("Attacker"), .text("Judged on"), .number("Budget"), .number("Clean accuracy"),
-        .number("Robust accuracy"), .number("Images")
+        .number("Robust accuracy"), .text("95 % interval"), .number("Images")
       ],
       rows: rows.map { row in
         [
@@ -172,6 +203,7 @@ enum RedReportPage {
           "\(NumberText.fixed((row["epsilon"]?.number ?? .nan) * 255, decimals: 0))/255",
           "\(Wording.accuracy(row["clean_accuracy"]?.number))",
           "\(Wording.accuracy(row["robust_accuracy"]?.number))",
+          "\(Wording.interval(row["interval"]?.array?.first?.number, row["interval"]?.array?.last?.number))",
           "\(Wording.count(row["n"]?.number))"
         ]
       })

@@ -7,7 +7,8 @@ enum RedStudies {
   static func sections(_ summary: Record) -> [Report.Section] {
     var sections = [Report.Section("Attribution", [.figure(attribution(summary))])]
     if let rows = summary["portions"]?.array?.compactMap(\.record) {
-      sections.append(Report.Section("Perturbed in part", [.figure(portions(rows))]))
+      sections.append(
+        Report.Section("Perturbed in part", [.figure(portions(rows, pairs: summary["studies_n"]?.number))]))
     }
     if let rows = summary["consistency"]?.array?.compactMap(\.record) {
       sections.append(Report.Section("Transformed images", [.table(consistency(rows))]))
@@ -31,7 +32,7 @@ enum RedStudies {
       ], caption: "All test pairs, in twentieths of the overlap.")
   }
 
-  private static func portions(_ rows: [Record]) -> LineChart {
+  private static func portions(_ rows: [Record], pairs: Double?) -> LineChart {
     func series(_ name: String, _ key: String) -> LineChart.Series {
       .init(
         name,
@@ -45,7 +46,7 @@ enum RedStudies {
       series: [
         series("attacked: deceived", "success"), series("its estimate: deceived", "estimate_success"),
         series("denoised: as the clean image", "pa_benign")
-      ], caption: "Successful PGD pairs of medium strength on the first victim.")
+      ], caption: "The \(Wording.count(pairs)) successful PGD pairs of medium strength on the first victim.")
   }
 
   private static func consistency(_ rows: [Record]) -> Table {

@@ -52,6 +52,7 @@ struct TrainRun {
     let precision = options.run.machine.precision
 
     var session = options.session("Training", in: folder, resumes: resumes)
+    session.divergenceRemedy = "lower --learning-rate, or bound the gradients with --clip-norm 1"
     func write(_ name: String) throws {
       try ModelFile(network, classNames: data.train.classNames).write(to: folder.artefact(name))
     }

@@ -58,8 +58,21 @@ struct AttackedOptions: ParsableArguments {
   var expectedAccuracy: Double?
 
   @Flag(
-    help: "Keep the images that are broken in the folder pictures, as PNG files with pixels rounded to 8 bits.")
+    help:
+      "Keep the images that are broken as PNG files of 8 bits; their names say what the network answers to these.")
   var savePictures = false
+
+  @Flag(
+    help: "Keep the images that are broken as they were found: NumPy files of float32, [channels, height, width].")
+  var saveArrays = false
+
+  @Flag(help: "Search among images of whole grey levels only, so that what deceives still does as a picture.")
+  var eightBit = false
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "After attacks on the cross-entropy alone, try the images that are left with a short one on the margins.")
+  var probe = true
 
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var run: RunOptions
@@ -68,6 +81,9 @@ struct AttackedOptions: ParsableArguments {
 
   func validate() throws {
     guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
+    guard data.trainLimit == nil else {
+      throw ValidationError("--train-limit: an attack uses no training images; --limit is for those it attacks.")
+    }
     if let expectedAccuracy, !(0...1).contains(expectedAccuracy) {
       throw ValidationError("--expected-accuracy must be from 0 to 1.")
     }
@@ -81,6 +97,9 @@ struct AttackedOptions: ParsableArguments {
     settings["batch-size"] = .int(batchSize)
     settings["expected-accuracy"] = expectedAccuracy.map { .double($0) }
     if savePictures { settings["save-pictures"] = true }
+    if saveArrays { settings["save-arrays"] = true }
+    settings["eight-bit"] = .bool(eightBit)
+    settings["probe"] = .bool(probe)
     settings["precision"] = .string(precision.rawValue)
     settings["seed"] = .int(run.seed)
     return settings
@@ -106,6 +125,7 @@ struct AttackedOptions: ParsableArguments {
     evaluator.batchSize = batchSize
     evaluator.expectedCleanAccuracy = expectedAccuracy
     evaluator.progress = run.output.progress
+    (evaluator.staysOnGrid, evaluator.probes) = (eightBit, probe)
 
     var all: Record = settings
     all.merge(self.settings)
@@ -117,9 +137,12 @@ struct AttackedOptions: ParsableArguments {
     let record = RunRecord.current(all, inputs: fingerprints, device: device)
     Interruption.watch()
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
-      if savePictures {
-        let pictures = try BrokenPictures(in: folder.artefact("pictures"), classNames: test.classNames)
-        evaluator.keepBroken = pictures.write
+      if savePictures || saveArrays {
+        let broken = BrokenPictures(
+          pictures: savePictures ? folder.artefact("pictures") : nil,
+          arrays: saveArrays ? folder.artefact("arrays") : nil, classNames: test.classNames,
+          sortsByBudget: (evaluator.epsilons?.count ?? 1) > 1)
+        evaluator.keepBroken = broken.write
       }
       let report = try evaluator.run(on: target, try AttackData(test), in: folder, resumes: run.resume)
       var summary: Record = ["attack": .string(name)]
@@ -131,57 +154,38 @@ struct AttackedOptions: ParsableArguments {
   }
 }
 
-/// How an attack's result is told on the terminal.
-enum AttackText {
-  static func make(_ summary: Record, _ url: URL) -> String {
-    let interval = summary["interval"]?.array?.map(\.number) ?? []
-    let count = Wording.count(summary["n"]?.number)
-    var lines = [
-      "clean accuracy   \(Wording.accuracy(summary["clean_accuracy"]?.number)) of \(count) images",
-      "robust accuracy  \(Wording.accuracy(summary["robust_accuracy"]?.number)) "
-        + "(95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)))"
-        + (summary["epsilon"]?.number.map { " at \(summary["norm"]?.string ?? "") \(PixelBudget($0))" } ?? "")
-    ]
-    let shares = summary["attacks"]?.array?.compactMap(\.record) ?? []
-    if shares.count > 1 {
-      for share in shares {
-        let budget = share["epsilon"]?.number.map { " at \(PixelBudget($0))" } ?? ""
-        lines.append(
-          "  after \(share["attack"]?.string ?? "")\(budget): \(Wording.accuracy(share["robust_accuracy"]?.number))"
-        )
-      }
-    }
-    lines.append("time             \(Wording.duration(summary["seconds"]?.number))")
-    lines.append("rows             \(url.appending(path: "rows.csv").relativePath)")
-    lines.append("report           \(url.appending(path: "report.html").relativePath)")
-    return lines.joined(separator: "\n")
-  }
-
-  static func findings(_ summary: Record) -> [String] {
-    (summary["findings"]?.array ?? []).compactMap { $0.record?["message"]?.string }
-  }
-}
-
 /// Training on adversarial images.
 struct RobustnessOptions: ParsableArguments {
   @Option(help: "Train on adversarial images: fgsm-rs (one step from a random point) or pgd.")
   var adversarial: AdversarialTraining.Method?
 
-  @Option(help: "The budget of these images, in pixel units.")
-  var adversarialEpsilon = PixelBudget(8.0 / 255)
+  @Option(help: "The budget of these images, in pixel units (default: 8/255).")
+  var adversarialEpsilon: PixelBudget?
 
-  @Option(help: "Steps of pgd.")
-  var adversarialSteps = 7
+  @Option(help: "Steps of pgd (default: 7).")
+  var adversarialSteps: Int?
 
   func validate() throws {
-    guard adversarialSteps > 0 else { throw ValidationError("--adversarial-steps must be at least 1.") }
-    try requireUsage { try adversarialEpsilon.validate(for: .linf, at: "--adversarial-epsilon") }
+    guard let adversarial else {
+      for (flag, isGiven) in [
+        ("--adversarial-epsilon", adversarialEpsilon != nil), ("--adversarial-steps", adversarialSteps != nil)
+      ] where isGiven { throw ValidationError("\(flag): this is for --adversarial.") }
+      return
+    }
+    guard adversarial == .pgd || adversarialSteps == nil else {
+      throw ValidationError(
+        "--adversarial-steps: \(adversarial.rawValue) does not take this; it takes --adversarial-epsilon.")
+    }
+    guard adversarialSteps ?? 1 > 0 else { throw ValidationError("--adversarial-steps must be at least 1.") }
+    try requireUsage { try adversarialEpsilon?.validate(for: .linf, at: "--adversarial-epsilon") }
   }
 
   var settings: AdversarialTraining.Settings? {
     adversarial.map { method in
       var settings = AdversarialTraining.Settings()
-      (settings.method, settings.epsilon, settings.steps) = (method, adversarialEpsilon.value, adversarialSteps)
+      settings.method = method
+      settings.epsilon = adversarialEpsilon?.value ?? settings.epsilon
+      settings.steps = adversarialSteps ?? settings.steps
       return settings
     }
   }

@@ -102,6 +102,17 @@ struct VictimOptions: ParsableArguments {
   func inputs() throws(InputError) -> Record { try (victim + unseen).inputs("victim") }
 }
 
+extension DataOptions {
+  /// The flags that are given, but for a --data that names the default.
+  var given: [String] {
+    let standard = try? DataOptions.parse([])
+    return [
+      ("--data", data != standard?.data), ("--data-dir", dataDir != nil), ("--limit", limit != nil),
+      ("--train-limit", trainLimit != nil), ("--skip-corrupt", skipCorrupt)
+    ].filter(\.1).map(\.0)
+  }
+}
+
 /// The files of a denoiser's run.
 enum RedRunFiles {
   static let denoiser = "denoiser.safetensors"
@@ -126,6 +137,14 @@ enum RedRunFiles {
       throw InputError("the classifier of attack families is damaged", at: url.path)
     }
     return OriginClassifier(file.network, classes: families)
+  }
+
+  /// How often the classifier of attacks was right about test pairs; nil where that was not measured.
+  static func familyAccuracy(in run: URL) -> Accuracy? {
+    guard let summary = try? RunFolder(existing: run).readSummary(), let share = summary["family_accuracy"]?.number,
+      let count = summary["family_n"]?.integer
+    else { return nil }
+    return Accuracy(correct: Int((share * Double(count)).rounded()), count: count)
   }
 
   static func calibration(in run: URL) throws(InputError) -> SuspicionCalibration {

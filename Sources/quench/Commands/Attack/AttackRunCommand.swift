@@ -12,7 +12,7 @@ struct AttackChoice: ParsableArguments {
   var name: AttackName
 
   @Option(
-    help: "Step size of pgd, bim and mi-fgsm in pixel units (default: a quarter of the budget; in l2 a fifth).")
+    help: "Step size in pixel units (pgd, bim, mi-fgsm: a quarter of the budget unless given; in l2 a fifth).")
   var stepSize: PixelBudget?
 
   @Option(help: "Iterations.")
@@ -21,20 +21,23 @@ struct AttackChoice: ParsableArguments {
   @Option(help: "Independent attempts, each on the images that the ones before left.")
   var restarts: Int?
 
-  @Option(help: "Forward passes an image for square.")
+  @Option(help: "Forward passes an image.")
   var queries: Int?
 
-  @Option(help: "Classes that apgd-t and fab-t aim at.")
+  @Option(help: "Classes that are aimed at one after the other.")
   var targets: Int?
 
-  @Option(help: "By how much the wrong logit must win, for cw.")
+  @Option(help: "By how much the wrong logit must win.")
   var confidence: Double?
 
   @Option(help: "Aim at a class: random, runner-up, least-likely or next.")
   var aim: TargetPicker?
 
-  @Flag(help: "Every image takes all steps, instead of leaving with its first success.")
-  var allSteps = false
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Every image takes all steps, instead of leaving with its first success; with --from this is the default."
+  )
+  var allSteps: Bool?
 
   @Option(
     help: ArgumentHelp(
@@ -42,10 +45,11 @@ struct AttackChoice: ParsableArguments {
     completion: .file())
   var from: String?
 
-  func validate() throws {
-    if let confidence, confidence < 0 { throw ValidationError("--confidence must be 0 or more.") }
-    if let stepSize, stepSize.value <= 0 { throw ValidationError("--step-size must be above 0.") }
-  }
+  /// What each attack takes, for help.
+  static let usage =
+    AttackName.allCases.map { name in
+      "\(name.rawValue.padding(toLength: 15, withPad: " ", startingAt: 0)) \(name.usage)"
+    }.joined(separator: "\n")
 
   /// The settings under the names of their flags.
   var settings: Record {
@@ -57,7 +61,7 @@ struct AttackChoice: ParsableArguments {
     settings["targets"] = targets.map { .int($0) }
     settings["confidence"] = confidence.map { .double($0) }
     settings["aim"] = aim.map { .string($0.rawValue) }
-    settings["all-steps"] = .bool(allSteps)
+    settings["all-steps"] = allSteps.map { .bool($0) }
     settings["from"] = from.map { .string($0) }
     return settings
   }
@@ -66,7 +70,10 @@ struct AttackChoice: ParsableArguments {
     var settings = AttackSettings()
     (settings.norm, settings.epsilon, settings.stepSize, settings.steps) = (norm, epsilon, stepSize, steps)
     (settings.restarts, settings.queries, settings.targets) = (restarts, queries, targets)
-    (settings.confidence, settings.stopsAtSuccess, settings.searchesSmallest) = (confidence, !allSteps, smallest)
+    (settings.confidence, settings.stopsAtSuccess, settings.searchesSmallest) = (
+      confidence, allSteps.map { !$0 }, smallest
+    )
+    (settings.aims, settings.isTransfer) = (aim != nil, from != nil)
     return settings
   }
 
@@ -110,7 +117,12 @@ struct AttackRunCommand: ParsableCommand {
       Images that are misclassified from the start are not attacked and count as not
       robust. cw, deepfool and fab look for the smallest perturbation, stadv moves
       pixels: an image counts as broken if its perturbation is within --epsilon; with
-      --smallest at any size.
+      --smallest at any size. Of transfers cw with --confidence crosses best among
+      those that look for the smallest.
+
+      Each attack, its norms (the first is the default), and what it takes beside
+      --norm and --epsilon, with its defaults:
+      \(AttackChoice.usage)
       """)
 
   @OptionGroup(title: "Attack") var choice: AttackChoice
@@ -129,10 +141,6 @@ struct AttackRunCommand: ParsableCommand {
 
   func validate() throws {
     try requireUsage { _ = try attackSettings.make(choice.name) }
-    guard !smallest || !choice.name.isBounded else {
-      let names = AttackName.allCases.filter { !$0.isBounded }.map(\.rawValue).joined(separator: ", ")
-      throw ValidationError("--smallest is for \(names): \(choice.name.rawValue) has a budget.")
-    }
     guard !smallest || epsilon == nil else { throw ValidationError("--smallest and --epsilon exclude each other.") }
   }
 
@@ -160,7 +168,9 @@ struct AttackSweepCommand: ParsableCommand {
           --epsilons 0.1,0.25,0.5
 
       An image that is broken at one budget is broken at the larger ones. cw,
-      deepfool and fab run once for all budgets.
+      deepfool and fab run once for all budgets. With --save-pictures a folder for
+      each budget has the images that it is the smallest to break. What each attack
+      takes is told by 'quench attack run --help'.
       """)
 
   @OptionGroup(title: "Attack") var choice: AttackChoice
@@ -171,7 +181,8 @@ struct AttackSweepCommand: ParsableCommand {
   @OptionGroup var options: AttackedOptions
 
   private func attackSettings(_ epsilon: PixelBudget?) -> AttackSettings {
-    choice.attackSettings(norm: options.norm, epsilon: epsilon, smallest: true)
+    choice.attackSettings(
+      norm: options.norm, epsilon: epsilon, smallest: !choice.name.declaration.isBounded)
   }
 
   func validate() throws {

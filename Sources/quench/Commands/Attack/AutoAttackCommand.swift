@@ -16,7 +16,7 @@ struct AutoAttackCommand: ParsableCommand {
 
       standard is APGD-CE, APGD-T, FAB-T and Square with 100 steps, nine targets and
       5,000 queries, as the reference has it. Fewer --steps or --queries are faster
-      and give another, higher figure: then the name AutoAttack is not yours to use.
+      and give another, higher figure, which is recorded as autoattack-reduced.
       """)
 
   @Option(help: "standard, plus, rand (for randomised models) or individual (each attack on all images).")
@@ -25,35 +25,40 @@ struct AutoAttackCommand: ParsableCommand {
   @Option(help: "The budget in pixel units (default: 8/255 in linf, 0.5 in l2).")
   var epsilon: PixelBudget?
 
-  @Option(help: "Steps of APGD and FAB.")
-  var steps = 100
+  @Option(help: "Steps of APGD and FAB (default: \(AutoAttack().steps)).")
+  var steps: Int?
 
-  @Option(help: "Forward passes an image for Square.")
-  var queries = 5000
+  @Option(help: "Forward passes an image for Square, which rand does without (default: \(AutoAttack().queries)).")
+  var queries: Int?
 
   @OptionGroup var options: AttackedOptions
 
   private var attack: AutoAttack {
     let norm = options.norm ?? .linf
-    let budget = epsilon?.value ?? (norm == .linf ? 8.0 / 255 : 0.5)
-    var attack = AutoAttack(version, norm: norm, epsilon: budget)
-    (attack.steps, attack.queries) = (steps, queries)
+    var attack = AutoAttack(version, norm: norm, epsilon: epsilon?.value ?? norm.usualBudget)
+    (attack.steps, attack.queries) = (steps ?? attack.steps, queries ?? attack.queries)
     return attack
   }
 
   func validate() throws {
     guard options.norm != .l1 else { throw ValidationError("--norm: AutoAttack knows linf and l2.") }
-    guard steps > 0, queries > 0 else { throw ValidationError("--steps and --queries must be at least 1.") }
+    guard attack.steps > 0, attack.queries > 0 else {
+      throw ValidationError("--steps and --queries must be at least 1.")
+    }
+    guard version.takesQueries || queries == nil else {
+      throw ValidationError("--queries: AutoAttack \(version.rawValue) does not take this; it takes --steps.")
+    }
     try requireUsage { try PixelBudget(attack.budget).validate(for: attack.norm, at: "--epsilon") }
   }
 
   func run() throws {
     let attack = attack
-    let settings: Record = [
-      "attack": "autoattack", "version": .string(version.rawValue), "norm": .string(attack.norm.rawValue),
-      "epsilon": .string(PixelBudget(attack.budget).description), "steps": .int(steps), "queries": .int(queries)
+    var settings: Record = [
+      "attack": .string(attack.name), "version": .string(version.rawValue), "norm": .string(attack.norm.rawValue),
+      "epsilon": .string(PixelBudget(attack.budget).description), "steps": .int(attack.steps)
     ]
-    try options.perform("autoattack", settings) { model, _, _ in
+    if version.takesQueries { settings["queries"] = .int(attack.queries) }
+    try options.perform(attack.name, settings) { model, _, _ in
       if version == .rand { model.gradientSamples = AutoAttack.randomisedSamples }
       return AttackEvaluator(attack, for: model)
     }

@@ -19,10 +19,11 @@ struct RedAnalyseCommand: ParsableCommand {
       For each PNG or JPEG file: the estimated clean image, the perturbation
       stretched to be seen, the classifier's answers before and after, where it
       looks, how suspicious the picture is and how often a clean one is so too, and
-      the likeliest attack. --clean names pictures that nobody attacked: then these
-      are what suspicion is compared with, in place of the few that the denoiser's run
-      held out, and the page says how well suspicion tells the two kinds apart. Writes
-      analysis.html and analysis.json. PNG keeps a perturbation, JPEG mostly does not.
+      the likeliest attack. --clean names pictures that nobody attacked: then these,
+      \(SuspicionCalibration.fewest) at least, are what suspicion is compared with, in place of the few that the
+      denoiser's run held out, and the page says how well suspicion tells the two
+      kinds apart. Writes analysis.html and analysis.json, and exits with 1 if a
+      picture could not be analysed. PNG keeps a perturbation, JPEG mostly does not.
       """)
 
   @ArgumentParser.Argument(help: "Pictures, or folders of them.", completion: .file())
@@ -76,19 +77,56 @@ struct RedAnalyseCommand: ParsableCommand {
       denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
       families: try RedRunFiles.family(in: source), calibration: try RedRunFiles.calibration(in: source))
     let reference = clean.isEmpty ? [] : try findings(of: Self.files(clean), by: analyst, shape)
-    if !reference.isEmpty {
-      analyst.calibration = SuspicionCalibration(
-        score: analyst.calibration.score, clean: reference.compactMap(\.finding?.suspicion))
+    if !clean.isEmpty {
+      analyst.calibration = try calibration(reference, analyst.calibration.score)
+    } else if analyst.calibration.clean.count < SuspicionCalibration.fewest {
+      output.note(
+        "note: only \(analyst.calibration.clean.count) clean images are known, too few to say how common a suspicion is; "
+          + "name \(SuspicionCalibration.fewest) or more with --clean")
     }
     analyst.tellsPixelRoles = pixelRoles
     let cases = try findings(of: Self.files(pictures), by: analyst, shape)
     let page = AnalysisPage(
       cases: cases, score: analyst.calibration.score, classNames: file.classNames,
-      detection: reference.isEmpty
+      clean: analyst.calibration.clean.count, unreadableClean: reference.filter { $0.finding == nil },
+      familyAccuracy: RedRunFiles.familyAccuracy(in: source),
+      detection: clean.isEmpty
         ? nil
         : Detection(
           adversarial: cases.compactMap(\.finding?.suspicion), clean: analyst.calibration.clean))
     try write(page)
+    let unread = cases.filter { $0.finding == nil }
+    guard unread.isEmpty else {
+      throw InputError(
+        "\(unread.count) of \(cases.count) pictures could not be analysed", at: Self.names(unread),
+        remedy: "their reasons stand with the others' results")
+    }
+  }
+
+  /// What the pictures that are known to be clean say of suspicion.
+  /// - Throws: `InputError` if there are too few of them.
+  private func calibration(
+    _ reference: [Case], _ score: SuspicionScore
+  ) throws(InputError) -> SuspicionCalibration {
+    let unread = reference.filter { $0.finding == nil }
+    if !unread.isEmpty {
+      output.note(
+        "note: \(unread.count) of \(reference.count) clean pictures left out, the first: \(unread[0].problem ?? "")"
+      )
+    }
+    let calibration = SuspicionCalibration(score: score, clean: reference.compactMap(\.finding?.suspicion))
+    guard calibration.clean.count >= SuspicionCalibration.fewest else {
+      throw InputError(
+        "too few clean pictures to compare with", at: "--clean", expected: "\(SuspicionCalibration.fewest) or more",
+        found: "\(calibration.clean.count)")
+    }
+    return calibration
+  }
+
+  /// The names of files, the first few of many.
+  static func names(_ cases: [Case]) -> String {
+    let names = cases.prefix(5).map(\.path).joined(separator: ", ")
+    return cases.count > 5 ? "\(names) and \(cases.count - 5) more" : names
   }
 
   /// - Throws: `InputError` if not one of the files can be analysed.
@@ -156,6 +194,8 @@ struct RedAnalyseCommand: ParsableCommand {
     }
     var record: Record = [
       "run": .string(denoiserRun), "weights": .string(weights), "score": .string(page.score.rawValue),
+      "clean_images": .int(page.clean), "not_analysed": .int(page.cases.count { $0.finding == nil }),
+      "clean_not_analysed": .array(page.unreadableClean.map { .string($0.path) }),
       "pictures": .array(page.cases.map { .object(page.record($0)) })
     ]
     record["detection"] = page.detection.map { .object($0.record) }

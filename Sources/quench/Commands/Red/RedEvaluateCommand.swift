@@ -15,10 +15,10 @@ struct RedEvaluateCommand: ParsableCommand {
         quench red evaluate --run runs/red --pairs runs/red-data \\
           --victim v1=a.safetensors --victim v2=b.safetensors
         quench red evaluate --run runs/red --pairs runs/red-data \\
-          --victim v1=a.safetensors --data cifar10 --limit 200
+          --victim v1=a.safetensors --defence --data cifar10 --limit 200
 
       Each pair is judged by the victim that the attack was made on, beside the
-      identity, the floor. With --data also the accuracy through the denoiser, under
+      identity, the floor. With --defence also the accuracy through the denoiser, under
       attacks that do not know it and under attacks that do: a denoiser is no defence
       by itself.
       """)
@@ -40,6 +40,14 @@ struct RedEvaluateCommand: ParsableCommand {
   @OptionGroup(title: "Victims") var victims: VictimOptions
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
+
+  func validate() throws {
+    try requireUsage {
+      try InputError.require(
+        defence ? data.given.filter { $0 == "--train-limit" } : data.given,
+        takenBy: defence ? "an evaluation, which learns nothing," : "an evaluation without --defence", which: [])
+    }
+  }
 
   private var settings: Record {
     var settings: Record = [
@@ -92,6 +100,7 @@ struct RedEvaluateCommand: ParsableCommand {
     summary["groups"] = .object(RedEvaluation.groups(cells))
     summary["detection"] = .object(evaluation.detection(dataset.test))
     if let studies = evaluation.studies(dataset.test) {
+      summary["studies_n"] = .int(studies.pairs)
       summary["portions"] = studies.portions.value
       summary["consistency"] = studies.consistency.value
     }
@@ -122,8 +131,7 @@ struct RedEvaluateCommand: ParsableCommand {
     let classifier = try OriginClassifier.train(
       on: dataset.train, telling: trait, input: input, denoise: denoise, seed: options.seedBits)
     let counts = classifier.confusion(on: dataset.test, input: input, denoise: denoise)
-    let accuracy = Accuracy(
-      correct: counts.indices.reduce(0) { $0 + counts[$1][$1] }, count: counts.reduce(0) { $0 + $1.reduce(0, +) })
+    let accuracy = Accuracy(confusion: counts)
     return [
       "accuracy": .double(accuracy.fraction), "n": .int(accuracy.count),
       "interval": [.double(accuracy.interval.lowerBound), .double(accuracy.interval.upperBound)],
@@ -144,7 +152,12 @@ struct RedEvaluateCommand: ParsableCommand {
           + "d(x, x_R) \(NumberText.plain(error))")
     }
     let auroc = summary["detection.\(SuspicionScore.standard.rawValue).auroc"]?.number
-    lines.append("detection        AUROC \(NumberText.plain(auroc ?? .nan))")
+    let interval =
+      summary["detection.\(SuspicionScore.standard.rawValue).auroc_interval"]?.array?.map(\.number) ?? []
+    lines.append(
+      "detection        AUROC \(NumberText.plain(auroc ?? .nan)) (95 %: \(NumberText.plain((interval.first ?? nil) ?? .nan)) "
+        + "to \(NumberText.plain((interval.last ?? nil) ?? .nan)))")
+    for finding in RedReportPage.findings(summary) { lines.append("note: \(finding)") }
     lines.append("report           \(url.appending(path: "report.html").relativePath)")
     return lines.joined(separator: "\n")
   }

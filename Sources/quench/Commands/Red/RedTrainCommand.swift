@@ -12,6 +12,15 @@ struct RedTrainCommand: ParsableCommand {
     case denoising = "do"
     case stability = "ds"
     case gaussianStability = "ds-gauss"
+
+    /// The flags that it alone takes.
+    var flags: [String] {
+      switch self {
+      case .cddRed: ["--gamma", "--lambda", "--filter", "--transformation"]
+      case .denoising, .stability: []
+      case .gaussianStability: ["--sigma"]
+      }
+    }
   }
 
   static let configuration = CommandConfiguration(
@@ -42,8 +51,8 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "cdd-red, do (denoising only), ds (denoised smoothing's stability) or ds-gauss.")
   var method = Method.cddRed
 
-  @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1].")
-  var sigma = 0.25
+  @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1] (default: 0.25).")
+  var sigma: Double?
 
   @Option(
     help: ArgumentHelp(
@@ -74,18 +83,29 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "The learning rate before it is divided by ten at 47 % and 93 % of the epochs.")
   var learningRate = RedRecipe().learningRate
 
-  @Option(help: "γ, the weight of the answers to denoised images, in cdd-red.")
-  var gamma = RedObjective.classDiscriminative.benign
-
-  @Option(help: "λ, the weight of the answers to the perturbation's effect, in cdd-red.")
-  var lambda = RedObjective.classDiscriminative.adversarial
-
-  @Option(help: "Which transformed copies count for the answers: per-term, joint or none.")
-  var filter = RedObjective.Filter.perTerm
+  @Option(help: "γ, the weight of the answers to denoised images, in cdd-red (default: \(Self.cddRed.benign)).")
+  var gamma: Double?
 
   @Option(
-    help: "Transformations of cdd-red, any of flip, rotate, translate, cutout, crop-pad, cutmix. Give several.")
-  var transformation: [Transformation] = RedObjective.classDiscriminative.transformations
+    help:
+      "λ, the weight of the answers to the perturbation's effect, in cdd-red (default: \(Self.cddRed.adversarial))."
+  )
+  var lambda: Double?
+
+  @Option(
+    help:
+      "Which transformed copies count for the answers in cdd-red: per-term, joint or none (default: \(Self.cddRed.filter.rawValue))."
+  )
+  var filter: RedObjective.Filter?
+
+  @Option(
+    help: """
+      Transformations of cdd-red, any of flip, rotate, translate, cutout, crop-pad, cutmix. Give several (default: \
+      \(Self.cddRed.transformations.map(\.rawValue).joined(separator: ", "))).
+      """)
+  var transformation: [Transformation] = []
+
+  private static let cddRed = RedObjective.classDiscriminative
 
   @Flag(help: "Give batch norm the mean statistics over the training images at the end.")
   var recalibrate = false
@@ -102,9 +122,18 @@ struct RedTrainCommand: ParsableCommand {
     try require(depth >= 3 && width >= 1, "--depth must be at least 3 and --width at least 1.")
     try require(epochs > 0 && batchSize > 1, "--epochs must be at least 1 and --batch-size at least 2.")
     try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
-    try require(sigma > 0 && sigma.isFinite, "--sigma must be above 0.")
-    try require(gamma >= 0 && lambda >= 0, "--gamma and --lambda must be 0 or more.")
+    try require(sigma ?? 1 > 0 && (sigma ?? 1).isFinite, "--sigma must be above 0.")
+    try require(gamma ?? 0 >= 0 && lambda ?? 0 >= 0, "--gamma and --lambda must be 0 or more.")
     try require((0.0...1).contains(batchNormMomentum), "--batch-norm-momentum must be from 0 to 1.")
+    let given = [
+      ("--sigma", sigma != nil), ("--gamma", gamma != nil), ("--lambda", lambda != nil),
+      ("--filter", filter != nil),
+      ("--transformation", !transformation.isEmpty)
+    ]
+    try requireUsage {
+      try InputError.require(
+        given.filter(\.1).map(\.0), takenBy: "the method \(method.rawValue)", which: method.flags)
+    }
   }
 
   private var recipe: RedRecipe {
@@ -113,10 +142,13 @@ struct RedTrainCommand: ParsableCommand {
     switch method {
     case .denoising: recipe.objective = .denoisingOnly
     case .stability: recipe.objective = .stability
-    case .gaussianStability: (recipe.objective, recipe.noise) = (.stability, sigma)
+    case .gaussianStability: (recipe.objective, recipe.noise) = (.stability, sigma ?? 0.25)
     case .cddRed:
-      (recipe.objective.benign, recipe.objective.adversarial) = (gamma, lambda)
-      (recipe.objective.filter, recipe.objective.transformations) = (filter, transformation)
+      let standard = Self.cddRed
+      recipe.objective.benign = gamma ?? standard.benign
+      recipe.objective.adversarial = lambda ?? standard.adversarial
+      recipe.objective.filter = filter ?? standard.filter
+      recipe.objective.transformations = transformation.isEmpty ? standard.transformations : transformation
     }
     return recipe
   }
@@ -154,11 +186,17 @@ struct RedTrainCommand: ParsableCommand {
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
       try train(training, surrogates[0], data, in: folder)
     }
+    if let count = summary["calibration_images"]?.integer, count < SuspicionCalibration.fewest {
+      options.output.note(
+        "note: \(count) clean images were held out, too few for 'red analyse' to say how common a suspicion is; give it "
+          + "clean pictures with --clean, or build more pairs")
+    }
     options.output.printResult(
       summary,
       """
       pairs       \(Wording.count(summary["pairs"]?.number))
-      PA_benign   \(Wording.accuracy(summary["validation_pa_benign"]?.number)) of held-out pairs, best epoch
+      PA_benign   \(Wording.accuracy(summary["validation_pa_benign"]?.number)) of \
+      \(Wording.count(summary["validation_pairs"]?.number)) held-out pairs, best epoch
       training    \(Wording.duration(summary["seconds"]?.number)), \
       \(Wording.count(summary["images_per_second"]?.number)) pairs a second
       denoiser    \(url.appending(path: RedRunFiles.denoiser).relativePath)
@@ -173,15 +211,18 @@ struct RedTrainCommand: ParsableCommand {
     (session.task, session.resumes, session.progress) = ("Training", options.resume, options.output.progress)
     session.checkpointInterval = checkpointInterval
     session.atEpochEnd = { _, _ in
-      let (benign, adversarial) = training.validate()
-      return ["validation_pa_benign": .double(benign), "validation_pa_adversarial": .double(adversarial)]
+      guard let figures = training.validate() else { return [:] }
+      return [
+        "validation_pa_benign": .double(figures.benign), "validation_pa_adversarial": .double(figures.adversarial)
+      ]
     }
     let outcome = try session.run(training)
     let best = training.bestNetwork
     if recalibrate {
-      best.recalibrateBatchNorm(
-        on: data.train.prefix(10).map { PairCell.pixels($0.adversarial[..<min(64, $0.count)]) })
+      let batches = data.train.lazy.flatMap { $0.adversarial.split(64) }.filter { $0.size(0) > 1 }
+      best.recalibrateBatchNorm(on: batches.map { PairCell.pixels($0) })
     }
+    try best.state.validateFinite(at: "the denoiser")
     try ModelFile(best).write(to: folder.artefact(RedRunFiles.denoiser))
     try ModelFile(training.network).write(to: folder.artefact(RedRunFiles.last))
     let denoise = RedTraining.frozen(best)
@@ -190,6 +231,8 @@ struct RedTrainCommand: ParsableCommand {
     var summary: Record = [
       "method": .string(method.rawValue), "pairs": .int(training.pairs), "epochs": .int(epochs),
       "validation_pa_benign": training.bestScore.map { .double($0) } ?? .null,
+      "validation_pairs": .int(training.validation.reduce(0) { $0 + $1.count }),
+      "calibration_images": .int(calibration.clean.count),
       "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
       "parameters": .int(best.architecture.parameterCount), "seed": .int(options.seed)
     ]
@@ -199,6 +242,11 @@ struct RedTrainCommand: ParsableCommand {
       try ModelFile(family.network, classNames: family.classes)
         .write(to: folder.artefact(RedRunFiles.family))
       summary["families"] = .array(family.classes.map { .string($0) })
+      let test = family.accuracy(on: data.test, input: .estimate, denoise: denoise)
+      if test.count > 0 {
+        (summary["family_accuracy"], summary["family_n"]) = (.double(test.fraction), .int(test.count))
+        summary["family_interval"] = [.double(test.interval.lowerBound), .double(test.interval.upperBound)]
+      }
     }
     return summary
   }

@@ -1,10 +1,9 @@
 import Torch
-import Vision
 
 extension Network {
   /// Estimates batch norm's running statistics anew, as the mean over batches of each batch's own: needs images, no
-  /// labels and no gradients. Cutting or masking shifts what batch norm sees; this often wins most of the accuracy
-  /// back.
+  /// labels and no gradients. Cutting or masking shifts what batch norm sees, and a large momentum leaves the
+  /// statistics of the last batches.
   ///
   /// Weights stay as they are, and so do the statistics where there are no batches.
   /// - Parameter batches: Pixels in [0, 1], `[N, C, H, W]`; at least two values of each channel in a batch.
