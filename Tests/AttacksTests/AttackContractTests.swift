@@ -162,7 +162,7 @@ import Vision
     func robust(_ steps: Int, _ restarts: Int) throws -> Set<Int> {
       var settings = AttackSettings()
       (settings.epsilon, settings.steps, settings.restarts) = (PixelBudget(2.0 / 255), steps, restarts)
-      settings.stepSize = PixelBudget(0.5 / 255)
+      if name == .pgd { settings.stepSize = PixelBudget(0.5 / 255) }
       let rows = try run(try settings.make(name), model, Fixture.convolutionalData()).points[0].rows
       return Set(rows.filter(\.isRobust).map(\.index))
     }

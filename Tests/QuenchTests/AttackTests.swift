@@ -42,8 +42,8 @@ import Vision
     #expect(rows.count == 61)
     #expect(
       rows[0]
-        == "index,label,epsilon,prediction_before,prediction_after,success,attack,linf,l2,l1,l0,queries,gradients,loss"
-    )
+        == "index,label,epsilon,prediction_before,prediction_after,success,attack,linf,l2,l1,l0,queries,gradients,loss,"
+        + "prediction_8bit,success_8bit,norm_8bit")
     let broken = rows.dropFirst().filter { $0.split(separator: ",", omittingEmptySubsequences: false)[5] == "1" }
     let pictures = try FileManager.default.contentsOfDirectory(atPath: place.file("pictures").path)
     #expect(!broken.isEmpty && pictures.count == broken.count && pictures.allSatisfy { $0.hasSuffix(".png") })
@@ -99,7 +99,18 @@ import Vision
       (["attack", "pgd", "--epsilon", "-1/255"], 64, "--epsilon"),
       (["attack", "pdg"], 64, "The attack"), (["attack", "pgd", "--steps", "0"], 64, "at least 1"),
       (["attack", "cw", "--norm", "linf"], 64, "does not know this norm"),
-      (["attack", "pgd", "--smallest"], 64, "has a budget"),
+      (["attack", "pgd", "--smallest"], 64, "--smallest: the attack pgd does not take this; it takes --norm"),
+      (
+        ["attack", "square", "--steps", "3"], 64,
+        "it takes --norm, --epsilon, --queries, --all-steps, --aim, --from"
+      ),
+      (["attack", "fgsm", "--restarts", "4"], 64, "--restarts: the attack fgsm does not take this"),
+      (["attack", "sweep", "fab", "--step-size", "1/255"], 64, "--step-size: the attack fab does not take this"),
+      (["attack", "noise-uniform", "--from", "x"], 64, "--from: the attack noise-uniform"),
+      (["attack", "autoattack", "--version", "rand", "--queries", "9"], 64, "it takes --steps"),
+      (["attack", "pgd", "--norm", "l2", "--epsilon", "128"], 64, "did you mean 128/255, which is 0.502?"),
+      (["attack", "sweep", "fab", "--norm", "l2", "--epsilons", "0.1,64"], 64, "did you mean 64/255"),
+      (["attack", "pgd", "--train-limit", "5"], 64, "--train-limit: an attack uses no training images"),
       (["attack", "autoattack", "--norm", "l1"], 64, "linf and l2"),
       (["attack", "sweep", "pgd", "--epsilons", "1/255,x"], 64, "--epsilons")
     ])
@@ -107,6 +118,111 @@ import Vision
     let outcome = try await Tool.run(arguments + ["--weights", "none.safetensors"] + Self.data)
     #expect(outcome.code == code)
     #expect(outcome.errors.contains(text), "\(outcome.errors)")
+  }
+
+  @Test("robust training refuses what it would ignore")
+  func ignored() async throws {
+    for (flags, text) in [
+      (["--adversarial-epsilon", "4/255"], "--adversarial-epsilon: this is for --adversarial"),
+      (["--adversarial", "fgsm-rs", "--adversarial-steps", "3"], "--adversarial-steps: fgsm-rs does not take this")
+    ] {
+      let outcome = try await Tool.run(["train", "--model", "small-cnn"] + flags + Tool.tiny)
+      #expect(outcome.code == 64 && outcome.errors.contains(text), "\(outcome.errors)")
+    }
+  }
+
+  @Test(
+    "a sweep keeps the pictures of every budget, under names that the network bears out, and the arrays as found")
+  func pictures() async throws {
+    let folder = try TemporaryFolder()
+    let place = RunPlace(folder / "sweep")
+    let weights = try Self.weights(in: folder)
+    let outcome = try await Tool.run(
+      [
+        "attack", "sweep", "fab-t", "--weights", weights, "--steps", "5", "--targets", "2", "--epsilons",
+        "0,0.25/255,1/255,4/255", "--save-pictures", "--save-arrays"
+      ] + Self.data + ["--out", place.path, "--json"])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    let summary = try outcome.json()
+    #expect(summary["findings"] == [])
+    let network = try ModelFile(contentsOf: URL(filePath: weights)).network
+    let plan = InferencePlan(network, dtype: .float32)
+    func answer(_ pixels: Tensor) -> Int { plan(pixels.unsqueezed(0)).argmax(1)[0].integerItem() }
+    let rows = try String(contentsOf: place.file("rows.csv"), encoding: .utf8).split(separator: "\n").dropFirst()
+      .map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+    var (seen, lost): (Set<String>, Int) = ([], 0)
+    for budget in ["0.25/255", "1/255", "4/255"] {
+      let name = "epsilon-" + (budget == "0.25/255" ? "\(0.25 / 255)" : budget.replacing("/", with: "_"))
+      let pictures = try FileManager.default.contentsOfDirectory(atPath: place.file("pictures/\(name)").path)
+      let arrays = try FileManager.default.contentsOfDirectory(atPath: place.file("arrays/\(name)").path)
+      let broken = Set(
+        rows.filter { $0[2] == (budget == "0.25/255" ? "\(0.25 / 255)" : budget) && $0[5] == "1" }.map { $0[0] })
+      #expect(Set(pictures.map { $0.prefix { $0 != "-" } }.map(String.init)) == broken.subtracting(seen))
+      #expect(arrays.count == pictures.count)
+      seen = broken
+      for picture in pictures {
+        let data = try Data(contentsOf: place.file("pictures/\(name)/\(picture)"))
+        let planes: [UInt8] = try data.withUnsafeBytes { bytes in
+          try Picture(decoding: bytes, name: picture, channels: 3).planes(.uniform)
+        }
+        let pixels = Tensor(planes, shape: [3, 32, 32]).to(.float32) * (1.0 / 255)
+        let parts = picture.dropLast(4).split(separator: "-").map(String.init)
+        let now = answer(pixels)
+        if picture.hasSuffix("-lost-by-rounding.png") {
+          lost += 1
+          #expect(picture.contains("-\(now)-") || picture.contains("\(now)-lost"))
+        } else {
+          #expect(parts.last.map { $0.hasSuffix("\(now)") } == true, "\(picture) \(now)")
+        }
+      }
+      for array in arrays.prefix(3) {
+        let data = try Data(contentsOf: place.file("arrays/\(name)/\(array)"))
+        let header = String(decoding: data[10..<128], as: UTF8.self)
+        #expect(header.contains("'descr': '<f4', 'fortran_order': False, 'shape': (3, 32, 32,)"))
+        let pixels = Tensor(
+          Array(data.suffix(3072 * 4)).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }, shape: [3, 32, 32])
+        #expect(array.dropLast(4).hasSuffix("\(answer(pixels))"))
+      }
+    }
+    let curve = summary["curve"]?.array?.compactMap(\.record) ?? []
+    #expect(curve.map { ($0["broken"]?.integer ?? 0) - ($0["broken_8bit"]?.integer ?? 0) }.last == lost && lost > 0)
+  }
+
+  @Test("a search in 8 bits loses nothing by rounding, and a reduced AutoAttack bears another name") func names()
+    async throws
+  {
+    let folder = try TemporaryFolder()
+    let weights = try Self.weights(in: folder)
+    func summary(_ arguments: [String], _ name: String) async throws -> (Record, Record) {
+      let place = RunPlace(folder / name)
+      let outcome = try await Tool.run(
+        ["attack"] + arguments + ["--weights", weights] + Self.data + ["--out", place.path, "--json"])
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      return (try outcome.json(), try place.folder.record().settings)
+    }
+    let (found, _) = try await summary(["fab", "--norm", "l2", "--steps", "5", "--eight-bit"], "grid")
+    #expect(found["broken"]?.integer ?? 0 > 0 && found["broken"] == found["broken_8bit_within_budget"])
+    let (reduced, settings) = try await summary(
+      ["autoattack", "--epsilon", "1/255", "--steps", "2", "--queries", "5", "--limit", "8"], "reduced")
+    #expect(reduced["attack"] == "autoattack-reduced" && settings["attack"] == "autoattack-reduced")
+    #expect(reduced["findings"]?.array?.first?.record?["kind"] == "reduced")
+  }
+
+  @Test("a transfer takes all steps, and can aim") func transfer() async throws {
+    let folder = try TemporaryFolder()
+    let weights = try Self.weights(in: folder)
+    let other = folder / "other.safetensors"
+    try ModelFile(Network(.smallCNN(input: [3, 32, 32], classes: 10), seed: 4)).write(to: other)
+    let place = RunPlace(folder / "transfer")
+    let outcome = try await Tool.run(
+      ["attack", "pgd", "--steps", "4", "--aim", "next", "--from", other.path, "--weights", weights] + Self.data
+        + ["--out", place.path])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(try place.folder.record().settings["parameters"]?.record?["stops_at_success"] == false)
+    let rows = try String(contentsOf: place.file("rows.csv"), encoding: .utf8).split(separator: "\n").dropFirst()
+    // Every image that was attacked had four steps.
+    let spent = Set(rows.map { $0.split(separator: ",", omittingEmptySubsequences: false)[12] })
+    #expect(spent.isSubset(of: ["0", "4"]))
   }
 
   @Test("says which file is missing") func missing() async throws {

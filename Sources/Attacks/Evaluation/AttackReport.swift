@@ -101,10 +101,9 @@ public struct AttackReport {
     }
     summary["attacks"] = .array(shares.map { .object($0.record(of: clean.count)) })
     if let probe = probes.last {
-      summary["probe"] = [
-        "attack": .string(probe.attack), "epsilon": probe.epsilon.map { .double($0) } ?? .null,
-        "robust_accuracy": told(probe.robust.fraction), "interval": told(probe.robust.interval)
-      ]
+      summary["probe"] = .string(probe.attack)
+      summary["probe_robust_accuracy"] = told(probe.robust.fraction)
+      summary["probe_interval"] = told(probe.robust.interval)
     }
     if points.count > 1 {
       summary["curve"] = .array(

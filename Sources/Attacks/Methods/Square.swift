@@ -79,7 +79,9 @@ public struct Square: Attack, Equatable, Codable, Sendable {
         norm == .linf
         ? patched(images, hunt.live.images, side, &random) : moved(images, hunt.live.images, side, &random)
       let (newMargin, newBroken) = score(candidate, hunt.live, on: model)
-      let accepts = (newMargin .< margin).logicalOr(newMargin .<= 0)
+      // The reference takes every success; where a sample goes on, only a wider margin is progress.
+      let accepts =
+        stopsAtSuccess ? (newMargin .< margin).logicalOr(newMargin .<= 0) : newMargin .< margin
       images = candidate.choosing(where: accepts.perPixel(candidate), otherwise: images)
       margin = newMargin.choosing(where: accepts, otherwise: margin)
       isBroken = newBroken

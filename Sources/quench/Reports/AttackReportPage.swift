@@ -25,11 +25,11 @@ enum AttackReportPage {
           "Forward passes", Wording.count(run.number("mean_queries")),
           detail: "an image; \(Wording.count(run.number("mean_gradients"))) backward")
       ]
-      if let probe = summary["probe"]?.record {
+      if let probe = summary["probe"]?.string {
         figures.insert(
           .init(
-            "After a probe", Wording.accuracy(probe["robust_accuracy"]?.number),
-            detail: "a short \(probe["attack"]?.string ?? "") on what was left"), at: 1)
+            "After a probe", Wording.accuracy(run.number("probe_robust_accuracy")),
+            detail: "a short \(probe) on what was left"), at: 1)
       }
     }
     return Report(

@@ -12,9 +12,8 @@ enum AttackText {
       "robust accuracy  \(robust(summary, interval))"
         + (summary["epsilon"]?.number.map { " at \(summary["norm"]?.string ?? "") \(PixelBudget($0))" } ?? "")
     ]
-    if let probe = summary["probe"]?.record, let accuracy = probe["robust_accuracy"]?.number {
-      lines.append(
-        "  after a probe  \(Wording.accuracy(accuracy)) by \(probe["attack"]?.string ?? "") on what was left")
+    if let probe = summary["probe"]?.string, let accuracy = summary["probe_robust_accuracy"]?.number {
+      lines.append("  after a probe  \(Wording.accuracy(accuracy)), by a short \(probe) on what was left")
     }
     lines += pictures(summary).map { ["8-bit pictures   \($0)"] } ?? []
     let shares = summary["attacks"]?.array?.compactMap(\.record) ?? []

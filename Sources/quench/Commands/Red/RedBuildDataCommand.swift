@@ -38,9 +38,9 @@ struct RedBuildDataCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Attacks on the first victim that are for tests alone, or none (AutoAttack takes the longest).",
-      valueName: "list"))
-  var unseenAttacks = RedAttack.unseen.map(\.rawValue).joined(separator: ",")
+      "Attacks on the first victim that are for tests alone, or none; AutoAttack takes the longest (default: all of "
+        + "\(RedAttack.unseen.map(\.rawValue).joined(separator: ", "))).", valueName: "list"))
+  var unseenAttacks: String?
 
   @Flag(help: "The same as --unseen-attacks none.")
   var seenOnly = false
@@ -56,6 +56,9 @@ struct RedBuildDataCommand: ParsableCommand {
     guard batchSize > 0, trainPairs ?? 1 > 0, testPairs ?? 1 > 0 else {
       throw ValidationError("--batch-size, --train-pairs and --test-pairs must be at least 1.")
     }
+    guard !seenOnly || unseenAttacks == nil else {
+      throw ValidationError("--seen-only and --unseen-attacks exclude each other.")
+    }
     guard let chosen, !chosen.isEmpty else { throw ValidationError("--attacks names any of fgsm, pgd, cw.") }
     guard unseen != nil else {
       let names = RedAttack.unseen.map(\.rawValue).joined(separator: ", ")
@@ -66,7 +69,8 @@ struct RedBuildDataCommand: ParsableCommand {
   private var chosen: [RedAttack]? { Self.attacks(attacks, of: RedAttack.seen) }
 
   private var unseen: [RedAttack]? {
-    seenOnly || unseenAttacks == "none" ? [] : Self.attacks(unseenAttacks, of: RedAttack.unseen)
+    if seenOnly || unseenAttacks == "none" { return [] }
+    return unseenAttacks.map { Self.attacks($0, of: RedAttack.unseen) } ?? RedAttack.unseen
   }
 
   /// The named ones; nil if a name is none of `known`.
@@ -80,7 +84,7 @@ struct RedBuildDataCommand: ParsableCommand {
     var settings: Record = [
       "preset": .string(preset.rawValue), "train-pairs": .int(trainPairs ?? preset.trainPairs),
       "test-pairs": .int(testPairs ?? preset.testPairs), "attacks": .string(attacks),
-      "unseen-attacks": .string(unseen.map { $0.map(\.rawValue).joined(separator: ",") } ?? unseenAttacks),
+      "unseen-attacks": .string((unseen ?? []).map(\.rawValue).joined(separator: ",")),
       "batch-size": .int(batchSize), "precision": .string(options.machine.attackPrecision.rawValue),
       "seed": .int(options.seed)
     ]
