@@ -95,6 +95,10 @@ import Torch
         "NaN or infinity"
       ),
       (
+        #"{"inputs": [{"name": "input", "shape": [1,1,2,2], "datatype": "FP32", "data": [null, 0, 0, 0]}]}"#,
+        "NaN or infinity"
+      ),
+      (
         #"{"inputs": [{"name": "input", "shape": [1,1,2,2], "datatype": "INT32", "data": [1, 0, 0, 0]}]}"#,
         "found INT32"
       ),

@@ -58,6 +58,7 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
   private static let lingering = TimeAmount.seconds(2)
 
   private let connection: Connection
+  private let others: OpenConnections
   /// How long a connection may live on when the server stops.
   private let grace: TimeAmount
   /// The `Connection` header of the answers that are due, in the order of the requests.
@@ -68,10 +69,13 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
   private var isEnding = false
   private var closing: Scheduled<Void>?
 
-  init(_ connection: Connection, grace: TimeAmount) {
+  init(_ connection: Connection, among others: OpenConnections, grace: TimeAmount) {
     self.connection = connection
+    self.others = others
     self.grace = grace
   }
+
+  func handlerAdded(context: ChannelHandlerContext) { others.note(context.channel, awaits: .request) }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     guard !isEnding else { return }
@@ -83,6 +87,7 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
         return refuse(context, "the request has \(hosts == 0 ? "no Host header" : "several Host headers")")
       }
       isReading = true
+      others.note(context.channel, awaits: .body)
       due.append(head.isKeepAlive ? (isOld ? "keep-alive" : nil) : "close")
       // The layers behind know the header in this form alone.
       if !head.isKeepAlive { head.headers.replaceOrAdd(name: "Connection", value: "close") }
@@ -90,6 +95,7 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
     case .body: context.fireChannelRead(data)
     case .end:
       isReading = false
+      others.note(context.channel, awaits: nil)
       context.fireChannelRead(data)
     }
   }
@@ -105,6 +111,7 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
       context.write(wrapOutboundOut(.head(head)), promise: promise)
     case .end:
       let isLast = (due.isEmpty ? "close" : due.removeFirst()) == "close"
+      if due.isEmpty { others.note(context.channel, awaits: .request) }
       context.writeAndFlush(data, promise: promise)
       if isLast { end(context, after: Self.lingering) }
     default: context.write(data, promise: promise)
@@ -127,6 +134,7 @@ final class ConnectionRules: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     connection.end(isClosed: true)
+    others.note(context.channel, awaits: nil)
     closing?.cancel()
     context.fireChannelInactive()
   }

@@ -16,6 +16,7 @@ struct ConnectionChannel: HTTPChannelHandler {
   }
 
   let responder: Responder
+  let connections: OpenConnections
   /// How long a connection on which nothing happens is kept.
   let idle: Duration
   /// How long one is kept when the server stops.
@@ -26,7 +27,7 @@ struct ConnectionChannel: HTTPChannelHandler {
       let connection = Connection(address: channel.remoteAddress?.ipAddress ?? "")
       let pipeline = channel.pipeline.syncOperations
       try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: false)
-      try pipeline.addHandler(ConnectionRules(connection, grace: grace))
+      try pipeline.addHandler(ConnectionRules(connection, among: connections, grace: grace))
       try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
       try pipeline.addHandler(HTTPConnectionStateHandler(idleTimeout: idle, logger: logger))
       let asyncChannel = try NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>(

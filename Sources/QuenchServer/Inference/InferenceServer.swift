@@ -12,13 +12,14 @@ import Support
 /// tensors, and metrics for Prometheus.
 public struct InferenceServer: Sendable {
   public struct Limits: Hashable, Sendable {
-    /// Bytes of a request; nil: as many as the model's largest one has (``Smoothing/InferenceModel/largestRequest``).
+    /// Bytes of a request; nil: as many as the model's largest one has (`InferenceModel.largestRequest`).
     public var body: Int?
     /// Seconds in which a request must be there and read, and then as many in which it must be answered.
     public var seconds = 60.0
     /// Seconds for which connections live on when the server stops.
     public var graceSeconds = 10.0
-    /// Connections at a time; more wait. Fewer, where the system does not let the process open so many files.
+    /// Connections at a time; more wait, and then those end that keep the server waiting. Fewer, where the system does
+    /// not let the process open so many files.
     public var connections = 1024
     /// Requests a minute for each token, or without tokens for each client's address; nil: any number.
     public var requestsAMinute: Int?
@@ -61,9 +62,11 @@ public struct InferenceServer: Sendable {
     ready: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(InputError) -> some ApplicationProtocol {
     let (name, limits) = (routes.model.description.name, routes.limits)
+    let connections = OpenConnections(limit: OpenFiles.connections(wanted: limits.connections))
     let plain = HTTPServerBuilder { responder in
       ConnectionChannel(
-        responder: responder, idle: .seconds(limits.idleSeconds), grace: TimeAmount(.seconds(limits.graceSeconds)))
+        responder: responder, connections: connections, idle: .seconds(limits.idleSeconds),
+        grace: TimeAmount(.seconds(limits.graceSeconds)))
     }
     let server: HTTPServerBuilder
     if let certificate {
@@ -80,8 +83,11 @@ public struct InferenceServer: Sendable {
       router: routes.router(), server: server,
       configuration: .init(
         address: .hostname(host, port: port), serverName: "quench",
-        availableConnectionsDelegate: .maximum(OpenFiles.connections(wanted: limits.connections), logger: quiet)),
+        availableConnectionsDelegate: connections),
       onServerRunning: { channel in
+        channel.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { task in
+          if channel.isActive { connections.makeRoom() } else { task.cancel() }
+        }
         let port = channel.localAddress?.port ?? port
         ready("\(certificate == nil ? "http" : "https")://\(host):\(port)/v2/models/\(name)")
       }, logger: quiet)

@@ -128,7 +128,9 @@ extension InferenceTensor {
     }
     func pack<Number>(_ convert: (Double) -> Number?) throws(InputError) -> Data {
       try elements { (value) throws(InputError) in
-        guard let number = value.number ?? value.bool.map({ $0 ? 1 : 0 }) else { throw unfit(value.excerpt) }
+        // JSON has no NaN: many write null in its place.
+        let number = value.number ?? value.bool.map { $0 ? 1 : 0 } ?? (value == .null ? .nan : nil)
+        guard let number else { throw unfit(value.excerpt) }
         guard let converted = convert(number) else {
           throw InputError(
             "a number does not fit the type", at: location, expected: datatype.rawValue, found: value.excerpt)
