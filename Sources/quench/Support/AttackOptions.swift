@@ -106,6 +106,7 @@ struct AttackedOptions: ParsableArguments {
     evaluator.batchSize = batchSize
     evaluator.expectedCleanAccuracy = expectedAccuracy
     evaluator.progress = run.output.progress
+    evaluator.warn = run.output.note
 
     var all: Record = settings
     all.merge(self.settings)

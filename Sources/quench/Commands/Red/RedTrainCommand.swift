@@ -171,7 +171,7 @@ struct RedTrainCommand: ParsableCommand {
     Interruption.watch()
     var session = TrainingSession(folder: folder)
     (session.task, session.resumes, session.progress) = ("Training", options.resume, options.output.progress)
-    session.checkpointInterval = checkpointInterval
+    (session.checkpointInterval, session.warn) = (checkpointInterval, options.output.note)
     session.atEpochEnd = { _, _ in
       let (benign, adversarial) = training.validate()
       return ["validation_pa_benign": .double(benign), "validation_pa_adversarial": .double(adversarial)]
