@@ -9,7 +9,7 @@ ifeq ($(shell uname),Darwin)  # where Homebrew keeps headers and libraries, for 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format docs bench fuzz clean
+.PHONY: help setup build demo test lint format docs bench fuzz torture clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: build  ## speed and memory beside Python's PyTorch: runs/bench
 
 fuzz: setup  ## 100,000 mutated files through every parser
 	swift run -c release quench-fuzz --iterations 100000
+
+torture: build  ## kills, full disks, second writers and clock jumps for MINUTES (30), byte for byte
+	scripts/torture --minutes $(or $(MINUTES),30)
 
 clean:  ## remove what was built (LibTorch, data and runs stay)
 	rm -rf .build .build-*

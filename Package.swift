@@ -106,7 +106,8 @@ let package = Package(
     .testTarget(name: "SupportTests", dependencies: ["TestSupport", "Support"]),
     .testTarget(name: "TorchTests", dependencies: ["TestSupport", "Torch", "Support"], exclude: ["Reference"]),
     .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "Reporting", "Support", "Yams"]),
-    .testTarget(name: "VisionTests", dependencies: ["TestSupport", "Vision", "Torch", "Support"]),
+    .testTarget(
+      name: "VisionTests", dependencies: ["TestSupport", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(name: "PruningTests", dependencies: ["TestSupport", "Pruning", "Vision", "Torch", "Support"]),
     .target(name: "ReferenceModels", dependencies: ["Torch"], path: "Tests/ReferenceModels"),
     .testTarget(

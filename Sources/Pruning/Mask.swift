@@ -99,7 +99,7 @@ extension Mask {
   /// Reads a mask for `network`: of all its prunable weights, or of some.
   /// - Throws: `InputError` if the file holds anything but 0/1 tensors in the shapes of prunable weights.
   public init(contentsOf url: URL, for network: Network) throws(InputError) {
-    let state = try StateDictionary.load(url)
+    let state = try StateDictionary.load(url, expecting: network.architecture.parameterCount)
     let all = WeightLayout(network).layers
     if let stranger = state.keys.first(where: { name in !all.contains { $0.name == name } }) {
       throw InputError(

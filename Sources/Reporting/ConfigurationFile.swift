@@ -27,9 +27,7 @@ public enum ConfigurationFile {
     guard let path = path(in: arguments) else { return arguments }
     let (depth, flags) = try command(of: arguments, help())
     guard flags.options.contains("config") else { return arguments }
-    let url = URL(filePath: path)
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try InputFile.read(URL(filePath: path), limit: 4 << 20)
     return try Array(arguments[..<depth]) + self.arguments(of: data, flags, name: path) + arguments[depth...]
   }
 
@@ -76,7 +74,7 @@ public enum ConfigurationFile {
     }
     var arguments: [String] = []
     for (key, value) in record {
-      let location = "\(name), key '\(key)'"
+      let location = "\(name), key '\(key.excerpt(80))'"
       guard flags.keys.contains(key) else {
         let nearest = flags.keys.nearest(to: key)
         throw InputError("unknown key", at: location, remedy: nearest.map { "did you mean '\($0)'?" })

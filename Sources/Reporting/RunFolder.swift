@@ -55,13 +55,16 @@ public struct RunRecord: Hashable, Sendable {
 }
 
 /// The folder that holds all files of one run, and the only place that knows their names.
-public struct RunFolder: Hashable, Sendable {
+///
+/// One that was made or opened to continue a run is locked against other writers for as long as a copy of it lives.
+public struct RunFolder: Sendable {
   public let url: URL
+  private let lock: FolderLock?
 
-  public var config: URL { url.appending(path: "config.yaml") }
+  public var config: URL { url.appending(path: Self.configName) }
   public var metrics: URL { url.appending(path: "metrics.jsonl") }
   public var summary: URL { url.appending(path: "summary.json") }
-  public var checkpoints: URL { url.appending(path: "checkpoints", directoryHint: .isDirectory) }
+  public var checkpoints: URL { url.appending(path: Self.checkpointsName, directoryHint: .isDirectory) }
   public var events: URL { url.appending(path: "tensorboard", directoryHint: .isDirectory) }
   public var report: URL { url.appending(path: "report.html") }
 
@@ -93,6 +96,7 @@ public struct RunFolder: Hashable, Sendable {
   /// - Throws: `InputError` if there is no run.
   public init(existing url: URL) throws(InputError) {
     self.url = url
+    lock = nil
     guard FileManager.default.fileExists(atPath: config.path) else {
       throw InputError("there is no run here", at: url.path, expected: "a folder with \(config.lastPathComponent)")
     }
@@ -101,10 +105,23 @@ public struct RunFolder: Hashable, Sendable {
   /// Makes the folder of a new run, or opens the one to continue, and writes `record` as its configuration.
   ///
   /// A run is continued only with the same settings and inputs; the command line and the versions may differ.
-  /// - Throws: `InputError` if a new run's folder is not empty or cannot be written, or if the run to continue is
-  ///   missing or has another configuration (the error lists the keys that differ).
+  /// - Throws: `InputError` if a new run's folder is not empty or cannot be written, if another process writes there,
+  ///   or if the run to continue is missing or has another configuration (the error lists the keys that differ).
   public init(at url: URL, for record: RunRecord, resume: Bool = false) throws(InputError) {
+    try RunFolder.check(url, resume: resume)
     self.url = url
+    do {
+      let checkpoints = url.appending(path: Self.checkpointsName, directoryHint: .isDirectory)
+      try FileManager.default.createDirectory(at: checkpoints, withIntermediateDirectories: true)
+    } catch {
+      throw InputError(
+        "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with --out")
+    }
+    lock = try FolderLock(folder: url)
+    AtomicFile.sweep(url)
+    AtomicFile.sweep(checkpoints)
+    // What held before the lock was taken may have changed since.
+    try RunFolder.check(url, resume: resume)
     if resume {
       let earlier = try RunFolder(existing: url).record()
       let differences =
@@ -116,12 +133,6 @@ public struct RunFolder: Hashable, Sendable {
           at: url.path,
           remedy: "resume with the settings in \(config.lastPathComponent), or start a new run in another folder")
       }
-    } else {
-      try RunFolder.check(url, resume: false)
-    }
-    do { try FileManager.default.createDirectory(at: checkpoints, withIntermediateDirectories: true) } catch {
-      throw InputError(
-        "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with --out")
     }
     try write(record)
   }
@@ -138,23 +149,61 @@ public struct RunFolder: Hashable, Sendable {
     guard isFolder.boolValue else {
       throw InputError("this is a file", at: url.path, expected: "a folder for the run")
     }
-    let files: [String]
-    do { files = try FileManager.default.contentsOfDirectory(atPath: url.path) } catch {
-      throw InputError("the run folder cannot be read", at: url.path, remedy: "choose another folder with --out")
-    }
+    let files = try content(of: url)
     guard files.isEmpty else {
-      let isRun = files.contains("config.yaml")
+      let isRun = files.contains(configName)
       throw InputError(
         isRun ? "the folder already holds a run" : "the run folder is not empty", at: url.path,
         remedy: (isRun ? "continue that run with --resume, or " : "") + "choose another folder with --out")
     }
   }
 
+  /// The configuration of the run at `url`; nil where none was begun.
+  /// - Throws: `InputError` if the folder holds something, but no configuration that can be read: that is not for
+  ///   anyone but its owner to remove.
+  public static func record(at url: URL) throws(InputError) -> RunRecord? {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else { return nil }
+    guard isFolder.boolValue else {
+      throw InputError("this is a file", at: url.path, expected: "a folder for the run")
+    }
+    let files = try content(of: url)
+    if files.isEmpty { return nil }
+    let folder = RunFolder(unchecked: url)
+    do { return try folder.record() } catch {
+      throw InputError(
+        files.contains(configName)
+          ? "the folder's \(configName) cannot be read, so its run can't be continued (\(error.problem))"
+          : "the folder holds files, but no \(configName) that says of which run",
+        at: url.path,
+        remedy: "put \(configName) right, or move the folder elsewhere to have this part of the work done anew")
+    }
+  }
+
+  private init(unchecked url: URL) { (self.url, lock) = (url, nil) }
+
+  /// The names in the folder, without the leftovers of a start that was killed before it wrote the configuration.
+  private static func content(of url: URL) throws(InputError) -> [String] {
+    do {
+      return try FileManager.default.contentsOfDirectory(atPath: url.path).filter { name in
+        if name == FolderLock.fileName || AtomicFile.isTemporary(name) { return false }
+        let checkpoints = url.appending(path: checkpointsName).path
+        return try name != checkpointsName
+          || !FileManager.default.contentsOfDirectory(atPath: checkpoints).allSatisfy(AtomicFile.isTemporary)
+      }
+    } catch {
+      throw InputError("the run folder cannot be read", at: url.path, remedy: "choose another folder with --out")
+    }
+  }
+
   /// The run's configuration.
   /// - Throws: `InputError` if the file is missing or is no configuration.
   public func record() throws(InputError) -> RunRecord {
-    try RunRecord(Value(yaml: try read(config), name: config.path), name: config.path)
+    try RunRecord(Value(yaml: try InputFile.read(config), name: config.path), name: config.path)
   }
+
+  /// Whether a row of metrics was begun.
+  public var hasMetrics: Bool { (try? InputFile(metrics))?.count ?? 0 > 0 }
 
   /// Notes how the run ended. A run without this note shows as unfinished.
   public func finish(_ outcome: RunRecord.Outcome) throws(InputError) {
@@ -171,7 +220,7 @@ public struct RunFolder: Hashable, Sendable {
   /// The content of `summary.json`.
   /// - Throws: `InputError` if the file is missing or is no JSON object.
   public func readSummary() throws(InputError) -> Record {
-    let value = try Value(json: try read(summary), name: summary.path)
+    let value = try Value(json: try InputFile.read(summary), name: summary.path)
     guard let record = value.record else { throw InputError("a JSON object is expected", at: summary.path) }
     return record
   }
@@ -180,7 +229,11 @@ public struct RunFolder: Hashable, Sendable {
     try AtomicFile.write(Data(try record.value.yaml().utf8), to: config)
   }
 
-  private func read(_ file: URL) throws(InputError) -> Data {
-    do { return try Data(contentsOf: file) } catch { throw InputError.reading(file, error) }
-  }
+  private static let configName = "config.yaml"
+  private static let checkpointsName = "checkpoints"
+}
+
+extension RunFolder: Hashable {
+  public static func == (a: RunFolder, b: RunFolder) -> Bool { a.url == b.url }
+  public func hash(into hasher: inout Hasher) { hasher.combine(url) }
 }

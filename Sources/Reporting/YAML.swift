@@ -1,3 +1,4 @@
+internal import CYaml
 import Foundation
 import Support
 import Yams
@@ -38,7 +39,7 @@ extension Value {
   ///   - data: UTF-8 text of at most 4 MB.
   ///   - name: What the text is, for errors: usually the file's path.
   /// - Throws: `InputError` with the line of the first mistake. Anchors and aliases, which can make a small file
-  ///   large, and nesting over 100 levels are mistakes.
+  ///   large, nesting over 100 levels and more than 200,000 values are mistakes.
   public init(yaml data: Data, name: String) throws(InputError) {
     guard data.count <= 4 << 20 else {
       throw InputError(
@@ -47,34 +48,30 @@ extension Value {
     guard let text = String(validating: data, as: UTF8.self) else {
       throw InputError("the YAML file is not UTF-8", at: name)
     }
-    guard !(text.hasYAMLMark("&") && text.hasYAMLMark("*")) else {
-      throw InputError(
-        "YAML anchors and aliases are not supported", at: name, remedy: "write the values out where they are used")
-    }
+    try YAMLEvents.check(data, name: name)
     let root: Node?
     do { root = try Parser(yaml: text).singleRoot() } catch {
       throw InputError("this is not valid YAML: \(Value.reason(of: error))", at: name)
     }
-    self = try root.map { node throws(InputError) in try Value(node, name: name, depth: 0) } ?? .null
+    self = try root.map { node throws(InputError) in try Value(node, name: name) } ?? .null
   }
 
-  private init(_ node: Node, name: String, depth: Int) throws(InputError) {
+  private init(_ node: Node, name: String) throws(InputError) {
     func mistake(_ problem: String) -> InputError {
       InputError(problem, at: node.mark.map { "\(name), line \($0.line)" } ?? name)
     }
-    guard depth < 100 else { throw mistake("the YAML is nested over 100 levels deep") }
     switch node {
     case .scalar(let scalar):
       self = Value(scalar)
     case .sequence(let sequence):
       var values: [Value] = []
-      for element in sequence { values.append(try Value(element, name: name, depth: depth + 1)) }
+      for element in sequence { values.append(try Value(element, name: name)) }
       self = .array(values)
     case .mapping(let mapping):
       var record = Record()
       for (key, value) in mapping {
         guard let key = key.scalar?.string else { throw mistake("a key is not a plain word") }
-        record[key] = try Value(value, name: name, depth: depth + 1)
+        record[key] = try Value(value, name: name)
       }
       self = .object(record)
     case .alias:
@@ -84,7 +81,8 @@ extension Value {
 
   private init(_ scalar: Node.Scalar) {
     let node = Node.scalar(scalar)
-    let isPlain = scalar.style == .any || scalar.style == .plain
+    // No number is so long; to read one that is would take the square of its length.
+    let isPlain = (scalar.style == .any || scalar.style == .plain) && scalar.string.utf8.count <= 200
     switch isPlain ? node.tag : Tag(.str) {
     case Tag(.null): self = .null
     case Tag(.bool): self = node.bool.map { .bool($0) } ?? .string(scalar.string)
@@ -100,7 +98,7 @@ extension Value {
       YamlError.composer(_, let problem, let mark, _):
       "\(problem) (line \(mark.line), column \(mark.column))"
     case YamlError.duplicatedKeysInMapping(let duplicates, let context):
-      "the key \(duplicates.first ?? "") occurs twice (line \(context.mark.line))"
+      "the key \("\(duplicates.first ?? "")".excerpt(80)) occurs twice (line \(context.mark.line))"
     default: "\(error)"
     }
   }
@@ -122,14 +120,47 @@ extension Double {
   }
 }
 
-extension String {
-  /// Whether `mark` stands where YAML reads it as an anchor or an alias: before a name, after space or punctuation.
-  fileprivate func hasYAMLMark(_ mark: Unicode.Scalar) -> Bool {
-    let (mark, before) = (UInt8(ascii: mark), Array(" \t\r\n[{,:?-".utf8))
-    var previous = UInt8(ascii: "\n")
-    return utf8.contains { byte in
-      defer { previous = byte }
-      return byte == mark && before.contains(previous)
+/// What the YAML parser reports as it reads, before any value is made of it.
+private enum YAMLEvents {
+  static let maximumDepth = 100
+  static let maximumValues = 200_000
+
+  /// - Throws: `InputError` for an anchor or an alias, too deep nesting or too many values. Text that is no YAML is left
+  ///   for the reader to complain about.
+  static func check(_ data: Data, name: String) throws(InputError) {
+    try data.parse { (bytes) throws(InputError) in
+      var parser = yaml_parser_t()
+      guard yaml_parser_initialize(&parser) == 1 else { throw InputError("memory is short", at: name) }
+      defer { yaml_parser_delete(&parser) }
+      yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
+      yaml_parser_set_input_string(&parser, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)
+      var (depth, values) = (0, 0)
+      while true {
+        var event = yaml_event_t()
+        guard yaml_parser_parse(&parser, &event) == 1 else { return }
+        defer { yaml_event_delete(&event) }
+        func mistake(_ problem: String, remedy: String? = nil) -> InputError {
+          InputError(problem, at: "\(name), line \(event.start_mark.line + 1)", remedy: remedy)
+        }
+        var anchor: UnsafeMutablePointer<yaml_char_t>?
+        switch event.type {
+        case YAML_STREAM_END_EVENT: return
+        case YAML_ALIAS_EVENT: anchor = event.data.alias.anchor
+        case YAML_SCALAR_EVENT: (anchor, values) = (event.data.scalar.anchor, values + 1)
+        case YAML_SEQUENCE_START_EVENT:
+          (anchor, values, depth) = (event.data.sequence_start.anchor, values + 1, depth + 1)
+        case YAML_MAPPING_START_EVENT:
+          (anchor, values, depth) = (event.data.mapping_start.anchor, values + 1, depth + 1)
+        case YAML_SEQUENCE_END_EVENT, YAML_MAPPING_END_EVENT: depth -= 1
+        default: break
+        }
+        guard anchor == nil else {
+          throw mistake(
+            "YAML anchors and aliases are not supported", remedy: "write the values out where they are used")
+        }
+        guard depth <= maximumDepth else { throw mistake("the YAML is nested over \(maximumDepth) levels deep") }
+        guard values <= maximumValues else { throw mistake("the YAML holds over \(maximumValues) values") }
+      }
     }
   }
 }

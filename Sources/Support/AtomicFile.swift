@@ -1,6 +1,6 @@
 import Foundation
 
-/// Files that appear whole or not at all: written under a temporary name, synced, then renamed.
+/// Files that appear whole or not at all: written under a temporary name, synced, then renamed, and the folder synced.
 public enum AtomicFile {
   /// Writes `data` to `url`, replacing what is there.
   /// - Throws: ``InputError`` that names the file if the folder is missing, the disk is full or writing is refused.
@@ -16,6 +16,7 @@ public enum AtomicFile {
     do {
       let descriptor = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+      flock(descriptor, LOCK_EX | LOCK_NB)  // what tells this file from one that a killed process left
       let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
       do {
         try body(handle)
@@ -30,6 +31,32 @@ public enum AtomicFile {
       unlink(temporary.path)
       throw InputError.writing(url, error)
     }
+    synchronizeFolder(of: url)
+  }
+
+  /// Sees to it that the name at `url` outlives a loss of power. File systems that cannot are left as they are.
+  public static func synchronizeFolder(of url: URL) {
+    let descriptor = open(url.deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  /// Removes the temporary files of `folder` that processes left which were killed while they wrote; those that are
+  /// being written stay.
+  public static func sweep(_ folder: URL) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] where isTemporary(name) {
+      let path = folder.appending(path: name).path
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { continue }
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { unlink(path) }
+      close(descriptor)
+    }
+  }
+
+  /// Whether a file of this name is one that is being written, or was when its process was killed.
+  public static func isTemporary(_ name: String) -> Bool {
+    name.wholeMatch(of: /\..+\.[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\.tmp/) != nil
   }
 }
 

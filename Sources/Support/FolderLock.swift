@@ -6,6 +6,9 @@ import Foundation
 /// well. It is given up, and its file removed, when the last reference goes. File systems that know no locks give
 /// everyone the right.
 public final class FolderLock: Sendable {
+  /// The name of the file that locks a folder; it stays behind when its process is killed.
+  public static let fileName = ".lock"
+
   private let file: URL
   private let descriptor: Int32
 
@@ -17,7 +20,7 @@ public final class FolderLock: Sendable {
   public convenience init(
     folder: URL, for command: [String] = CommandLine.arguments
   ) throws(InputError) {
-    try self.init(folder.appending(path: ".lock"), on: folder, command)
+    try self.init(folder.appending(path: Self.fileName), on: folder, command)
   }
 
   /// Locks the file at `file`, which need not exist, by a hidden file beside it.

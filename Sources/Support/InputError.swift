@@ -24,7 +24,10 @@ public struct InputError: Error, Hashable, Sendable {
 }
 
 extension InputError: CustomStringConvertible {
+  /// One line, whatever the input holds that it tells of: of what was found, at most 200 characters.
   public var description: String {
+    let (location, found) = (location?.excerpt(200, keepingEnd: true), found?.excerpt(200))
+    let (problem, expected) = (problem.excerpt(400), expected?.excerpt(1000))
     var line = location.map { "\($0): " } ?? ""
     line += problem
     switch (expected, found) {
@@ -34,5 +37,38 @@ extension InputError: CustomStringConvertible {
     case (nil, nil): break
     }
     return remedy.map { "\(line); \($0)" } ?? line
+  }
+}
+
+extension String {
+  /// The text on one line, control characters escaped, with an ellipsis for what is beyond `limit` characters.
+  /// - Parameters:
+  ///   - limit: The most characters of the text.
+  ///   - keepingEnd: Whether the middle is left out, not the end.
+  public func excerpt(_ limit: Int, keepingEnd: Bool = false) -> String {
+    // Characters have no longest length: one letter may carry a thousand accents.
+    let scalars = unicodeScalars
+    var text = String.UnicodeScalarView()
+    let isLonger =
+      scalars.index(scalars.startIndex, offsetBy: limit, limitedBy: scalars.endIndex)
+      .map { $0 != scalars.endIndex } ?? false
+    if !isLonger {
+      text = scalars
+    } else if keepingEnd {
+      text.append(contentsOf: scalars.prefix(limit / 2))
+      text.append("…")
+      text.append(contentsOf: scalars.suffix(limit - limit / 2))
+    } else {
+      text.append(contentsOf: scalars.prefix(limit))
+      text.append("…")
+    }
+    var line = ""
+    for scalar in text {
+      switch scalar.properties.generalCategory {
+      case .control, .lineSeparator, .paragraphSeparator: line += scalar.escaped(asASCII: true)
+      default: line.unicodeScalars.append(scalar)
+      }
+    }
+    return line
   }
 }

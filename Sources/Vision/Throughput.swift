@@ -32,11 +32,14 @@ public struct Throughput: Hashable, Sendable {
   /// Seconds a step, over `count` steps one after the other.
   ///
   /// The last result is read at the end, which waits for a device that works on while the program goes on.
-  public static func time(_ count: Int, _ step: () -> Tensor) -> Double {
-    let start = ContinuousClock.now
-    for _ in 1..<max(1, count) { _ = step() }
-    step().withUnsafeBytes { _ in }
-    return (ContinuousClock.now - start) / .seconds(1) / Double(max(1, count))
+  public static func time(
+    _ count: Int, by clock: some Clock<Duration> = ContinuousClock(), _ step: () -> Tensor
+  ) -> Double {
+    let elapsed = clock.measure {
+      for _ in 1..<max(1, count) { _ = step() }
+      step().withUnsafeBytes { _ in }
+    }
+    return elapsed / .seconds(1) / Double(max(1, count))
   }
 
   /// The median over the rounds.

@@ -34,6 +34,7 @@ struct Quench: ParsableCommand {
   static var _errorPrefix: String { "error: " }
 
   static func main() {
+    ParentWatch.begin()
     LibTorch.keepFreedMemory()
     LibTorch.waitBriefly()
     var arguments = Array(CommandLine.arguments.dropFirst())

@@ -275,6 +275,27 @@ import Vision
     #expect(lines.count == 9 && lines[0] == Substring(AttackRow.header) && lines[4].hasPrefix("3,0,2/255,0,"))
   }
 
+  @Test("a damaged line of the journal costs the batches from there on, which is said") func damagedJournal() throws
+  {
+    let (model, data) = (Fixture.convolutional(), try Fixture.convolutionalData())
+    var evaluator = AttackEvaluator([FGSM()])
+    evaluator.batchSize = 2
+    let folder = try TemporaryFolder()
+    let run = try RunFolder(at: folder.url.appending(path: "run"), for: RunRecord(command: [], settings: [:]))
+    _ = try evaluator.run(on: model, data, in: run)
+    let (journal, rows) = (run.artefact("journal.jsonl"), try Data(contentsOf: run.artefact("rows.csv")))
+    var lines = try String(contentsOf: journal, encoding: .utf8).split(separator: "\n").map(String.init)
+    #expect(lines.count > 2)
+    lines[1] = String(repeating: "\0", count: lines[1].utf8.count)
+    try Data(lines.map { $0 + "\n" }.joined().utf8).write(to: journal)
+    var warnings: [String] = []
+    evaluator.warn = { warnings.append($0) }
+    _ = try evaluator.run(on: model, data, in: run, resumes: true)
+    #expect(try Data(contentsOf: run.artefact("rows.csv")) == rows)
+    #expect(warnings.count == 2 && warnings[0].contains("line 2 is damaged"))
+    #expect(warnings.last?.hasSuffix("the batches from line 2 on are attacked again") == true)
+  }
+
   @Test("refuses a journal of other samples") func foreignJournal() throws {
     let folder = try TemporaryFolder()
     let run = try RunFolder(at: folder.url.appending(path: "run"), for: RunRecord(command: [], settings: [:]))

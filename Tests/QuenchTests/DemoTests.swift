@@ -63,8 +63,8 @@ import Vision
     let folder = try TemporaryFolder()
     try RedTests.writePictures(into: folder / "pictures")
     let out = RunPlace(folder / "demo")
-    let run = try RunFolder(
-      at: out.url, for: Demo.record(precision: .float32, device: .cpu), resume: false)
+    _ = try RunFolder(at: out.url, for: Demo.record(precision: .float32, device: .cpu), resume: false)
+    let run = try RunFolder(existing: out.url)
     for part in Demo.parts {
       if PruningChapter.parts.dropFirst().contains(where: { $0.name == part.name }) {
         let record = RunRecord(command: ["quench"] + part.arguments, settings: [:])

@@ -21,6 +21,9 @@ struct Tool {
     }
   }
 
+  /// Seconds after which a program that takes one or two is taken to hang, and killed.
+  private static let patience = 180.0
+
   /// Tiny images, a small network and one thread: a run of a second or two.
   static let tiny = [
     "--data", "synthetic", "--limit", "40", "--train-limit", "64", "--threads", "1", "--precision", "float32"
@@ -82,6 +85,10 @@ struct Tool {
       kill(process.processIdentifier, SIGKILL)
       throw error
     }
+    let identifier = process.processIdentifier
+    let watchdog = DispatchWorkItem { kill(identifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + patience, execute: watchdog)
+    defer { watchdog.cancel() }
     for await _ in ends {}
     return Outcome(
       code: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,
@@ -108,9 +115,9 @@ struct Tool {
       let identifier = process.processIdentifier
       let sent = await withCheckedContinuation { continuation in
         Thread.detachNewThread {
-          let deadline = Date(timeIntervalSinceNow: 300)
+          let deadline = ContinuousClock.now + .seconds(patience)
           while !condition() {
-            guard kill(identifier, 0) == 0, Date() < deadline else { return continuation.resume(returning: false) }
+            guard kill(identifier, 0) == 0, .now < deadline else { return continuation.resume(returning: false) }
             Thread.sleep(forTimeInterval: 0.005)
           }
           continuation.resume(returning: kill(identifier, signal) == 0)

@@ -18,8 +18,9 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
   @Test func holdsItsConfigurationAndShowsAsUnfinishedUntilItIsFinished() throws {
     try withTemporaryFolder { base in
       let url = base.appending(path: "deep/run")
-      let folder = try RunFolder(at: url, for: record)
-      #expect(try RunFolder(existing: url).record() == record)
+      _ = try RunFolder(at: url, for: record)
+      let folder = try RunFolder(existing: url)
+      #expect(try folder.record() == record)
       #expect(try folder.record().outcome == nil)
       let first = try Data(contentsOf: folder.config)
       for outcome in RunRecord.Outcome.allCases {
@@ -102,6 +103,46 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     }
   }
 
+  @Test func hasOneWriterAndTheSecondIsToldWho() throws {
+    try withTemporaryFolder { base in
+      let folder = try RunFolder(at: base, for: record)
+      let error = #expect(throws: InputError.self) { try RunFolder(at: base, for: record, resume: true) }
+      #expect(error?.problem == "another process is writing here")
+      #expect(error?.found?.contains("process \(getpid())") == true)
+      #expect(try RunFolder(existing: base).record() == record, "reading needs no lock")
+      withExtendedLifetime(folder) {}
+    }
+  }
+
+  @Test func beginsWhereAKilledStartLeftOnlyItsLeftovers() throws {
+    try withTemporaryFolder { base in
+      let leftover = ".config.yaml.00000000-0000-4000-8000-0000000000AA.tmp"
+      for name in [".lock", leftover] { try Data("x".utf8).write(to: base.appending(path: name)) }
+      try FileManager.default.createDirectory(
+        at: base.appending(path: "checkpoints"), withIntermediateDirectories: true)
+      #expect(try RunFolder.record(at: base) == nil)
+      _ = try RunFolder(at: base, for: record)
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: base.path).sorted() == ["checkpoints", "config.yaml"])
+      #expect(try RunFolder.record(at: base) == record)
+      #expect(try RunFolder.record(at: base.appending(path: "absent")) == nil)
+    }
+  }
+
+  @Test func isNotTakenForUnbegunWhenItHoldsSomethingWithoutAConfiguration() throws {
+    try withTemporaryFolder { base in
+      _ = try RunFolder(at: base, for: record)
+      try Data("mine".utf8).write(to: base.appending(path: "notes.txt"))
+      try Data("settings: [".utf8).write(to: base.appending(path: "config.yaml"))
+      let damaged = #expect(throws: InputError.self) { try RunFolder.record(at: base) }
+      #expect(damaged?.problem.contains("cannot be read") == true)
+      try FileManager.default.removeItem(at: base.appending(path: "config.yaml"))
+      let missing = #expect(throws: InputError.self) { try RunFolder.record(at: base) }
+      #expect(missing?.problem.contains("no config.yaml") == true)
+      #expect(FileManager.default.fileExists(atPath: base.appending(path: "notes.txt").path))
+    }
+  }
+
   @Test func summaryIsFlatOrderedAndComesBack() throws {
     try withTemporaryFolder { base in
       let folder = try RunFolder(at: base, for: record)
@@ -165,14 +206,33 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     }
   }
 
-  @Test func namesTheLineThatIsBroken() throws {
+  @Test func passesOverADamagedLineAndNamesIt() throws {
     try withTemporaryFolder { base in
       let url = base.appending(path: "metrics.jsonl")
-      try Data("{\"step\":1}\n[]\n{\"step\":3}\n".utf8).write(to: url)
-      let error = #expect(throws: InputError.self) { try MetricStream.read(url) }
-      #expect(error?.location?.hasSuffix("line 2") == true)
-      #expect(throws: InputError.self) { try MetricStream(at: url, after: 3) }
+      let zeros = String(repeating: "\0", count: 370)
+      let lines = ["{\"step\":1}\n", "\(zeros){\"step\":2}\n", "{\"step\":3}\n", "[]\n", "{\"st", "{\"step\":5}\n"]
+      try Data(lines.joined().utf8).write(to: url)
+      var warnings: [String] = []
+      #expect(try MetricStream.read(url) { warnings.append($0) } == [["step": 1], ["step": 3]])
+      #expect(warnings == ["\(url.path): 3 lines are damaged and passed over, the first of them line 2"])
+
+      warnings = []
+      try MetricStream(at: url, after: 3) { warnings.append($0) }.append(["step": 4])
+      #expect(warnings == ["\(url.path): line 2 is damaged and passed over"])
+      #expect(try Data(contentsOf: url) == Data((lines[..<3].joined() + "{\"step\":4}\n").utf8))
       #expect(throws: InputError.self) { try MetricStream(at: url.appending(path: "below")) }
+    }
+  }
+
+  @Test func aSecondWriterAppendsAndNeverLeavesZeros() throws {
+    try withTemporaryFolder { base in
+      let url = base.appending(path: "metrics.jsonl")
+      let first = try MetricStream(at: url)
+      for step in 1...3 { try first.append(["step": .int(step)]) }
+      let second = try MetricStream(at: url, after: 1)
+      try first.append(["step": 4])
+      try second.append(["step": 2])
+      #expect(try MetricStream.read(url).map { $0["step"] } == [1, 4, 2])
     }
   }
 }

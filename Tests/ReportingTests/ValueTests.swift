@@ -69,6 +69,39 @@ import Testing
     #expect(throws: InputError.self) { try Value(yaml: Data(text.utf8), name: "bad") }
   }
 
+  @Test(
+    "refuses anchors and aliases wherever YAML may put them",
+    arguments: [
+      "a: &x 1", "a: !!str &x b", "? &k a\n: 1", "- &a [1]", "[&a 1]", "{&k a: 1}", "a:\u{2028}&x [1]\u{2028}b: *x",
+      "a:\u{85}&x [1]", "--- &x\na: 1"
+    ])
+  func anchors(_ text: String) {
+    let error = #expect(throws: InputError.self) { try Value(yaml: Data(text.utf8), name: "bad") }
+    #expect(error?.problem == "YAML anchors and aliases are not supported", "\(text)")
+  }
+
+  @Test func aFewBytesOfYAMLNeverBecomeMany() throws {
+    // Ten levels of nine aliases each, behind line separators: a billion values if they were followed.
+    var text = "a0: &a0 [1,1,1,1,1,1,1,1,1]\u{2028}"
+    for level in 1...10 {
+      let aliases = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ",")
+      text += "a\(level): &a\(level) [\(aliases)]\u{2028}"
+    }
+    #expect(throws: InputError.self) { try Value(yaml: Data(text.utf8), name: "bomb") }
+    let many = "[" + String(repeating: "1,", count: 250_000) + "1]"
+    let error = #expect(throws: InputError.self) { try Value(yaml: Data(many.utf8), name: "many") }
+    #expect(error?.problem == "the YAML holds over 200000 values")
+    let mark = try Value(yaml: Data("a: b & c\nb: '*x'\nc: x*y&z".utf8), name: "plain")
+    #expect(mark == ["a": "b & c", "b": "*x", "c": "x*y&z"])
+  }
+
+  @Test func aNumberOfAMillionDigitsIsNoNumber() throws {
+    let digits = String(repeating: "9", count: 1_000_000)
+    #expect(try Value(yaml: Data("a: \(digits)".utf8), name: "yaml").record?["a"] == .string(digits))
+    let error = #expect(throws: InputError.self) { try Value(json: Data(digits.utf8), name: "json") }
+    #expect(error?.problem.hasSuffix("a number has over 1,000 characters") == true)
+  }
+
   @Test func namesTheLineOfAMistakeInYAML() {
     let error = #expect(throws: InputError.self) {
       try Value(yaml: Data("a: 1\nb: 2\nc: [\n".utf8), name: "config.yaml")

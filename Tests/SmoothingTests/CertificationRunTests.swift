@@ -131,6 +131,33 @@ private func byBrightness(_ images: Tensor) -> Tensor {
     #expect(try CertifiedTable.read(url).map(\.predicted) == [1, nil, 3])
   }
 
+  @Test("Lines that end as in DOS are rows, and none is lost when the table is continued")
+  func carriageReturns() throws {
+    let url = folder / "certified.tsv"
+    let table = try CertifiedTable(at: url, resumes: false)
+    for index in 0..<3 { try table.append(row(1, 1, 0.5, index: index)) }
+    let text = String(decoding: try Data(contentsOf: url), as: UTF8.self)
+    try Data(text.replacing("\n", with: "\r\n").utf8).write(to: url)
+    #expect(try CertifiedTable.read(url) == table.rows)
+    let continued = try CertifiedTable(at: url, resumes: true)
+    #expect(continued.rows == table.rows)
+    try continued.append(row(2, 2, 0.5, index: 3))
+    #expect(try CertifiedTable.read(url).map(\.index) == [0, 1, 2, 3])
+  }
+
+  @Test("What is no table is not begun anew over, and a torn header is")
+  func tornHeader() throws {
+    let url = folder / "certified.tsv"
+    _ = try CertifiedTable(at: url, resumes: false)
+    let header = try Data(contentsOf: url)
+    try header.prefix(20).write(to: url)
+    #expect(try CertifiedTable(at: url, resumes: true).rows.isEmpty)
+    #expect(try Data(contentsOf: url) == header)
+    try Data("my notes".utf8).write(to: url)
+    #expect(throws: InputError.self) { try CertifiedTable(at: url, resumes: true) }
+    #expect(try Data(contentsOf: url) == Data("my notes".utf8))
+  }
+
   @Test("The public code's tables are read, with either form of time")
   func publicTables() throws {
     let url = folder / "cohen.tsv"

@@ -19,6 +19,21 @@ import Testing
     #expect(InputError("no such set", remedy: "see 'data list'").description == "no such set; see 'data list'")
   }
 
+  @Test func whateverTheInputHoldsTheErrorIsOneLineOfBoundedLength() {
+    let long = String(repeating: "x", count: 100_000)
+    let error = InputError(
+      "the key \(long) occurs twice", at: "a\nb/\(long), key 'k'", expected: long, found: "\u{2028}\u{1B}[2J\(long)"
+    )
+    #expect(error.description.count < 2200)
+    #expect(!error.description.contains(where: \.isNewline) && !error.description.contains("\u{1B}"))
+    #expect(error.description.hasPrefix("a\\nb/xxx") && error.description.contains("x, key 'k': the key"))
+    let accents = "e" + String(repeating: "\u{301}", count: 100_000)
+    #expect(InputError("odd", found: accents).description.unicodeScalars.count < 300)
+    #expect("\u{2028}é\t".excerpt(10) == "\\u{2028}é\\t")
+    #expect("abcdef".excerpt(4) == "abcd…" && "abcdef".excerpt(4, keepingEnd: true) == "ab…ef")
+    #expect("abcd".excerpt(4) == "abcd")
+  }
+
   @Test func systemErrorsSpeakTheSystemsWords() {
     let url = URL(filePath: "/out/run")
     let full = InputError.writing(url, POSIXError(.ENOSPC))

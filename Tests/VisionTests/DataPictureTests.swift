@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @testable import Vision
@@ -58,7 +59,7 @@ import Testing
 
   @Test("tell their size without being decoded", arguments: [Sample.pngRGB, Sample.jpegRGB, Sample.jpegCMYK])
   func size(_ file: Data) throws {
-    let size = try file.withBytes { (bytes) throws(InputError) in try Picture.size(of: bytes, name: "test") }
+    let size = try file.parse { (bytes) throws(InputError) in try Picture.size(of: bytes, name: "test") }
     #expect(size == (8, 6))
   }
 
@@ -147,6 +148,24 @@ import Testing
   func badCrop() {
     #expect(throws: InputError.self) { try PictureSize.cropped(8, shorterSide: 7).validate() }
     #expect(throws: InputError.self) { try PictureSize.cropped(0, shorterSide: 7).validate() }
+  }
+}
+
+@Suite("A picture's file") struct PictureFileTests {
+  @Test("is refused before it is read if it is none, or far longer than its pixels")
+  func bounds() throws {
+    let folder = try TemporaryFolder()
+    for (start, problem) in [
+      (Data("BM".utf8), "neither a JPEG nor a PNG picture"), (Sample.pngRGB, "the file is too long"),
+      (Sample.jpegRGB, "the file is too long")
+    ] {
+      let url = folder / "picture"
+      try start.write(to: url)
+      #expect(truncate(url.path, 1 << 42) == 0)
+      #expect(inputError { try Picture.content(of: url) }?.problem == problem)
+    }
+    try Sample.pngRGB.write(to: folder / "small.png")
+    #expect(try Picture.content(of: folder / "small.png") == Sample.pngRGB)
   }
 }
 

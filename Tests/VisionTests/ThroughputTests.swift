@@ -1,4 +1,4 @@
-import Foundation
+import Synchronization
 import Testing
 import Torch
 
@@ -33,10 +33,28 @@ import Torch
   }
 
   @Test("takes as long as the work") func time() {
-    let seconds = Throughput.time(2) {
-      Thread.sleep(forTimeInterval: 0.05)
+    let clock = HandClock()
+    let seconds = Throughput.time(4, by: clock) {
+      clock.advance(by: .milliseconds(50))
       return Tensor([Float(0)])
     }
-    #expect(seconds >= 0.05 && seconds < 5)
+    #expect(seconds == 0.05)
   }
+}
+
+/// A clock that stands until it is moved.
+private final class HandClock: Clock {
+  struct Instant: InstantProtocol {
+    var elapsed = Duration.zero
+    func advanced(by duration: Duration) -> Instant { Instant(elapsed: elapsed + duration) }
+    func duration(to other: Instant) -> Duration { other.elapsed - elapsed }
+    static func < (a: Instant, b: Instant) -> Bool { a.elapsed < b.elapsed }
+  }
+
+  private let instant = Mutex(Instant())
+  var now: Instant { instant.withLock { $0 } }
+  var minimumResolution: Duration { .nanoseconds(1) }
+
+  func advance(by duration: Duration) { instant.withLock { $0 = $0.advanced(by: duration) } }
+  func sleep(until deadline: Instant, tolerance: Duration?) async throws { instant.withLock { $0 = deadline } }
 }

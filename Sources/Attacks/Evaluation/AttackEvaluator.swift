@@ -46,6 +46,8 @@ public struct AttackEvaluator {
   /// Given each image that is broken, as soon as it is; an `InputError` ends the run.
   public var keepBroken: ((BrokenImage) throws(InputError) -> Void)?
   public var progress = ProgressLine.Style.quiet
+  /// Told what is amiss with the files of a run that is resumed, and does not stop it.
+  public var warn: (String) -> Void = { _ in }
 
   public init(_ attacks: [any Attack]) { self.attacks = attacks }
 
@@ -70,7 +72,9 @@ public struct AttackEvaluator {
     board.findings = findings + board.findings
     board.images = keepsImages ? data.pixels(at: Tensor(Array(0..<data.count)).to(model.device)) : nil
     let targets = aim?.targets(board.logits, labels: data.labels, indices: data.indices, seed: seed)
-    let journal = try folder.map { try AttackJournal(at: $0.artefact("journal.jsonl"), resumes: resumes) }
+    let journal = try folder.map {
+      try AttackJournal(at: $0.artefact("journal.jsonl"), resumes: resumes, warn: warn)
+    }
     let rows = try folder.map { try RowFile(at: $0.artefact("rows.csv")) }
     try rows?.append(board.rows(of: board.settled(after: nil, mode, isLast: false)))
     let stages = stages(for: model)

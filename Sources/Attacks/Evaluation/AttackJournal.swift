@@ -44,11 +44,16 @@ struct AttackJournal {
   private let stream: MetricStream
   private let known: [Record]
 
-  /// Starts the file anew or reads what it holds.
+  /// Starts the file anew or reads what it holds, up to the first damaged line.
   /// - Throws: `InputError` if it cannot be read or written.
-  init(at url: URL, resumes: Bool) throws(InputError) {
+  init(at url: URL, resumes: Bool, warn: (String) -> Void) throws(InputError) {
     let isThere = resumes && FileManager.default.fileExists(atPath: url.path)
-    known = isThere ? try MetricStream.read(url) : []
+    let rows = isThere ? try MetricStream.read(url, warn: warn) : []
+    known = Array(
+      rows.indices.prefix { rows[$0]["unit"]?.integer == $0 && Entry(rows[$0]) != nil }.map { rows[$0] })
+    if known.count < rows.count {
+      warn("\(url.path): the batches from line \(known.count + 1) on are attacked again")
+    }
     stream = try MetricStream(at: url, after: isThere ? known.count - 1 : nil, key: "unit")
   }
 

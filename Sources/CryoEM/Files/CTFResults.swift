@@ -27,9 +27,7 @@ public struct CTFResults: Hashable, Sendable {
 
   /// - Throws: `InputError` as ``init(_:name:isGrowing:)`` does, or if the file cannot be read.
   public init(contentsOf url: URL, isGrowing: Bool = false) throws(InputError) {
-    do { try self.init(Data(contentsOf: url), name: url.path, isGrowing: isGrowing) } catch {
-      throw InputError.reading(url, error)
-    }
+    try self.init(InputFile.read(url), name: url.path, isGrowing: isGrowing)
   }
 
   private static func isSTAR(_ data: Data, name: String) throws(InputError) -> Bool {

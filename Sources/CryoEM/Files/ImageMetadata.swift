@@ -70,7 +70,7 @@ public struct ImageMetadata: Hashable, Sendable {
 
   /// - Throws: `InputError` as ``init(_:name:)`` does, or if the file cannot be read.
   public init(contentsOf url: URL) throws(InputError) {
-    do { try self.init(Data(contentsOf: url), name: url.path) } catch { throw InputError.reading(url, error) }
+    try self.init(InputFile.read(url), name: url.path)
   }
 
   /// The file's bytes.

@@ -58,9 +58,7 @@ public struct MRCImage: Hashable, Sendable {
 
   /// - Throws: `InputError` as ``init(_:name:section:)`` does, or if the file cannot be read.
   public init(contentsOf url: URL, section: Int = 0) throws(InputError) {
-    do { try self.init(Data(contentsOf: url), name: url.path, section: section) } catch {
-      throw InputError.reading(url, error)
-    }
+    try self.init(InputFile.read(url, limit: 4 << 30), name: url.path, section: section)
   }
 
   private static func upsideDown(_ pixels: [Float], width: Int) -> [Float] {

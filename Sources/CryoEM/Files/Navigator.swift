@@ -21,7 +21,7 @@ public struct Navigator: Hashable, Sendable {
 
   /// - Throws: `InputError` as ``init(_:name:)`` does, or if the file cannot be read.
   public init(contentsOf url: URL) throws(InputError) {
-    do { try self.init(Data(contentsOf: url), name: url.path) } catch { throw InputError.reading(url, error) }
+    try self.init(InputFile.read(url), name: url.path)
   }
 
   init(_ document: Autodoc) throws(InputError) {

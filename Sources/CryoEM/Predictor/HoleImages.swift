@@ -87,8 +87,7 @@ public struct HoleImages {
 
   /// Pixels of 0 to 255, float32, `[1, 1, H, W]`.
   private static func grey(_ url: URL) throws(InputError) -> Tensor {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try Picture.content(of: url)
     let result = data.withUnsafeBytes { bytes in
       Result<Tensor, InputError> { () throws(InputError) in
         let picture = try Picture(decoding: bytes, name: url.path, channels: 1)

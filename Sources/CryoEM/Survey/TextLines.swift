@@ -49,6 +49,6 @@ extension Substring {
 extension InputError {
   /// The content of the file at `url`.
   static func read(_ url: URL) throws(InputError) -> Data {
-    do { return try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    try InputFile.read(url)
   }
 }

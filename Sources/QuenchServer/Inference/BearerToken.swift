@@ -18,10 +18,7 @@ public struct BearerToken: Hashable, Sendable {
   /// Reads several from a file, one a line; empty lines are left out.
   /// - Throws: `InputError` unless there is one at least, and all are visible ASCII characters.
   public static func all(contentsOf path: String) throws(InputError) -> [BearerToken] {
-    let text: String
-    do { text = try String(contentsOf: URL(filePath: path), encoding: .utf8) } catch {
-      throw InputError("the token cannot be read: \(error.localizedDescription)", at: path)
-    }
+    let text = String(decoding: try InputFile.read(URL(filePath: path), limit: 1 << 20), as: UTF8.self)
     let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
       .filter { !$0.isEmpty }
     guard !lines.isEmpty, lines.allSatisfy({ $0.utf8.allSatisfy { (0x21...0x7e).contains($0) } }) else {

@@ -134,7 +134,7 @@ public final class CertifiedTable {
       (rows, kept) = try Self.parse(url)
     }
     do {
-      let descriptor = open(url.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+      let descriptor = open(url.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
       handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
       try handle.truncate(atOffset: UInt64(kept))
@@ -153,22 +153,31 @@ public final class CertifiedTable {
 
   /// The complete rows and where they end.
   private static func parse(_ url: URL) throws(InputError) -> (rows: [CertifiedRow], end: Int) {
-    let text: String
-    do { text = String(decoding: try Data(contentsOf: url), as: UTF8.self) } catch {
-      throw InputError.reading(url, error)
+    let data = try InputFile.read(url)
+    // Lines end where bytes do: "\r\n", as other systems' editors write it, is one character.
+    let end = data.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? data.startIndex
+    let lines = data[..<end].split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast().map {
+      String(decoding: $0.last == UInt8(ascii: "\r") ? $0.dropLast() : $0, as: UTF8.self)
     }
-    guard let end = text.lastIndex(of: "\n") else { return ([], 0) }
-    let lines = text[..<end].split(separator: "\n", omittingEmptySubsequences: false)
-    guard let first = lines.first, first.hasPrefix(CertifiedRow.columns.joined(separator: "\t")) else {
-      throw InputError(
-        "this is no table of certified images", at: url.path,
-        expected: "a first line with the columns \(CertifiedRow.columns.joined(separator: ", "))")
+    let header = CertifiedRow.columns.joined(separator: "\t")
+    guard let first = lines.first else {
+      // The header itself may have been torn by a kill.
+      let start = (CertifiedRow.columns + CertifiedRow.detailColumns).joined(separator: "\t")
+      guard start.utf8.starts(with: data) else { throw Self.noTable(url) }
+      return ([], 0)
     }
+    guard first.hasPrefix(header) else { throw Self.noTable(url) }
     var rows: [CertifiedRow] = []
     for (number, line) in lines.enumerated().dropFirst() {
-      rows.append(try CertifiedRow(line, at: "\(url.path), line \(number + 1)"))
+      rows.append(try CertifiedRow(Substring(line), at: "\(url.path), line \(number + 1)"))
     }
-    return (rows, text[...end].utf8.count)
+    return (rows, end - data.startIndex)
+  }
+
+  private static func noTable(_ url: URL) -> InputError {
+    InputError(
+      "this is no table of certified images", at: url.path,
+      expected: "a first line with the columns \(CertifiedRow.columns.joined(separator: ", "))")
   }
 }
 

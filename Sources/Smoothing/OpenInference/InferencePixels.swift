@@ -97,7 +97,7 @@ extension InferenceModel {
         "the model's images are no pictures", at: name, expected: "FP32 or UINT8 of \(channels) channels")
     }
     let file = Data(base64Encoded: item) ?? item
-    return try file.withBytes { (bytes) throws(InputError) in
+    return try file.parse { (bytes) throws(InputError) in
       let size = try Picture.size(of: bytes, name: name)
       guard size == (width, height) else {
         throw InputError(

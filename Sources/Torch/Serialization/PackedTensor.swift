@@ -1,3 +1,4 @@
+import Foundation
 import Support
 
 /// A tensor without its zeros, as a safetensors file can hold it under two names: `<name>.bitmask`, uint8, has a bit for
@@ -41,7 +42,7 @@ struct PackedTensor {
 
 extension PackedTensor {
   /// What a file holds of a packed tensor: bytes and what its header says of them.
-  typealias Half = (entry: Safetensors.Entry, bytes: UnsafeRawBufferPointer)
+  typealias Half = (entry: Safetensors.Entry, bytes: Data)
 
   /// The tensor of `shape` that two halves of a file make. Takes at most 8 times their bytes and an element each.
   /// - Throws: `InputError` if the halves do not fit the shape or each other.
@@ -68,21 +69,23 @@ extension PackedTensor {
       throw InputError("the bitmask has a bit beyond the last element", at: location)
     }
     var elements = [UInt8](repeating: 0, count: layout.byteCount)
-    return try elements.withUnsafeMutableBytes { elements -> Result<Tensor, InputError> in
-      var next = 0
-      for (index, byte) in bitmask.bytes.enumerated() {
-        var bits = byte
-        while bits != 0 {
-          let place = (index * 8 + bits.trailingZeroBitCount) * width
-          let value = UnsafeRawBufferPointer(rebasing: values.bytes[next..<next + width])
-          UnsafeMutableRawBufferPointer(rebasing: elements[place..<place + width]).copyMemory(from: value)
-          next += width
-          bits &= bits - 1
+    elements.withUnsafeMutableBytes { elements in
+      values.bytes.withUnsafeBytes { values in
+        var next = 0
+        for (index, byte) in bitmask.bytes.enumerated() {
+          var bits = byte
+          while bits != 0 {
+            let place = (index * 8 + bits.trailingZeroBitCount) * width
+            let value = UnsafeRawBufferPointer(rebasing: values[next..<next + width])
+            UnsafeMutableRawBufferPointer(rebasing: elements[place..<place + width]).copyMemory(from: value)
+            next += width
+            bits &= bits - 1
+          }
         }
       }
-      return Result { () throws(InputError) -> Tensor in
-        try layout.tensor(copying: UnsafeRawBufferPointer(elements), at: location)
-      }
+    }
+    return try elements.withUnsafeBytes { elements in
+      Result { () throws(InputError) -> Tensor in try layout.tensor(copying: elements, at: location) }
     }.get()
   }
 }

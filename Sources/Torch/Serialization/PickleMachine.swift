@@ -18,11 +18,6 @@ struct PickleMachine {
 
   /// The objects that the pickle `bytes` describes; `name` stands for it in errors.
   static func run(_ bytes: UnsafeRawBufferPointer, name: String) throws(InputError) -> Pickle {
-    guard bytes.count <= maximumLength else {
-      throw InputError(
-        "the description of the tensors is too long", at: name, expected: "at most \(maximumLength) bytes",
-        found: "\(bytes.count)", remedy: "save the weights alone, as safetensors")
-    }
     var machine = PickleMachine(reader: ByteReader(bytes, name: name))
     return try machine.run()
   }

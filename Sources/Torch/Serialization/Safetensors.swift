@@ -3,8 +3,7 @@ import Support
 
 /// A safetensors file: named tensors behind a JSON header, read lazily.
 ///
-/// Opening checks the whole header (every offset, size and type) and reads no tensor; ``tensor(_:)`` copies one
-/// out. The file must not be changed while it is open, since it is mapped.
+/// Opening checks the whole header (every offset, size and type) and reads no tensor; ``tensor(_:)`` reads one.
 public struct Safetensors: Sendable {
   /// What the header says of one tensor.
   public struct Entry: Hashable, Sendable {
@@ -17,31 +16,45 @@ public struct Safetensors: Sendable {
 
   /// The longest header that is read, in bytes; the reference implementation has the same limit.
   public static let maximumHeaderLength = 100_000_000
+  /// The key in the metadata of a file that was written with a checksum.
+  static let checksumKey = "quench.sha256"
 
   /// Free text that the writer left, under keys of its choice.
   public let metadata: [String: String]
   /// The tensors in the header's order.
   public let entries: [Entry]
   private let positions: [String: Int]
-  private let data: Data
-  private let name: String
+  private let source: ByteSource
+  /// Where the tensors begin.
+  private let start: Int
+
+  private var name: String { source.name }
+
+  /// Whether `source` is to be taken for a safetensors file, by its first bytes: too few are a truncated one.
+  public static func isFound(in source: ByteSource) throws(InputError) -> Bool {
+    guard source.count >= 9 else { return true }
+    return try source.read(8..<9).first == UInt8(ascii: "{")
+  }
 
   /// Opens the file at `url`.
   /// - Throws: `InputError` if it cannot be read or is no valid safetensors file.
   public init(contentsOf url: URL) throws(InputError) {
-    try self.init(data: Data(mapping: url), name: url.path)
+    try self.init(ByteSource(contentsOf: url))
   }
 
   /// Opens a file that lies in memory; `name` stands for it in errors.
   /// - Throws: `InputError` if it is no valid safetensors file.
   public init(data: Data, name: String = "data") throws(InputError) {
-    let (header, start) = try data.parse { (bytes) throws(InputError) in
-      let json = try Self.header(of: bytes, name: name)
-      let header = try SafetensorsHeader(json, name: name)
-      let start = 8 + json.count
-      try Self.check(header.entries, cover: bytes.count - start, name: name)
-      return (header, start)
-    }
+    try self.init(ByteSource(data, name: name))
+  }
+
+  /// Opens a file that is read from `source`.
+  /// - Throws: `InputError` if it is no valid safetensors file.
+  public init(_ source: ByteSource) throws(InputError) {
+    let json = try Self.header(of: source)
+    let header = try json.parse { (bytes) throws(InputError) in try SafetensorsHeader(bytes, name: source.name) }
+    let start = 8 + json.count
+    try Self.check(header.entries, cover: source.count - start, name: source.name)
     metadata = header.metadata
     entries = header.entries.map { entry in
       Entry(
@@ -49,8 +62,8 @@ public struct Safetensors: Sendable {
         range: start + entry.offsets.lowerBound..<start + entry.offsets.upperBound)
     }
     positions = Dictionary(uniqueKeysWithValues: zip(entries.map(\.name), entries.indices))
-    self.data = data
-    self.name = name
+    self.source = source
+    self.start = start
   }
 
   /// The tensor called `name`, copied out of the file.
@@ -62,9 +75,36 @@ public struct Safetensors: Sendable {
     let entry = entries[position]
     let location = "\(self.name), tensor \(name.quoted)"
     let layout = try TensorLayout(shape: entry.shape, dtype: entry.dtype, at: location)
-    return try data.parse { (bytes) throws(InputError) in
-      try layout.tensor(copying: UnsafeRawBufferPointer(rebasing: bytes[entry.range]), at: location)
+    return try source.read(entry.range).parse { (bytes) throws(InputError) in
+      try layout.tensor(copying: bytes, at: location)
     }
+  }
+
+  /// Elements of all tensors; those of packed ones count as they are in the file.
+  public var elementCount: Int { entries.reduce(0) { $0 + $1.range.count / $1.dtype.byteCount } }
+
+  /// Whether the file was written with a checksum.
+  public var hasChecksum: Bool { metadata[Self.checksumKey] != nil }
+
+  /// Reads the whole file and compares it with the checksum that it was written with.
+  /// - Throws: `InputError` if it has none, or another.
+  public func verifyChecksum() throws(InputError) {
+    let checksum = metadata[Self.checksumKey] ?? ""
+    let header = try source.read(8..<start)
+    guard checksum.utf8.count == 64, let digits = Self.digits(checksum, in: header) else {
+      throw InputError("the file has no checksum", at: name)
+    }
+    let blank = 8 + digits.lowerBound..<8 + digits.upperBound
+    guard try source.sha256(blanking: blank) == checksum else {
+      throw InputError("the file is damaged: its content is not what its checksum says", at: name)
+    }
+  }
+
+  /// Where the digits of the checksum stand in a header: no text in it can hold these quotes without a backslash.
+  private static func digits(_ checksum: String, in header: Data) -> Range<Int>? {
+    guard let match = header.firstRange(of: Data("\"\(checksumKey)\":\"\(checksum)\"".utf8)) else { return nil }
+    let end = match.upperBound - 1 - header.startIndex
+    return end - checksum.utf8.count..<end
   }
 
   /// All tensors, copied out of the file, in the header's order; those that were written packed are unpacked.
@@ -112,12 +152,9 @@ public struct Safetensors: Sendable {
       return entries[position]
     }
     let (bitmask, values) = (try half(PackedTensor.bitmaskSuffix), try half(PackedTensor.valuesSuffix))
-    return try data.parse { (bytes) throws(InputError) in
-      try PackedTensor.unpack(
-        (bitmask, UnsafeRawBufferPointer(rebasing: bytes[bitmask.range])),
-        (values, UnsafeRawBufferPointer(rebasing: bytes[values.range])), shape: shape,
-        at: "\(self.name), tensor \(name.quoted)")
-    }
+    return try PackedTensor.unpack(
+      (bitmask, source.read(bitmask.range)), (values, source.read(values.range)), shape: shape,
+      at: "\(self.name), tensor \(name.quoted)")
   }
 
   private func halfIsMissing(_ name: String, _ suffix: String) -> InputError {
@@ -127,27 +164,28 @@ public struct Safetensors: Sendable {
   }
 
   /// The JSON between the length at the file's start and the tensors.
-  private static func header(
-    of bytes: UnsafeRawBufferPointer, name: String
-  ) throws(InputError) -> UnsafeRawBufferPointer {
-    var reader = ByteReader(bytes, name: name)
-    guard bytes.count >= 8 else {
+  private static func header(of source: ByteSource) throws(InputError) -> Data {
+    let name = source.name
+    guard source.count >= 8 else {
       throw InputError(
-        "the file is too short for safetensors", at: name, expected: "at least 8 bytes", found: "\(bytes.count)",
+        "the file is too short for safetensors", at: name, expected: "at least 8 bytes", found: "\(source.count)",
         remedy: "fetch or write it again")
     }
-    let length = try reader.little(UInt64.self)
+    let length = try source.read(0..<8).parse { (bytes) throws(InputError) in
+      var reader = ByteReader(bytes, name: name)
+      return try reader.little(UInt64.self)
+    }
     guard length <= maximumHeaderLength else {
       throw InputError(
         "the safetensors header is too long", at: name, expected: "at most \(maximumHeaderLength) bytes",
         found: "\(length)", remedy: "check that the file is safetensors")
     }
-    guard length <= reader.remaining else {
+    guard length <= source.count - 8 else {
       throw InputError(
         "the file ends within the safetensors header", at: name, expected: "\(length) header bytes",
-        found: "\(reader.remaining)", remedy: "the file is truncated: fetch or write it again")
+        found: "\(source.count - 8)", remedy: "the file is truncated: fetch or write it again")
     }
-    return try reader.take(Int(length))
+    return try source.read(8..<8 + Int(length))
   }
 
   /// Checks that the tensors' ranges fill the data exactly: no overlap, no hole, nothing left over.
@@ -191,14 +229,19 @@ extension Safetensors {
   ///   - packsZeros: Whether a tensor that gets smaller so is written as `<name>.bitmask`, a bit for each element, and
   ///     `<name>.values`, the elements that are not zero; ``stateDictionary()`` puts them together again. A negative
   ///     zero comes back as zero.
+  ///   - hasChecksum: Whether the metadata get the file's SHA-256, its own digits taken as zeros, for
+  ///     ``verifyChecksum()``.
   ///   - url: Where the file goes.
   /// - Throws: `InputError` if the file cannot be written or a tensor has a name that means something else:
   ///   `__metadata__`, or one that ends as those of packed tensors do.
   public static func write(
-    _ tensors: StateDictionary, metadata: [String: String] = [:], packsZeros: Bool = false, to url: URL
+    _ tensors: StateDictionary, metadata: [String: String] = [:], packsZeros: Bool = false,
+    hasChecksum: Bool = false, to url: URL
   ) throws(InputError) {
     var (tensors, metadata) = (tensors, metadata)
     metadata[PackedTensor.metadataKey] = nil
+    let blank = String(repeating: "0", count: 64)
+    metadata[checksumKey] = hasChecksum ? blank : nil
     if packsZeros {
       let packed = try packed(tensors, at: url.path)
       tensors = packed.tensors
@@ -207,7 +250,13 @@ extension Safetensors {
     let widestFirst = tensors.indices.sorted {
       (-tensors[$0].tensor.dtype.byteCount, $0) < (-tensors[$1].tensor.dtype.byteCount, $1)
     }
-    let header = try encodeHeader(tensors, layout: widestFirst, metadata: metadata, at: url.path)
+    var header = try encodeHeader(tensors, layout: widestFirst, metadata: metadata, at: url.path)
+    if hasChecksum, let digits = digits(blank, in: header) {
+      let hasher = Fingerprint.Hasher()
+      hasher.update(header)
+      for index in widestFirst { tensors[index].tensor.withUnsafeBytes { hasher.update($0) } }
+      header.replaceSubrange(digits, with: hasher.finish().utf8)
+    }
     try AtomicFile.write(to: url) { file in
       try file.write(contentsOf: header)
       for index in widestFirst { try tensors[index].tensor.withUnsafeBytes { try file.write(contentsOf: $0) } }

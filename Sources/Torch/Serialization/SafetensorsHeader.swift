@@ -101,6 +101,9 @@ struct HeaderScanner {
     self.name = name
   }
 
+  /// No file of a network has so many tensors, each of which takes many times its text in memory.
+  private static let maximumMembers = 100_000
+
   /// Reads an object; `member` is called after each key and must read its value.
   mutating func object(
     _ member: (inout HeaderScanner, _ key: String) throws(InputError) -> Void
@@ -110,6 +113,9 @@ struct HeaderScanner {
     var seen: Set<String> = []
     repeat {
       let key = try string()
+      guard seen.count < Self.maximumMembers else {
+        throw fault("there are too many keys", expected: "at most \(Self.maximumMembers)")
+      }
       guard seen.insert(key).inserted else { throw fault("the key \(key.quoted) appears twice") }
       try expect(":")
       try member(&self, key)

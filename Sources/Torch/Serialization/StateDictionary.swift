@@ -46,18 +46,41 @@ public struct StateDictionary: RandomAccessCollection {
 extension StateDictionary {
   /// Loads the weights in the file at `url`: safetensors or a `torch.save` zip file of plain tensors, told apart by
   /// content, not by name.
+  /// - Parameters:
+  ///   - url: The file.
+  ///   - elements: How many elements the weights may have in all, where the caller knows: a file that holds far more
+  ///     is refused before its tensors are read.
   /// - Throws: `InputError` if the file cannot be read, is neither, or is damaged.
-  public static func load(_ url: URL) throws(InputError) -> StateDictionary {
-    try load(data: Data(mapping: url), name: url.path)
+  public static func load(_ url: URL, expecting elements: Int? = nil) throws(InputError) -> StateDictionary {
+    try load(ByteSource(contentsOf: url), expecting: elements)
   }
 
   /// Loads weights from `data` in memory; `name` stands for them in errors.
-  /// - Throws: `InputError` as ``load(_:)`` does.
+  /// - Throws: `InputError` as ``load(_:expecting:)`` does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
-    if data.count < 9 || data[data.startIndex + 8] == UInt8(ascii: "{") {
-      return try Safetensors(data: data, name: name).stateDictionary()
+    try load(ByteSource(data, name: name))
+  }
+
+  /// Loads weights that are read from `source`.
+  /// - Throws: `InputError` as ``load(_:expecting:)`` does.
+  public static func load(
+    _ source: ByteSource, expecting elements: Int? = nil
+  ) throws(InputError) -> StateDictionary {
+    guard try Safetensors.isFound(in: source) else {
+      return try TorchCheckpoint.load(source, expecting: elements)
     }
-    return try TorchCheckpoint.load(data: data, name: name)
+    let file = try Safetensors(source)
+    if let elements { try checkCount(file.elementCount, expecting: elements, at: source.name) }
+    return try file.stateDictionary()
+  }
+
+  /// - Throws: `InputError` if weights of `count` elements cannot be those of a network of `elements`.
+  static func checkCount(_ count: Int, expecting elements: Int, at location: String) throws(InputError) {
+    guard count / 4 <= elements + 1_000_000 else {
+      throw InputError(
+        "the file holds far more than the network's weights", at: location, expected: "about \(elements) numbers",
+        found: "\(count)", remedy: "save the weights alone")
+    }
   }
 }
 

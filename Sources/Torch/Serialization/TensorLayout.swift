@@ -46,3 +46,10 @@ struct TensorLayout: Hashable, Sendable {
     return Tensor(bytes: bytes, shape: shape, dtype: dtype)
   }
 }
+
+extension String {
+  /// The text in quotes with control characters escaped, cut to a length that suits an error message.
+  var quoted: String {
+    count <= 80 ? debugDescription : String(prefix(80)).debugDescription + "..."
+  }
+}

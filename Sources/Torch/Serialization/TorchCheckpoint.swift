@@ -11,24 +11,28 @@ public enum TorchCheckpoint {
   /// Loads the tensors in the file at `url`, in the file's order.
   /// - Throws: `InputError` if it cannot be read, is no such file, is damaged, or holds other Python objects.
   public static func load(_ url: URL) throws(InputError) -> StateDictionary {
-    try load(data: Data(mapping: url), name: url.path)
+    try load(ByteSource(contentsOf: url))
   }
 
   /// Loads the tensors of a file that lies in memory; `name` stands for it in errors.
   /// - Throws: `InputError` as ``load(_:)`` does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
-    try data.parse { (bytes) throws(InputError) in
-      guard bytes.starts(with: "PK".utf8) else {
-        let legacy = bytes.first == 0x80
-        throw InputError(
-          legacy
-            ? "the file is a bare Python pickle, not a zip file" : "the file holds no weights that can be read",
-          at: name, expected: "safetensors or a zip file by torch.save",
-          remedy: "save the weights again as safetensors or with torch.save of PyTorch 1.6 or later")
-      }
-      var loader = try CheckpointLoader(bytes, name: name)
-      return try loader.load()
+    try load(ByteSource(data, name: name))
+  }
+
+  /// Loads the tensors of a file that is read from `source`.
+  /// - Throws: `InputError` as ``load(_:)`` does, or if they have far more than `elements` elements.
+  static func load(_ source: ByteSource, expecting elements: Int? = nil) throws(InputError) -> StateDictionary {
+    let start = try source.read(0..<min(2, source.count))
+    guard start.elementsEqual("PK".utf8) else {
+      let legacy = start.first == 0x80
+      throw InputError(
+        legacy ? "the file is a bare Python pickle, not a zip file" : "the file holds no weights that can be read",
+        at: source.name, expected: "safetensors or a zip file by torch.save",
+        remedy: "save the weights again as safetensors or with torch.save of PyTorch 1.6 or later")
     }
+    var loader = try CheckpointLoader(source, expecting: elements)
+    return try loader.load()
   }
 }
 
@@ -43,18 +47,26 @@ private struct CheckpointLoader {
   /// more than it holds; a real checkpoint stays well below.
   private var visits: Int
   private var bytes: Int
+  /// How many elements the weights may have in all, where the caller knows.
+  private let expectedElements: Int?
+  private var elements = 0
   private var result = StateDictionary()
 
-  init(_ bytes: UnsafeRawBufferPointer, name: String) throws(InputError) {
-    self.name = name
-    archive = try ZipArchive(bytes, name: name)
+  /// The longest name of a tensor, in bytes: what a hostile file may repeat for each.
+  private static let maximumNameLength = 4096
+
+  init(_ source: ByteSource, expecting elements: Int?) throws(InputError) {
+    name = source.name
+    expectedElements = elements
+    archive = try ZipArchive(source)
     folder = try Self.folder(in: archive, name: name)
-    let source = try archive.content(of: "\(folder)/data.pkl")
-    pickle = try PickleMachine.run(source, name: "\(name), entry data.pkl")
-    visits = 4096 + 4 * source.count
-    self.bytes = (1 << 20) + 4 * bytes.count
+    let location = "\(name), entry data.pkl"
+    let content = try archive.content(of: "\(folder)/data.pkl", limit: PickleMachine.maximumLength)
+    pickle = try content.parse { (bytes) throws(InputError) in try PickleMachine.run(bytes, name: location) }
+    visits = 4096 + 4 * content.count
+    bytes = (1 << 20) + 4 * source.count
     if archive.entries["\(folder)/byteorder"] != nil {
-      let order = String(decoding: try archive.content(of: "\(folder)/byteorder"), as: UTF8.self)
+      let order = String(decoding: try archive.content(of: "\(folder)/byteorder", limit: 100), as: UTF8.self)
       guard order == "little" else {
         throw InputError(
           "the checkpoint has another byte order", at: name, expected: "little", found: order.quoted,
@@ -120,8 +132,14 @@ private struct CheckpointLoader {
       }
     case .tensor(let index):
       guard !path.isEmpty else { return }
+      let length = path.reduce(path.count - 1) { $0 + $1.utf8.count }
+      guard length <= Self.maximumNameLength else {
+        throw InputError(
+          "a tensor's name is too long", at: name, expected: "at most \(Self.maximumNameLength) bytes",
+          found: "\(length)")
+      }
+      try spend(length, of: \.visits)
       let key = path.joined(separator: ".")
-      try spend(key.utf8.count, of: \.visits)
       guard result[key] == nil else {
         throw InputError("two tensors have the same name", at: name, found: key.quoted)
       }
@@ -147,9 +165,8 @@ extension CheckpointLoader {
     let storage = pickle.storages[view.storage]
     let layout = try TensorLayout(shape: integers(view.shape, at: location), dtype: storage.dtype, at: location)
     var strides = try integers(view.strides, at: location)
-    try spend(layout.byteCount, of: \.bytes)
-    let content = try archive.content(of: "\(folder)/data/\(storage.key)")
     let width = storage.dtype.byteCount
+    let content = try archive.range(of: "\(folder)/data/\(storage.key)")
     guard (0...content.count / width).contains(storage.elementCount) else {
       throw InputError(
         "the storage has the wrong length", at: location,
@@ -157,27 +174,32 @@ extension CheckpointLoader {
         found: "\(content.count) bytes", remedy: "the file is damaged: fetch or write it again")
     }
     guard strides.count == layout.shape.count,
-      Self.fits(layout.shape, strides: &strides, offset: view.offset, in: storage.elementCount)
+      let span = Self.span(layout.shape, strides: &strides, offset: view.offset, in: storage.elementCount)
     else {
       throw InputError(
         "the tensor reaches beyond its storage", at: location, expected: "\(storage.elementCount) elements",
         found: "shape \(layout.shape), strides \(strides), offset \(view.offset)")
     }
-    guard layout.byteCount > 0 else { return try layout.tensor(copying: .init(start: nil, count: 0), at: location) }
-    let elements = UnsafeRawBufferPointer(rebasing: content[(view.offset * width)...])
-    if Self.isContiguous(layout.shape, strides) {
-      let bytes = UnsafeRawBufferPointer(rebasing: elements[..<layout.byteCount])
-      return try layout.tensor(copying: bytes, at: location)
-    }
-    switch width {
-    case 1: return try gathered(as: UInt8.self)
-    case 2: return try gathered(as: UInt16.self)
-    case 4: return try gathered(as: UInt32.self)
-    default: return try gathered(as: UInt64.self)
+    try spend(max(layout.byteCount, span.count * width), of: \.bytes)
+    elements += layout.byteCount / width
+    if let expectedElements { try StateDictionary.checkCount(elements, expecting: expectedElements, at: name) }
+    let start = content.lowerBound + span.lowerBound * width
+    return try archive.source.read(start..<start + span.count * width).parse { (bytes) throws(InputError) in
+      if layout.byteCount == 0 || Self.isContiguous(layout.shape, strides) {
+        return try layout.tensor(copying: bytes, at: location)
+      }
+      switch width {
+      case 1: return try gathered(bytes, as: UInt8.self)
+      case 2: return try gathered(bytes, as: UInt16.self)
+      case 4: return try gathered(bytes, as: UInt32.self)
+      default: return try gathered(bytes, as: UInt64.self)
+      }
     }
 
-    func gathered<Element: FixedWidthInteger>(as type: Element.Type) throws(InputError) -> Tensor {
-      let values = Self.gather(elements, shape: layout.shape, strides: strides, as: type)
+    func gathered<Element: FixedWidthInteger>(
+      _ bytes: UnsafeRawBufferPointer, as type: Element.Type
+    ) throws(InputError) -> Tensor {
+      let values = Self.gather(bytes, shape: layout.shape, strides: strides, as: type)
       return try values.withUnsafeBytes { bytes in
         Result { () throws(InputError) -> Tensor in try layout.tensor(copying: bytes, at: location) }
       }.get()
@@ -201,18 +223,19 @@ extension CheckpointLoader {
     return result
   }
 
-  /// Whether all elements lie within `count`. The stride of a dimension of size 1 is never taken and becomes 0.
-  private static func fits(_ shape: [Int], strides: inout [Int], offset: Int, in count: Int) -> Bool {
-    guard (0...count).contains(offset) else { return false }
-    if shape.contains(0) { return true }
+  /// From the first element to the last, if all lie within `count`; empty if there is none. The stride of a dimension
+  /// of size 1 is never taken and becomes 0.
+  private static func span(_ shape: [Int], strides: inout [Int], offset: Int, in count: Int) -> Range<Int>? {
+    guard (0...count).contains(offset) else { return nil }
+    if shape.contains(0) { return offset..<offset }
     var last = offset
     for (axis, size) in shape.enumerated() {
       if size == 1 { strides[axis] = 0 }
       let (reach, overflow) = strides[axis].multipliedReportingOverflow(by: size - 1)
-      guard strides[axis] >= 0, !overflow, reach < count - last else { return false }
+      guard strides[axis] >= 0, !overflow, reach < count - last else { return nil }
       last += reach
     }
-    return last < count
+    return last < count ? offset..<last + 1 : nil
   }
 
   private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {

@@ -2,24 +2,6 @@ import CImageIO
 import Foundation
 import Support
 
-extension Data {
-  /// The bytes, given to a closure whose error type is kept.
-  package func withBytes<Result>(
-    _ body: (UnsafeRawBufferPointer) throws(InputError) -> Result
-  ) throws(InputError) -> Result {
-    let result = withUnsafeBytes { bytes in
-      Swift.Result<Result, InputError> { () throws(InputError) in try body(bytes) }
-    }
-    return try result.get()
-  }
-
-  /// The content of the file at `url`.
-  /// - Throws: `InputError` that names the file if it cannot be read.
-  static func read(_ url: URL) throws(InputError) -> Data {
-    do { return try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
-  }
-}
-
 /// Runs a function of CImageIO, which leaves a message where it fails.
 func checked(
   _ name: String, remedy: String? = nil, _ call: (UnsafeMutablePointer<CChar>?) -> Int32
@@ -60,7 +42,7 @@ public enum Gzip {
   private static func unpack(
     _ data: Data, name: String, limit: Int, zlib: Bool, remedy: String?
   ) throws(InputError) -> Data {
-    try data.withBytes { (bytes) throws(InputError) in
+    try data.parse { (bytes) throws(InputError) in
       var out: UnsafeMutablePointer<UInt8>?
       var count = 0
       try checked(name, remedy: remedy) { message in

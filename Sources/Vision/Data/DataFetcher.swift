@@ -70,6 +70,7 @@ public struct DataFetcher: Sendable {
     } catch {
       throw InputError.writing(directory, error)
     }
+    AtomicFile.sweep(directory)
     for source in sources where !Self.isPresent(source, in: directory) {
       progress(source.url.lastPathComponent)
       try await fetch(source, to: directory)

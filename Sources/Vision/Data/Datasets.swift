@@ -91,7 +91,7 @@ public enum Datasets {
       throw InputError(
         "a file of the data set is missing", at: folder.path, expected: names.joined(separator: " or "))
     }
-    return (try Data.read(url), url)
+    return (try InputFile.read(url, limit: IDX.unpackedLimit), url)
   }
 
   private static func cifar(
@@ -102,7 +102,7 @@ public enum Datasets {
     var files: [Data] = []
     for file in format.files(split) {
       let url = folder.appendingPathComponent(file)
-      files.append(try Data.read(url))
+      files.append(try InputFile.read(url))
       try format.parse(files[files.count - 1], name: url.path, pixels: &pixels, labels: &labels)
     }
     let block = PixelBlock(shape: [labels.count, 3, 32, 32], pixels: pixels, labels: labels)

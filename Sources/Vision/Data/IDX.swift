@@ -23,7 +23,7 @@ public enum IDX {
   ///   dimensions do not give exactly the bytes there are.
   public static func parse(_ data: Data, name: String, dimensions: Int) throws(InputError) -> Array {
     let data = Gzip.isCompressed(data) ? try Gzip.unpack(data, name: name, limit: unpackedLimit) : data
-    return try data.withBytes { (bytes) throws(InputError) in
+    return try data.parse { (bytes) throws(InputError) in
       var reader = ByteReader(bytes, name: name)
       let magic: UInt32 = try reader.big()
       guard magic == 0x0800 + UInt32(dimensions) else {

@@ -59,7 +59,7 @@ public struct ImageList: Sendable {
       for (label, id) in ids.enumerated() { try list.append(folder: "train/\(id)/images", label: label) }
     } else {
       let url = directory.appendingPathComponent("val/val_annotations.txt")
-      list.entries = try annotations(try Data.read(url), name: url.path, ids: ids)
+      list.entries = try annotations(try InputFile.read(url), name: url.path, ids: ids)
     }
     guard !list.entries.isEmpty else { throw InputError("the folder holds no pictures", at: directory.path) }
     return list
@@ -125,7 +125,7 @@ public struct ImageList: Sendable {
   }
 
   private static func lines(of url: URL) throws(InputError) -> [Substring] {
-    String(decoding: try Data.read(url), as: UTF8.self).split(whereSeparator: \.isNewline)
+    String(decoding: try InputFile.read(url), as: UTF8.self).split(whereSeparator: \.isNewline)
   }
 
   /// The first word of each line `id<tab>word, word, ...` whose id is among `ids`.

@@ -48,6 +48,23 @@ public struct Picture: ~Copyable {
     self.channels = Int(info.channels)
   }
 
+  /// The bytes of a picture's file, refused before they are read if they are none or far more than its pixels take.
+  /// - Throws: `InputError` that names the file if it cannot be read or is no JPEG or PNG.
+  public static func content(of url: URL, maxPixels: Int = defaultMaxPixels) throws(InputError) -> Data {
+    let file = try InputFile(url)
+    var limit = 1 << 24
+    if let count = file.count, count > limit {
+      // Colour and alpha of 16 bits each, and what a camera writes beside.
+      let size = try file.read(0..<limit).parse { (bytes) throws(InputError) in
+        try Picture.size(of: bytes, name: url.path)
+      }
+      limit += 8 * min(size.width * size.height, maxPixels)
+    } else if file.isStream {
+      limit += 8 * maxPixels
+    }
+    return try file.read(limit: limit)
+  }
+
   /// Width and height as the header gives them; nothing is decoded.
   /// - Throws: `InputError` that carries `name` if the bytes do not begin as a JPEG or PNG.
   public static func size(

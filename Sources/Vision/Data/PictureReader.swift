@@ -60,7 +60,7 @@ struct PictureReader: Sendable {
     for entry in list.entries {
       let url = list.directory.appendingPathComponent(entry.path)
       do {
-        let size = try Data.read(url).withBytes { (bytes) throws(InputError) in
+        let size = try Picture.content(of: url).parse { (bytes) throws(InputError) in
           try Picture.size(of: bytes, name: url.path)
         }
         return Model(path: url.path, width: size.width, height: size.height)
@@ -78,7 +78,7 @@ struct PictureReader: Sendable {
     var corruption: InputError?
     var mismatch: InputError?
     do throws(InputError) {
-      try Data.read(url).withBytes { (bytes) throws(InputError) in
+      try Picture.content(of: url).parse { (bytes) throws(InputError) in
         let picture = try Picture(decoding: bytes, name: url.path, channels: channels, minSide: size.minSide)
         if size == .uniform, (picture.width, picture.height) != (model.width, model.height) {
           mismatch = InputError(

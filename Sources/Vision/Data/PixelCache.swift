@@ -45,7 +45,7 @@ public struct PixelCache: Sendable {
 
   /// What the file holds, or `nil` if there is none, it was made from other pictures, or it is damaged.
   func load(key: String) -> Content? {
-    guard let data = try? Data.read(url), let content = try? Self.parse(data, name: url.path),
+    guard let data = try? InputFile.read(url, limit: 1 << 40), let content = try? Self.parse(data, name: url.path),
       content.header.key == key
     else { return nil }
     return content
@@ -56,6 +56,7 @@ public struct PixelCache: Sendable {
     do {
       try FileManager.default.createDirectory(
         at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+      AtomicFile.sweep(url.deletingLastPathComponent())
       let header = try JSONEncoder().encode(content.header)
       let body =
         Self.bytes(of: [Int64(header.count)]) + header + Self.bytes(of: content.block.labels) + content.block.pixels
@@ -71,7 +72,7 @@ public struct PixelCache: Sendable {
   /// Reads a cache file.
   /// - Throws: `InputError` if a part is missing, does not fit the others or is not what the checksum says.
   public static func parse(_ data: Data, name: String) throws(InputError) -> Content {
-    let (header, start) = try data.withBytes { (bytes) throws(InputError) in
+    let (header, start) = try data.parse { (bytes) throws(InputError) in
       var reader = ByteReader(bytes, name: name)
       guard try reader.take(magic.count).elementsEqual(magic) else { throw damaged(name) }
       let sum = try reader.take(64)

@@ -47,9 +47,8 @@ public struct ModelFile {
   /// - Throws: `InputError` if the file is damaged, holds NaN, says no architecture while none is given, or does
   ///   not fit it.
   public init(contentsOf url: URL, architecture: Architecture? = nil, device: Device = .cpu) throws(InputError) {
-    let state = try StateDictionary.load(url)
-    try state.validateFinite(at: url.path)
-    let metadata = try Self.metadata(of: url)
+    let source = try ByteSource(contentsOf: url)
+    let metadata = try Safetensors.isFound(in: source) ? Safetensors(source).metadata : [:]
     let decoder = JSONDecoder()
     let own = metadata[Self.architectureKey].map { Data($0.utf8) }
     var stated: Architecture?
@@ -60,6 +59,8 @@ public struct ModelFile {
         remedy: "name it with --model")
     }
     try architecture.validate(at: url.path)
+    let state = try StateDictionary.load(source, expecting: architecture.parameterCount)
+    try state.validateFinite(at: url.path)
     let (needed, found) = (architecture.parameterCount, state.reduce(0) { $0 + $1.tensor.count })
     guard own == nil || needed <= found else {  // before memory is taken because a file says so
       throw InputError(
@@ -71,10 +72,5 @@ public struct ModelFile {
     try network.load(weights.state, from: url.path)
     notes = weights.notes
     classNames = metadata[Self.classesKey].flatMap { try? decoder.decode([String].self, from: Data($0.utf8)) } ?? []
-  }
-
-  private static func metadata(of url: URL) throws(InputError) -> [String: String] {
-    guard let file = try? Safetensors(contentsOf: url) else { return [:] }
-    return file.metadata
   }
 }

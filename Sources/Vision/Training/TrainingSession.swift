@@ -22,6 +22,9 @@ public struct TrainingSession {
   /// last epoch.
   public var atEpochEnd: (_ epochs: Int, _ seconds: Double) throws -> Record = { _, _ in [:] }
 
+  /// Told what is amiss with the files of a run that is resumed, and does not stop it.
+  public var warn: (String) -> Void = { _ in }
+
   public init(folder: RunFolder? = nil) { self.folder = folder }
 
   /// What a finished session cost.
@@ -35,10 +38,17 @@ public struct TrainingSession {
   /// - Throws: `InputError` if the loss is no number, a file cannot be written or a checkpoint does not fit;
   ///   ``Interrupted`` when the user asked to leave and a checkpoint was written.
   public func run(_ learner: some Learner) throws -> Outcome {
+    let checkpoint = folder.map { Checkpoint(files: Checkpoints(in: $0)) }
     var point = Checkpoint.Point()
-    if resumes, let checkpoint { point = try checkpoint.restore(learner) }
+    if resumes, let folder, let checkpoint {
+      if let stored = try checkpoint.restore(learner, warn: warn) {
+        point = stored
+      } else if folder.hasMetrics {
+        warn("note: \(folder.checkpoints.path) holds no checkpoint: the run begins anew")
+      }
+    }
     let total = learner.epochs * learner.stepsPerEpoch
-    let metrics = try folder.map { try MetricStream(at: $0.metrics, after: point.step) }
+    let metrics = try folder.map { try MetricStream(at: $0.metrics, after: point.step, warn: warn) }
     let events =
       try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
     var line = ProgressLine(
@@ -77,6 +87,8 @@ public struct TrainingSession {
       clock = now
       let isInterrupted = Interruption.isRequested
       if endsEpoch || isInterrupted || (now - lastCheckpoint) / .seconds(1) > checkpointInterval {
+        guard point.loss.isFinite else { throw diverged(at: position) }
+        try metrics?.synchronize()  // before what counts on its rows
         try checkpoint?.write(learner, at: point)
         lastCheckpoint = .now
       }
@@ -87,10 +99,6 @@ public struct TrainingSession {
       seconds: point.seconds, imagesPerSecond: Double(learner.images(in: total)) / max(point.seconds, 1e-9))
   }
 
-  private var checkpoint: Checkpoint? {
-    folder.map { Checkpoint(url: $0.checkpoints.appending(path: "last.safetensors")) }
-  }
-
   private func diverged(at position: LoaderPosition) -> InputError {
     InputError(
       "the loss is not a number any more", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
@@ -98,7 +106,7 @@ public struct TrainingSession {
   }
 }
 
-/// A learner's state and the point of the run that it belongs to, in one file.
+/// A learner's state and the point of the run that it belongs to.
 struct Checkpoint {
   /// How far a run is.
   struct Point: Codable {
@@ -135,23 +143,23 @@ struct Checkpoint {
 
   private static let key = "quench.point"
 
-  let url: URL
+  let files: Checkpoints
 
   func write(_ learner: some Learner, at point: Point) throws {
     let json = String(decoding: try JSONEncoder().encode(point), as: UTF8.self)
-    try Safetensors.write(learner.state, metadata: [Checkpoint.key: json], to: url)
+    try files.write(learner.state, metadata: [Checkpoint.key: json])
   }
 
-  /// The point to continue from; the start where no checkpoint was written yet.
-  func restore(_ learner: some Learner) throws -> Point {
-    guard FileManager.default.fileExists(atPath: url.path) else { return Point() }
-    let file = try Safetensors(contentsOf: url)
-    guard let json = file.metadata[Checkpoint.key],
+  /// The point to continue from; nil where no checkpoint was written yet.
+  func restore(_ learner: some Learner, warn: (String) -> Void) throws -> Point? {
+    guard let content = try files.read(warn: warn) else { return nil }
+    guard let json = content.metadata[Checkpoint.key],
       let point = try? JSONDecoder().decode(Point.self, from: Data(json.utf8))
     else {
-      throw InputError("this is not a checkpoint", at: url.path, remedy: "start the run anew in another folder")
+      throw InputError(
+        "this is not a checkpoint", at: content.url.path, remedy: "start the run anew in another folder")
     }
-    try learner.restore(try file.stateDictionary(), from: url.path)
+    try learner.restore(content.state, from: content.url.path)
     return point
   }
 }

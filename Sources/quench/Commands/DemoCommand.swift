@@ -33,7 +33,7 @@ struct DemoCommand: ParsableCommand {
     let device = try machine.prepare()
     let url = URL(filePath: out, directoryHint: .isDirectory)
     let record = Demo.record(precision: machine.precision, device: device)
-    let earlier = try (try? RunFolder(existing: url))?.record()
+    let earlier = try RunFolder.record(at: url)
     if let earlier, earlier.settings["steps"] != record.settings["steps"] {
       throw InputError(
         "the folder holds a demo of other steps than this version's", at: url.path,

@@ -19,7 +19,9 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let folder = try RunFolder(existing: URL(filePath: folder, directoryHint: .isDirectory))
-    try RunFiles(folder).report().write(to: folder.report)
+    let files = try RunFiles(folder)
+    for warning in files.warnings { output.note("warning: \(warning)") }
+    try files.report().write(to: folder.report)
     output.printResult(["report": .string(folder.report.relativePath)], folder.report.relativePath)
   }
 }

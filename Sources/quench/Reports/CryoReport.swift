@@ -46,8 +46,7 @@ struct CryoFigures: Codable, Equatable {
 
   /// - Throws: `InputError` if the file cannot be read or holds something else.
   init(contentsOf url: URL) throws(InputError) {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try InputFile.read(url)
     guard let figures = try? JSONDecoder().decode(CryoFigures.self, from: data),
       figures.dots.allSatisfy({ figures.squares.indices.contains($0.square) }),
       figures.curves.allSatisfy({ $0.good.count == figures.minutes.count })

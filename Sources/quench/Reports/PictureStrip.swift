@@ -50,8 +50,7 @@ struct PictureStrip: Codable, Equatable {
 
   /// - Throws: `InputError` if the file cannot be read or holds something else.
   static func read(_ url: URL) throws(InputError) -> [PictureStrip] {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try InputFile.read(url)
     guard let strips = try? JSONDecoder().decode([PictureStrip].self, from: data) else {
       throw InputError("these are not a run's example pictures", at: url.path)
     }

@@ -36,6 +36,8 @@ struct RunFiles {
   var cryo: CryoFigures?
   /// Of a denoiser's evaluation: pairs to look at.
   var examples: [PictureStrip] = []
+  /// What is amiss with the files, and does not stop a report.
+  var warnings: [String] = []
   /// Of a study: what is compared, and what came of it so far.
   var study: (plan: PruningStudy, results: PruningStudy.Results)?
 
@@ -53,18 +55,20 @@ struct RunFiles {
   /// Reads the folder. Files that the run has not written yet are taken as empty.
   /// - Throws: `InputError` for a file that is damaged.
   init(_ folder: RunFolder) throws(InputError) {
+    var warnings: [String] = []
     func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
     let evaluation = folder.artefact(Evaluation.fileName)
     let mask = folder.artefact(PruneRun.maskFileName)
     self.init(
       record: try folder.record(),
-      metrics: exists(folder.metrics) ? try MetricStream.read(folder.metrics) : [],
+      metrics: exists(folder.metrics) ? try MetricStream.read(folder.metrics) { warnings.append($0) } : [],
       summary: exists(folder.summary) ? try folder.readSummary() : [:],
       evaluation: exists(evaluation) ? try Evaluation(contentsOf: evaluation) : nil,
       layers: exists(mask)
         ? try StateDictionary.load(mask).map { name, tensor in
           LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
         } : [])
+    self.warnings = warnings
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
     let examples = folder.artefact(PictureStrip.fileName)

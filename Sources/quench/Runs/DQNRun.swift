@@ -38,22 +38,25 @@ struct DQNRun {
   func train(in folder: RunFolder, resumes: Bool) throws -> Record {
     Interruption.watch()
     let training = try DQNTraining(method, on: survey, rules: rules, seed: options.seedBits)
-    let checkpoint = folder.checkpoints.appending(path: "last.safetensors")
+    let checkpoints = Checkpoints(in: folder)
     var (seconds, loss, updates) = (0.0, 0.0, 0)
-    if resumes, FileManager.default.fileExists(atPath: checkpoint.path) {
-      let file = try Safetensors(contentsOf: checkpoint)
-      try training.restore(try file.stateDictionary(), from: checkpoint.path)
-      func number(_ key: String) -> Double { file.metadata[key].flatMap { Double($0) } ?? 0 }
-      (seconds, loss, updates) = (number("seconds"), number("loss"), Int(number("updates")))
+    if resumes {
+      if let content = try checkpoints.read(warn: options.output.note) {
+        try training.restore(content.state, from: content.url.path)
+        func number(_ key: String) -> Double { content.metadata[key].flatMap { Double($0) } ?? 0 }
+        (seconds, loss, updates) = (number("seconds"), number("loss"), Int(number("updates")))
+      } else if folder.hasMetrics {
+        options.output.note("note: \(folder.checkpoints.path) holds no checkpoint: the run begins anew")
+      }
     }
-    let metrics = try MetricStream(at: folder.metrics, after: training.iteration)
+    let metrics = try MetricStream(at: folder.metrics, after: training.iteration, warn: options.output.note)
     var line = ProgressLine(
       "Training", total: training.totalIterations, unit: "iterations", startingAt: training.iteration,
       style: options.output.progress)
     func save() throws {
-      try Safetensors.write(
-        training.state, metadata: ["seconds": "\(seconds)", "loss": "\(loss)", "updates": "\(updates)"],
-        to: checkpoint)
+      try metrics.synchronize()  // before what counts on its rows
+      try checkpoints.write(
+        training.state, metadata: ["seconds": "\(seconds)", "loss": "\(loss)", "updates": "\(updates)"])
     }
     var clock = ContinuousClock.now
     var lastCheckpoint = clock

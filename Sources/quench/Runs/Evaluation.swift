@@ -86,8 +86,7 @@ struct Evaluation: Codable, Equatable {
 
   /// - Throws: `InputError` if the file cannot be read or is no evaluation.
   init(contentsOf url: URL) throws(InputError) {
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try InputFile.read(url)
     guard let evaluation = try? JSONDecoder().decode(Evaluation.self, from: data),
       evaluation.isConsistent
     else { throw InputError("this is not an evaluation", at: url.path) }

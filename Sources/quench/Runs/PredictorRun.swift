@@ -70,6 +70,7 @@ struct PredictorRun {
     session.resumes = resumes
     session.checkpointInterval = command.checkpointInterval
     session.progress = options.output.progress
+    session.warn = options.output.note
     session.atEpochEnd = { epoch, _ in
       guard let held else { return [:] }
       let loss = held.loss(of: predictor, recipe: command.recipe)

@@ -89,9 +89,7 @@ struct PruneJob {
     _ dense: DenseOptions, in folder: RunFolder, _ data: ImageData, _ options: LearningOptions, _ device: Device
   ) throws -> (Network, early: StateDictionary?) {
     let url = folder.artefact("dense")
-    let resumes = (try? RunFolder(existing: url)) != nil
-    // A kill may have left the folder without its configuration: nothing was trained in it then.
-    if !resumes { try? FileManager.default.removeItem(at: url) }
+    let resumes = try RunFolder.record(at: url) != nil
     var training = TrainRun(
       model: (dense.model ?? .resnet20).model,
       recipe: try RecipeOptions.parse(["--epochs", "\(dense.denseEpochs)"]),

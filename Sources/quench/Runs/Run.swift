@@ -24,11 +24,13 @@ struct Run {
   /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run
   /// ended. A run that is resumed after its end is not done again, unless a part has been deleted since.
   func perform(_ work: (RunFolder) throws -> Record) throws -> Record {
-    let isCompleted = try resumes && RunFolder(existing: url).record().outcome == .completed
-    let folder = try RunFolder(at: url, for: record, resume: resumes)
-    if isCompleted, parts.allSatisfy({ $0.isDone(in: folder) }) {
+    let earlier = try resumes ? RunFolder(existing: url).record() : nil
+    let folder = try RunFolder(at: url, for: record.continuing(earlier), resume: resumes)
+    let isCompleted = earlier?.outcome == .completed
+    if isCompleted, try parts.allSatisfy({ try $0.isDone(in: folder) }) {
       output.note("this run is completed; nothing is left to do in \(url.relativePath)")
     } else {
+      for change in record.changes(from: earlier) { output.note("note: \(change)") }
       do { try folder.writeSummary(work(folder)) } catch {
         // The error that ended the run is the one to tell of, not that the folder cannot take a note of it.
         try? folder.finish(error is Interrupted ? .interrupted : .failed)
@@ -44,8 +46,33 @@ struct Run {
 extension RunRecord {
   /// The record of the command that this process was started with.
   static func current(_ settings: Record, inputs: Record, device: Device) -> RunRecord {
-    RunRecord(
-      command: ["quench"] + CommandLine.arguments.dropFirst(), settings: settings,
-      versions: Version.record(device: device), inputs: inputs)
+    var versions = Version.record(device: device)
+    if let precision = settings["precision"]?.string.flatMap({ Precision(rawValue: $0) }) {
+      versions["precision"] = .string("\(precision.autocast(on: device) ?? .float32)")  // what `auto` became
+    }
+    return RunRecord(
+      command: ["quench"] + CommandLine.arguments.dropFirst(), settings: settings, versions: versions,
+      inputs: inputs)
   }
+
+  /// What makes this process compute otherwise than the one that began the run: bytes then differ from those of a
+  /// run that was never interrupted.
+  func changes(from earlier: RunRecord?) -> [String] {
+    guard let earlier else { return [] }
+    return versions.keys.filter { $0 != Self.changesKey }.compactMap { key in
+      guard let before = earlier.versions[key], let now = versions[key], before != now else { return nil }
+      return "the run began with \(key) \(before) and goes on with \(now): it will not end in the same bytes"
+    }
+  }
+
+  /// This record, with what changed since the run began noted.
+  func continuing(_ earlier: RunRecord?) -> RunRecord {
+    guard let earlier else { return self }
+    var record = self
+    let notes = (earlier.versions[Self.changesKey]?.array ?? []) + changes(from: earlier).map { .string($0) }
+    if !notes.isEmpty { record.versions[Self.changesKey] = .array(notes) }
+    return record
+  }
+
+  private static let changesKey = "changes"
 }

@@ -12,14 +12,16 @@ struct RunPart {
   /// What the command writes last, where it keeps no record of its run by which to see that it is done.
   var lastFile: String?
 
-  func isDone(in folder: RunFolder) -> Bool {
-    guard let lastFile else { return record(in: folder)?.outcome == .completed }
+  /// - Throws: `InputError` as ``record(in:)`` does.
+  func isDone(in folder: RunFolder) throws(InputError) -> Bool {
+    guard let lastFile else { return try record(in: folder)?.outcome == .completed }
     return FileManager.default.fileExists(atPath: folder.artefact(name).appending(path: lastFile).path)
   }
 
-  /// The record of its run, as far as that has come.
-  func record(in folder: RunFolder) -> RunRecord? {
-    try? RunFolder(existing: folder.artefact(name)).record()
+  /// The record of its run, as far as that has come; nil before it was begun.
+  /// - Throws: `InputError` if its folder holds something, but no record: it is neither gone on with nor removed.
+  func record(in folder: RunFolder) throws(InputError) -> RunRecord? {
+    try RunFolder.record(at: folder.artefact(name))
   }
 
   func arguments(in folder: String) -> [String] {
@@ -35,15 +37,13 @@ struct PartRunner {
 
   /// Does a part, goes on with it, or leaves it alone if it is done.
   func perform(_ part: RunPart, in folder: RunFolder) throws {
-    if part.isDone(in: folder) { return }
+    if try part.isDone(in: folder) { return }
     if part.lastFile != nil { return try run(announced(part, in: folder)) }
-    let earlier = part.record(in: folder)
-    // A kill may have left the folder without its configuration: nothing was done in it then.
-    if earlier == nil { try? FileManager.default.removeItem(at: folder.artefact(part.name)) }
+    let isBegun = try part.record(in: folder) != nil
     var arguments = announced(part, in: folder)
     arguments += ["--device", machine.device, "--precision", machine.precision.rawValue]
     if let threads = machine.threads { arguments += ["--threads", "\(threads)"] }
-    if earlier != nil { arguments.append("--resume") }
+    if isBegun { arguments.append("--resume") }
     try run(arguments)
   }
 
@@ -63,6 +63,8 @@ struct PartRunner {
     process.executableURL = tool
     process.arguments = arguments
     process.standardOutput = FileHandle.standardError
+    let tie = ParentWatch.tie(process)
+    defer { withExtendedLifetime(tie) {} }
     try process.run()
     var isToldToLeave = false
     while process.isRunning {

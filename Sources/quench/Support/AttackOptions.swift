@@ -126,6 +126,7 @@ struct AttackedOptions: ParsableArguments {
     evaluator.expectedCleanAccuracy = expectedAccuracy
     evaluator.progress = run.output.progress
     (evaluator.staysOnGrid, evaluator.probes) = (eightBit, probe)
+    evaluator.warn = run.output.note
 
     var all: Record = settings
     all.merge(self.settings)

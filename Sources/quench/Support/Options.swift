@@ -168,6 +168,7 @@ struct LearningOptions: ParsableArguments {
     session.checkpointInterval = checkpointInterval
     session.writesTensorBoard = tensorboard
     session.progress = run.output.progress
+    session.warn = run.output.note
     return session
   }
 }

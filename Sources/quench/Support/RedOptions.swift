@@ -149,8 +149,7 @@ enum RedRunFiles {
 
   static func calibration(in run: URL) throws(InputError) -> SuspicionCalibration {
     let url = run.appending(path: calibration)
-    let data: Data
-    do { data = try Data(contentsOf: url) } catch { throw InputError.reading(url, error) }
+    let data = try InputFile.read(url)
     return try SuspicionCalibration(Value(json: data, name: url.path), name: url.path)
   }
 }

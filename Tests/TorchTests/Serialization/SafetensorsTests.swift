@@ -193,6 +193,57 @@ import Torch
     #expect(error.description == "/nowhere/model.safetensors: cannot read the file: no such file")
   }
 
+  @Test func aFileThatShrinksWhileItIsOpenIsAnError() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "model.safetensors"
+    try Safetensors.write(StateDictionary([("a", .zeros([100_000]))]), to: url)
+    let file = try Safetensors(contentsOf: url)
+    #expect(truncate(url.path, 4096) == 0)
+    let error = try #require(throws: InputError.self) { _ = try file.tensor("a") }
+    #expect(error.problem == "the file became shorter while it was read")
+  }
+
+  @Test func farMoreThanTheNetworkIsRefusedBeforeItIsRead() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "huge.safetensors"
+    let count = 1 << 40
+    let header = #"{"w":{"dtype":"F32","shape":[\#(count)],"data_offsets":[0,\#(4 * count)]}}"#
+    try safetensors(header, []).write(to: url)
+    #expect(truncate(url.path, off_t(8 + header.utf8.count + 4 * count)) == 0)
+    let error = try #require(throws: InputError.self) { _ = try StateDictionary.load(url, expecting: 1000) }
+    #expect(error.problem == "the file holds far more than the network's weights")
+    #expect(error.found == "\(count)")
+  }
+
+  @Test func aHeaderOfVeryManyTensorsIsRefused() throws {
+    let entry = #"{"dtype":"U8","shape":[0],"data_offsets":[0,0]}"#
+    let members = (0...100_000).map { "\"\($0)\":\(entry)" }.joined(separator: ",")
+    let error = try #require(throws: InputError.self) { _ = try Safetensors(data: safetensors("{\(members)}", [])) }
+    #expect(error.problem == "there are too many keys")
+  }
+
+  @Test func aChecksumTellsEveryFlippedBit() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "checked.safetensors"
+    let tensors = StateDictionary([("a", Tensor([Float(1), 2])), ("quench.sha256", Tensor([Int64(3)]))])
+    let metadata = ["note": #""quench.sha256":"\#(String(repeating: "0", count: 64))""#]
+    try Safetensors.write(tensors, metadata: metadata, hasChecksum: true, to: url)
+    let file = try Safetensors(contentsOf: url)
+    try file.verifyChecksum()
+    #expect(file.hasChecksum && file.metadata["note"] == metadata["note"])
+    let whole = try Data(contentsOf: url)
+    for byte in whole.indices {
+      var data = whole
+      data[byte] ^= 1
+      #expect(throws: InputError.self, "byte \(byte)") {
+        let file = try Safetensors(data: data)
+        try file.verifyChecksum()
+      }
+    }
+    try Safetensors.write(tensors, to: url)
+    #expect(throws: InputError.self) { try Safetensors(contentsOf: url).verifyChecksum() }
+  }
+
   @Test func readsAnEmptyFileAsTooShort() throws {
     let folder = try TemporaryFolder()
     let url = folder.url.appendingPathComponent("empty")

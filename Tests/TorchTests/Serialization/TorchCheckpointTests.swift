@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 import Torch
 
@@ -156,6 +157,29 @@ import Torch
       Pickled.dictionary(("a", Pickled.tensor())), adding: [("archive/constants.pkl", [])])
     let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
     #expect(error.problem.contains("TorchScript"))
+  }
+
+  @Test func boundsTheLengthOfANestedName() throws {
+    let part = String(repeating: "k", count: 300)
+    var body = Pickled.tensor()
+    for _ in 0..<20 { body = Pickled.dictionary((part, body)) }
+    let error = try #require(throws: InputError.self) {
+      _ = try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)
+    }
+    #expect(error.problem == "a tensor's name is too long")
+  }
+
+  @Test func aFileThatShrinksIsAnErrorAndAPipeIsRead() throws {
+    let folder = try TemporaryFolder()
+    let zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor()))).data
+    let (url, pipe) = (folder / "model.pt", folder / "pipe")
+    try zip.write(to: url)
+    let source = try ByteSource(contentsOf: url)
+    #expect(truncate(url.path, 30) == 0)
+    #expect(throws: InputError.self) { _ = try StateDictionary.load(source) }
+    try #require(mkfifo(pipe.path, 0o600) == 0)
+    Thread.detachNewThread { try? zip.write(to: pipe) }
+    #expect(try StateDictionary.load(pipe)["a"]?.array(Float.self) == [0, 1, 2, 3, 4, 5])
   }
 
   @Test func rejectsAZipFileThatIsNoCheckpoint() throws {

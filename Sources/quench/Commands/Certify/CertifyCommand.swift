@@ -58,7 +58,8 @@ struct CertifyRunCommand: ParsableCommand {
     let plan = InferencePlan(
       file.network, batchSize: certification.batchSize, dtype: options.machine.precision.inference)
     let certifying = CertifyRun(
-      options: certification, data: test, seed: options.seedBits, version: String(fingerprint.prefix(12)),
+      options: certification, data: test, seed: options.seedBits,
+      version: "\(fingerprint.prefix(12))-\(plan.dtype)",
       device: device, output: options.output)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
       var summary: Record = ["model": .string(file.network.architecture.name), "data": .string(data.data.rawValue)]

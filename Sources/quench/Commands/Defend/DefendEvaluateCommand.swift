@@ -51,8 +51,11 @@ struct DefendEvaluateCommand: ParsableCommand {
       }
     }
     let record = RunRecord.current(settings, inputs: inputs, device: device)
+    // What is computed here depends on the element type; what a model elsewhere computes in is its own affair.
+    let isLocal = loaded != nil || box.weights != nil
+    let type = isLocal ? "-\(dtype ?? InferencePlan.fastest(on: device))" : ""
     let certifying = CertifyRun(
-      options: certification, data: test, seed: options.seedBits, version: model.version, device: device,
+      options: certification, data: test, seed: options.seedBits, version: model.version + type, device: device,
       output: options.output)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
       var summary: Record = [

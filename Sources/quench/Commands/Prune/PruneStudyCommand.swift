@@ -110,7 +110,7 @@ struct PruneStudyCommand: ParsableCommand {
     let device = try machine.prepare()
     let url = URL(filePath: out, directoryHint: .isDirectory)
     let record = RunRecord.current(settings, inputs: [:], device: device)
-    let resumes = (try? RunFolder(existing: url)) != nil
+    let resumes = try RunFolder.record(at: url) != nil
     Interruption.watch()  // the part at work gets the signal too; the study ends when that has saved
     let runner = PartRunner(machine: machine, output: output)
     let summary = try Run(at: url, record, resumes: resumes, output, parts: study.parts).perform { folder in

@@ -170,10 +170,7 @@ struct RedAnalyseCommand: ParsableCommand {
   }
 
   private static func read(_ path: String, _ shape: [Int]) throws -> Tensor {
-    let data: Data
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
-      throw InputError.reading(URL(filePath: path), error)
-    }
+    let data = try Picture.content(of: URL(filePath: path))
     return try data.withUnsafeBytes { bytes in
       let picture = try Picture(decoding: bytes, name: path, channels: shape[0])
       guard [picture.height, picture.width] == Array(shape.dropFirst()) else {

@@ -209,7 +209,7 @@ struct RedTrainCommand: ParsableCommand {
     Interruption.watch()
     var session = TrainingSession(folder: folder)
     (session.task, session.resumes, session.progress) = ("Training", options.resume, options.output.progress)
-    session.checkpointInterval = checkpointInterval
+    (session.checkpointInterval, session.warn) = (checkpointInterval, options.output.note)
     session.atEpochEnd = { _, _ in
       guard let figures = training.validate() else { return [:] }
       return [
