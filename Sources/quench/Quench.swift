@@ -62,8 +62,7 @@ enum Version {
   static func record(device: Device) -> Record {
     [
       "quench": .string(quench), "libtorch": .string(LibTorch.version), "cpu": .string(LibTorch.cpuCapability),
-      "device": .string("\(device)"), "threads": .int(LibTorch.threads),
-      "waiting": .string(LibTorch.waitPolicy)
+      "device": .string("\(device)"), "threads": .int(LibTorch.threads)
     ]
   }
 }
