@@ -17,7 +17,7 @@ import Vision
     arguments: [
       (["train", "--model", "resnet21"], "resnet21"), (["train", "--data", "cifar11"], "cifar11"),
       (["train", "--device", "abacus"], "abacus"), (["train", "--epochs", "0"], "--epochs"),
-      (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "classifier"),
+      (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "found 'dncnn'"),
       (["train", "--lerning-rate", "1"], "--learning-rate"), (["train", "--limit", "0"], "--limit"),
       (["train", "--threads", "0"], "--threads"), (["train", "--warm-up", "11"], "--warm-up"),
       (["evaluate"], "--weights"), (["prune", "omp", "--keep", "0"], "found 0.0"),

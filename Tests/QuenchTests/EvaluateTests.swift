@@ -59,7 +59,7 @@ import Vision
     let weights = (folder / "weights.safetensors").path
     try ModelFixture.overflowing().write(to: URL(filePath: weights))
     for (number, command) in [
-      ["evaluate"], ["slim", "--recalibrate", "1", "--silence", "--seconds", "0"],
+      ["evaluate"], ["slim", "--policy", "none", "--recalibrate", "1", "--seconds", "0"],
       ["prune", "omp", "--keep", "0.9", "--epochs", "1", "--batch-size", "16"]
     ].enumerated() {
       let outcome = try await Tool.run(
