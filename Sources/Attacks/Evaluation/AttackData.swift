@@ -43,9 +43,9 @@ public struct AttackData {
 
   /// - Parameters:
   ///   - dataset: Images and labels.
-  ///   - indices: Where they stand in their file; by default from 0 on.
+  ///   - indices: Where they stand; by default in the file that they are from.
   public init(_ dataset: ImageDataset, indices: [Int]? = nil) throws(InputError) {
-    try self.init(images: dataset.images, labels: dataset.labels, indices: indices)
+    try self.init(images: dataset.images, labels: dataset.labels, indices: indices ?? dataset.places)
   }
 
   /// float32 channels-last pixels of the images at `places`, int64 `[n]`.

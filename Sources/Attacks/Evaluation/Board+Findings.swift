@@ -7,7 +7,8 @@ extension Board {
     let count = labels.count
     if report.clean.correct == 0 {
       findings.append(
-        Finding(.nothingToAttack, "all \(count) samples were misclassified before any attack: no attack was run"))
+        Finding(
+          .nothingToAttack, "no sample of \(count) was classified right before any attack: no attack was run"))
     }
     if let expected, abs(expected - report.clean.fraction) > 0.01 {
       findings.append(

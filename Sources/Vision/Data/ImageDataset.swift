@@ -32,6 +32,9 @@ public struct ImageDataset {
     self.fingerprint = fingerprint
   }
 
+  /// Where each image stands in the file or folder that it is from; nil: these are all, in their order.
+  public private(set) var places: [Int]?
+
   public var count: Int { images.size(0) }
   public var channels: Int { images.size(1) }
   public var height: Int { images.size(2) }
@@ -40,7 +43,7 @@ public struct ImageDataset {
   /// The first `count` images, or all if there are fewer.
   public func prefix(_ count: Int) -> ImageDataset {
     precondition(count > 0, "a data set needs an image")
-    return replacing(images: images[0..<min(count, self.count)], labels: labels[0..<min(count, self.count)])
+    return subset(Array(0..<min(count, self.count)))
   }
 
   /// `count` images drawn evenly over the classes, or all if there are fewer; they keep the order of the whole.
@@ -70,8 +73,10 @@ public struct ImageDataset {
 
   /// The images at `indices`, in that order.
   public func subset(_ indices: [Int]) -> ImageDataset {
-    let indices = Tensor(indices).to(images.device)
-    return replacing(images: images.selecting(indices), labels: labels.selecting(indices))
+    let rows = Tensor(indices).to(images.device)
+    var part = replacing(images: images.selecting(rows), labels: labels.selecting(rows))
+    part.places = indices.map { places?[$0] ?? $0 }
+    return part
   }
 
   /// Splits off `heldOut` images drawn without replacement; both parts keep the order of the whole.

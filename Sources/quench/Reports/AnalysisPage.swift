@@ -60,7 +60,7 @@ struct AnalysisPage {
         "; where 5 % of the clean ones are taken for attacked, \(Self.share($0)) of these are found"
       }
       return
-        "Suspicion tells \(Wording.pictures(detection.adversarial)) from \(detection.clean) clean ones with an AUROC of "
+        "Suspicion tells \(NumberText.count(detection.adversarial, "picture")) from \(detection.clean) clean ones with an AUROC of "
         + "\(NumberText.fixed(detection.auroc, decimals: 3)) (95 %: \(ends[0]) to \(ends[1]))\(recall ?? "")."
     }
   }
@@ -90,25 +90,26 @@ struct AnalysisPage {
       overview.append(
         .callout(
           .caution,
-          "Only \(clean) clean images are known, too few to say how common a suspicion is: name "
+          "\(NumberText.count(clean, "clean image")) known, too few to say how common a suspicion is: name "
             + "\(SuspicionCalibration.fewest) or more with --clean."))
     }
     let unread = cases.filter { $0.finding == nil }
     for (files, what) in [(unread, "could not be analysed"), (unreadableClean, "named as clean were left out")]
     where !files.isEmpty {
       overview.append(
-        .callout(.caution, "\(Wording.pictures(files.count)) \(what): \(RedAnalyseCommand.names(files))."))
+        .callout(
+          .caution, "\(NumberText.count(files.count, "picture")) \(what): \(RedAnalyseCommand.names(files))."))
     }
     var sections = [Report.Section("Overview", overview)]
     for item in ordered { sections.append(try section(item)) }
     let readable = cases.count { $0.finding != nil }
     return Report(
-      title: "Analysis of \(Wording.pictures(cases.count))",
+      title: "Analysis of \(NumberText.count(cases.count, "picture"))",
       summary:
         "Each picture was denoised; what the denoiser removed is the estimated perturbation. Suspicion is \(meaning); "
         + "beside it stands how many of \(clean) clean images are at least as suspicious. The likeliest attack supposes that "
         + "there was one of those that the denoiser's run knows\(familyText). \(readable) of "
-        + "\(Wording.pictures(cases.count)) could be analysed.",
+        + "\(NumberText.count(cases.count, "picture")) could be analysed.",
       sections: sections)
   }
 
@@ -186,11 +187,4 @@ struct AnalysisPage {
   }
 
   private static func grey(_ map: Tensor) -> Tensor { (map.unsqueezed(0) * 255).rounded().to(.uint8) }
-}
-
-extension Wording {
-  /// `1 picture`, `12 pictures`
-  static func pictures(_ count: Int) -> String {
-    count == 1 ? "1 picture" : "\(Wording.count(Double(count))) pictures"
-  }
 }

@@ -6,9 +6,9 @@ import Reporting
 enum AttackText {
   static func make(_ summary: Record, _ url: URL) -> String {
     let interval = summary["interval"]?.array?.map(\.number) ?? []
-    let count = Wording.count(summary["n"]?.number)
+    let count = Wording.count(summary["n"]?.number, "image")
     var lines = [
-      "clean accuracy   \(Wording.accuracy(summary["clean_accuracy"]?.number)) of \(count) images",
+      "clean accuracy   \(Wording.accuracy(summary["clean_accuracy"]?.number)) of \(count)",
       "robust accuracy  \(robust(summary, interval))"
         + (summary["epsilon"]?.number.map { " at \(summary["norm"]?.string ?? "") \(PixelBudget($0))" } ?? "")
     ]
@@ -44,7 +44,8 @@ enum AttackText {
     guard let broken = summary["broken"]?.integer, broken > 0, let left = summary["broken_8bit"]?.integer,
       let within = summary["broken_8bit_within_budget"]?.integer
     else { return nil }
-    return "\(left) of \(broken) broken images still deceive once rounded"
+    return
+      "\(left) of \(NumberText.count(broken, "broken image")) still \(left == 1 ? "deceives" : "deceive") once rounded"
       + (summary["epsilon"]?.number != nil && within < left ? ", \(within) of them within the budget" : "")
   }
 

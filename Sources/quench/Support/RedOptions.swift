@@ -108,7 +108,8 @@ extension DataOptions {
     let standard = try? DataOptions.parse([])
     return [
       ("--data", data != standard?.data), ("--data-dir", dataDir != nil), ("--limit", limit != nil),
-      ("--train-limit", trainLimit != nil), ("--skip-corrupt", skipCorrupt)
+      ("--train-limit", trainLimit != nil), ("--limit-order", limitOrder != .balanced),
+      ("--skip-corrupt", skipCorrupt)
     ].filter(\.1).map(\.0)
   }
 }

@@ -81,7 +81,7 @@ struct RedAnalyseCommand: ParsableCommand {
       analyst.calibration = try calibration(reference, analyst.calibration.score)
     } else if analyst.calibration.clean.count < SuspicionCalibration.fewest {
       output.note(
-        "note: only \(analyst.calibration.clean.count) clean images are known, too few to say how common a suspicion is; "
+        "note: \(NumberText.count(analyst.calibration.clean.count, "clean image")) known, too few to say how common a suspicion is; "
           + "name \(SuspicionCalibration.fewest) or more with --clean")
     }
     analyst.tellsPixelRoles = pixelRoles
@@ -97,9 +97,13 @@ struct RedAnalyseCommand: ParsableCommand {
     try write(page)
     let unread = cases.filter { $0.finding == nil }
     guard unread.isEmpty else {
-      throw InputError(
-        "\(unread.count) of \(cases.count) pictures could not be analysed", at: Self.names(unread),
-        remedy: "their reasons stand with the others' results")
+      let error = InputError(
+        "\(unread.count) of \(NumberText.count(cases.count, "picture")) could not be analysed",
+        at: Self.names(unread),
+        remedy: "why stands beside the others' results")
+      // The result is printed: with --json it is the one object that is.
+      Failure(error, code: .failure).tell()
+      throw ExitCode.failure
     }
   }
 
@@ -133,14 +137,19 @@ struct RedAnalyseCommand: ParsableCommand {
   private func findings(of paths: [String], by analyst: Analyst, _ shape: [Int]) throws(InputError) -> [Case] {
     let cases = paths.map { path in
       do {
-        return Case(path: path, finding: analyst.analyse(try Self.read(path, shape)).first)
+        let finding = analyst.analyse(try Self.read(path, shape)).first
+        guard finding?.suspicion.isFinite == true else {
+          return Case(path: path, problem: "\(path): the classifier or the denoiser answers NaN or infinity")
+        }
+        return Case(path: path, finding: finding)
       } catch {
         return Case(path: path, problem: "\(error)")
       }
     }
     guard cases.contains(where: { $0.finding != nil }) else {
       throw InputError(
-        "none of \(cases.count) pictures can be analysed", remedy: "the first: \(cases[0].problem ?? "")")
+        "none of \(NumberText.count(cases.count, "picture")) can be analysed",
+        remedy: "the first: \(cases[0].problem ?? "")")
     }
     return cases
   }
@@ -157,9 +166,10 @@ struct RedAnalyseCommand: ParsableCommand {
         files.append(path)
         continue
       }
-      let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+      let names = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { !$0.hasPrefix(".") }
+      // Pictures of other kinds are tried too, so that each is told of.
       let found = names.filter { name in
-        ["png", "jpg", "jpeg"].contains(URL(filePath: name).pathExtension.lowercased())
+        Self.pictureSuffixes.contains(URL(filePath: name).pathExtension.lowercased())
       }
       files += found.sorted().map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
     }
@@ -168,6 +178,10 @@ struct RedAnalyseCommand: ParsableCommand {
     }
     return files
   }
+
+  private static let pictureSuffixes: Set = [
+    "png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "heic", "avif"
+  ]
 
   private static func read(_ path: String, _ shape: [Int]) throws -> Tensor {
     let data = try Picture.content(of: URL(filePath: path))

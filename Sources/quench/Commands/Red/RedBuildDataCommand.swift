@@ -127,7 +127,7 @@ struct RedBuildDataCommand: ParsableCommand {
     options.output.printResult(
       summary,
       """
-      cells   \(Wording.count(summary["cells"]?.number)), \(Wording.count(summary["pairs"]?.number)) pairs
+      cells   \(Wording.count(summary["cells"]?.number)), \(Wording.count(summary["pairs"]?.number, "pair"))
       folder  \(url.relativePath)
       report  \(url.appending(path: "report.html").relativePath)
       """)

@@ -188,7 +188,7 @@ struct RedTrainCommand: ParsableCommand {
     }
     if let count = summary["calibration_images"]?.integer, count < SuspicionCalibration.fewest {
       options.output.note(
-        "note: \(count) clean images were held out, too few for 'red analyse' to say how common a suspicion is; give it "
+        "note: \(NumberText.count(count, "clean image")) held out, too few for 'red analyse' to say how common a suspicion is; give it "
           + "clean pictures with --clean, or build more pairs")
     }
     options.output.printResult(
