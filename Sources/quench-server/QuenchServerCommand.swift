@@ -12,23 +12,32 @@ struct QuenchServerCommand: AsyncParsableCommand {
     commandName: "quench-server", abstract: "Serve models and pages of Quench.",
     subcommands: [ServeCommand.self, BridgeCommand.self, CryoDashboardCommand.self])
 
+  static var _errorPrefix: String { "error: " }
+
   static func main() async {
     LibTorch.waitBriefly()
+    var arguments = Array(CommandLine.arguments.dropFirst())
     do {
-      var command = try parseAsRoot(arguments())
+      arguments = try expanded(arguments)
+      var command = try parseAsRoot(arguments)
       if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
     } catch let error as InputError {
       FileHandle.standardError.write(Data("error: \(error)\n".utf8))
       Foundation.exit(1)
     } catch {
+      if exitCode(for: error) == .validationFailure,
+        let unknown = (try? CommandHelp(json: _dumpHelp()))?.unknownName(in: arguments)
+      {
+        exit(withError: ValidationError("\(unknown)"))
+      }
       exit(withError: error)
     }
   }
 
-  private static func arguments() throws -> [String] {
-    do {
-      return try ConfigurationFile.expand(Array(CommandLine.arguments.dropFirst()), help: _dumpHelp())
-    } catch { throw ValidationError("\(error)") }
+  private static func expanded(_ arguments: [String]) throws -> [String] {
+    do { return try ConfigurationFile.expand(arguments, help: _dumpHelp()) } catch {
+      throw ValidationError("\(error)")
+    }
   }
 }
 

@@ -135,6 +135,8 @@ import Vision
       (["--weights", "x", "--keep-answers", "5"], 64, "--keep-answers needs --defend"),
       (["--weights", "x", "--defend", "y", "--budget", "5"], 64, "--budget needs --ledger"),
       (["--weights", "x", "--rate-limit", "0"], 64, "above 0"),
+      (["--weights", "x", "--log-level", "infos"], 64, "error: --log-level: no such value"),
+      (["--wieghts", "x"], 64, "error: Unknown option '--wieghts'"),
       (["--weights", "/nowhere/x.safetensors"], 1, "/nowhere/x.safetensors"),
       (["--defend", "y", "--endpoint", "http://localhost:9/v2/models/x"], 1, "the endpoint is out of reach")
     ] as [([String], Int32, String)] {
