@@ -107,7 +107,9 @@ import Testing
     let options = (command["arguments"]?.array ?? []).compactMap(\.record).filter { $0["kind"]?.string == "option" }
       .flatMap { ($0["names"]?.array ?? []).compactMap { $0.record?["name"]?.string } }
     // Where there are no images to be read, these say what a file of weights is.
-    let passedOver = options.contains("limit") ? [] : ["data", "model"]
+    var passedOver = options.contains("limit") ? [] : ["data", "model"]
+    // An attack refuses what it has no use for.
+    if words[1] == "attack" { passedOver += ["train-limit"] + (words.contains("autoattack") ? [] : ["queries"]) }
     let flags = options.filter { !passedOver.contains($0) }.flatMap { name in
       tiny[name].map { ["--\(name)", $0] } ?? []
     }
