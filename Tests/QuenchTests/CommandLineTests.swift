@@ -41,7 +41,8 @@ import Testing
     // quench hands what follows on to the server's program.
     let isServer = words[0] == "quench-server" || words.dropFirst().first == "serve"
     var command: any ParsableCommand.Type = isServer ? QuenchServerCommand.self : Quench.self
-    var rest = words.dropFirst()
+    // Another machine's device.
+    var rest = words.dropFirst().map { $0 == "cuda" ? "cpu" : $0 }[...]
     // The command's own type parses much faster than the root does, which looks at every command there is.
     while let word = rest.first,
       let next = command.configuration.subcommands.first(where: { $0.configuration.commandName == word })
@@ -88,11 +89,12 @@ import Testing
 
   /// What makes a matter of a second or two of any command that has such flags.
   private static let tiny = [
-    "data": "synthetic", "limit": "8", "train-limit": "64", "epochs": "1", "dense-epochs": "2", "batch-size": "16",
-    "seeds": "1", "threads": "1", "precision": "float32", "train-pairs": "8", "test-pairs": "4", "depth": "3",
-    "width": "4", "n": "200", "n0": "20", "alpha": "0.05", "queries": "20", "steps": "4", "tiles": "1",
-    "patches": "2",
-    "holes": "4"
+    "data": "synthetic", "model": "small-cnn", "limit": "24", "train-limit": "64", "epochs": "1",
+    "dense-epochs": "2",
+    "batch-size": "8", "seeds": "1", "threads": "1", "precision": "float32", "train-pairs": "8", "test-pairs": "4",
+    "depth": "4", "width": "8", "n": "200", "n0": "20", "alpha": "0.05", "queries": "20", "steps": "4",
+    "tiles": "1",
+    "patches": "2", "holes": "4"
   ]
 
   /// The command with the flags of ``tiny`` that it has.
@@ -104,8 +106,15 @@ import Testing
     if let name = command["defaultSubcommand"]?.string, let next = subcommand(name, of: command) { command = next }
     let options = (command["arguments"]?.array ?? []).compactMap(\.record).filter { $0["kind"]?.string == "option" }
       .flatMap { ($0["names"]?.array ?? []).compactMap { $0.record?["name"]?.string } }
-    let isTiny = { (name: String) in name != "data" || options.contains("limit") }
-    return words.dropFirst() + options.filter(isTiny).flatMap { name in tiny[name].map { ["--\(name)", $0] } ?? [] }
+    // Where there are no images to be read, these say what a file of weights is.
+    var passedOver = options.contains("limit") ? [] : ["data", "model"]
+    // An attack refuses what it has no use for.
+    if words[1] == "attack" { passedOver += ["train-limit"] + (words.contains("autoattack") ? [] : ["queries"]) }
+    let flags = options.filter { !passedOver.contains($0) }.flatMap { name in
+      tiny[name].map { ["--\(name)", $0] } ?? []
+    }
+    // A network of one epoch answers by chance, and an attack needs right answers.
+    return words.dropFirst() + flags + (words[1] == "train" ? ["--epochs", "8"] : [])
   }
 
   @Test(

@@ -87,6 +87,7 @@ struct EvaluateCommand: ParsableCommand {
         "model": .string(network.architecture.name), "data": .string(data.data.rawValue),
         "accuracy": .double(accuracy.fraction), "n": .int(accuracy.count),
         "interval": [.double(accuracy.interval.lowerBound), .double(accuracy.interval.upperBound)],
+        "classes": .int(test.classNames.count), "classes_tested": .int(test.classCounts.count { $0 > 0 }),
         "seconds": .double(evaluation.seconds), "images_per_second": .double(evaluation.imagesPerSecond),
         "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6), "weights": .string(weights)
       ]
@@ -95,11 +96,13 @@ struct EvaluateCommand: ParsableCommand {
 
   private func report(_ summary: Record) {
     let interval = summary["interval"]?.array?.map(\.number) ?? []
+    let (classes, tested) = (summary["classes"]?.integer ?? 0, summary["classes_tested"]?.integer ?? 0)
     output.printResult(
       summary,
       """
       accuracy  \(Wording.accuracy(summary["accuracy"]?.number)) of \(Wording.count(summary["n"]?.number, "image")) \
       (95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)))
+      classes   \(tested == classes ? "\(classes)" : "\(tested) of \(classes): the others have no test images")
       speed     \(Wording.count(summary["images_per_second"]?.number)) images a second
       """)
   }

@@ -15,7 +15,8 @@ struct CryoStudyCommand: ParsableCommand {
         quench cryo study --survey val.csv --predictions val.txt \\
           --train-survey train.csv \\
           --train-predictions train.txt --rule R --out runs/cryo-study
-        quench cryo study ... \\
+        quench cryo study --survey val.csv --predictions val.txt \\
+          --train-survey train.csv --train-predictions train.txt \\
           --dqn readme=runs/a/q-network.safetensors,runs/b/q-network.safetensors
 
       Planners learn from the training survey alone. Writes summary.json and

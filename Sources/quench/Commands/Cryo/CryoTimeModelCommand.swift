@@ -15,7 +15,8 @@ struct CryoTimeModelCommand: ParsableCommand {
 
       Examples:
         quench cryo time-model --time-stamps timestamps.csv
-        quench cryo plan ... --time-stamps timestamps.csv      plan with these costs
+        quench cryo plan --survey grid.csv --predictions grid.txt --start 0 \\
+          --time-stamps timestamps.csv --out plan.csv   plan with these costs
       """)
 
   @Option(help: ArgumentHelp("Lines name,YYYY-MM-DD HH:MM:SS.", valueName: "csv"), completion: .file())
