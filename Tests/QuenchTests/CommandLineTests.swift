@@ -94,7 +94,7 @@ import Testing
     "batch-size": "8", "seeds": "1", "threads": "1", "precision": "float32", "train-pairs": "8", "test-pairs": "4",
     "depth": "4", "width": "8", "n": "200", "n0": "20", "alpha": "0.05", "queries": "20", "steps": "4",
     "tiles": "1",
-    "patches": "2", "holes": "4"
+    "patches": "2", "holes": "4", "seconds": "0"
   ]
 
   /// The command with the flags of ``tiny`` that it has.
