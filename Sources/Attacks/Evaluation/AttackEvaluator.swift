@@ -40,8 +40,8 @@ public struct AttackEvaluator {
   public var keepsImages = false
   /// Search among pictures of 8 bits only; see ``OnGrid``.
   public var staysOnGrid = false
-  /// Whether attacks that climb the cross-entropy alone end with a short attack on margins of logits: where the
-  /// cross-entropy is saturated its gradient vanishes, and what it leaves is not robust.
+  /// Whether attacks none of which climbs the difference of logits ratio end with a short one that does: a saturated
+  /// cross-entropy has no gradient, and what such attacks leave need not be robust.
   public var probes = true
   /// Given each image that is broken, as soon as it is; an `InputError` ends the run.
   public var keepBroken: ((BrokenImage) throws(InputError) -> Void)?
@@ -128,8 +128,7 @@ public struct AttackEvaluator {
   /// What is run, in order. With several budgets an attack without one runs at the first.
   private func stages(for model: AttackedModel) -> [Stage] {
     let needsProbe =
-      probes && attacks.contains { $0.follows == .crossEntropy }
-      && !attacks.contains { $0.follows != nil && $0.follows != .crossEntropy }
+      probes && norm != .l1 && attacks.contains { $0.follows != nil } && !attacks.contains { $0.follows == .dlr }
     return budgets.indices.flatMap { point in
       let epsilon = budgets[point]
       var stages = attacks.compactMap { attack -> Stage? in

@@ -23,7 +23,6 @@ public struct StAdv: Attack, Equatable, Codable, Sendable {
   public var norm: Norm { .linf }
   public var isBounded: Bool { false }
   public var takesTargets: Bool { true }
-  public var follows: AttackLoss? { .margin }
   public var settings: Record {
     [
       "steps": .int(steps), "learning_rate": .double(learningRate), "smoothness": .double(smoothness),

@@ -71,7 +71,7 @@ struct AttackedOptions: ParsableArguments {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "After attacks on the cross-entropy alone, try the images that are left with a short one on the margins.")
+    help: "Try the images that are left with a short apgd-dlr, where no attack had its loss.")
   var probe = true
 
   @OptionGroup(title: "Data") var data: DataOptions

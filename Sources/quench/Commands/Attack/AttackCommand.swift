@@ -19,9 +19,9 @@ struct AttackCommand: ParsableCommand {
       line an image, flushed as it goes, and summary.json with clean_accuracy,
       robust_accuracy, n, interval, seconds, a figure for each attack, how many broken
       images still deceive once rounded to 8 bits, and findings: what makes the
-      figures doubtful. An attack on the cross-entropy alone ends with a short one on
-      the margins of the logits, whose figure stands beside its own. A run that was
-      interrupted goes on with --resume to the same rows. Attacks compute in float32; --precision bfloat16 is
+      figures doubtful. Attacks with gradients end with a short apgd-dlr on what they
+      left, whose figure stands beside their own. A run that was interrupted goes on
+      with --resume to the same rows. Attacks compute in float32; --precision bfloat16 is
       faster on processors with matrix tiles and on GPUs, and has every image that
       counts as broken confirmed in float32.
       """,
