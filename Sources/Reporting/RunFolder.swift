@@ -117,7 +117,7 @@ public struct RunFolder: Sendable {
       throw InputError(
         "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with --out")
     }
-    lock = try FolderLock(folder: url)
+    lock = try FolderLock(folder: url, patience: .seconds(1))
     AtomicFile.sweep(url)
     AtomicFile.sweep(checkpoints)
     // What held before the lock was taken may have changed since.

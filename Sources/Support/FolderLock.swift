@@ -16,11 +16,12 @@ public final class FolderLock: Sendable {
   /// - Parameters:
   ///   - folder: What this process is about to write to.
   ///   - command: What others are told that this process does.
+  ///   - patience: How long the lock is waited for: a holder that is being killed is gone in a moment.
   /// - Throws: ``InputError`` that names the holder if another process, or another lock of this one, holds it.
   public convenience init(
-    folder: URL, for command: [String] = CommandLine.arguments
+    folder: URL, for command: [String] = CommandLine.arguments, patience: Duration = .zero
   ) throws(InputError) {
-    try self.init(folder.appending(path: Self.fileName), on: folder, command)
+    try self.init(folder.appending(path: Self.fileName), on: folder, command, patience)
   }
 
   /// Locks the file at `file`, which need not exist, by a hidden file beside it.
@@ -30,17 +31,24 @@ public final class FolderLock: Sendable {
   /// - Throws: ``InputError`` that names the holder if another process, or another lock of this one, holds it.
   public convenience init(file: URL, for command: [String] = CommandLine.arguments) throws(InputError) {
     let lock = file.deletingLastPathComponent().appending(path: ".\(file.lastPathComponent).lock")
-    try self.init(lock, on: file, command)
+    try self.init(lock, on: file, command, .zero)
   }
 
-  private init(_ file: URL, on subject: URL, _ command: [String]) throws(InputError) {
+  private init(
+    _ file: URL, on subject: URL, _ command: [String], _ patience: Duration
+  ) throws(InputError) {
     self.file = file
+    let deadline = ContinuousClock.now + patience
     while true {
       let descriptor = open(file.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else { throw InputError.writing(file, POSIXError(.init(rawValue: errno) ?? .EIO)) }
       if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
         let holder = Self.text(descriptor)
         close(descriptor)
+        if .now < deadline {
+          usleep(10_000)
+          continue
+        }
         throw InputError(
           "another process is writing here", at: subject.path, found: holder.isEmpty ? nil : holder,
           remedy: "wait until it has ended, or end it")
@@ -57,7 +65,7 @@ public final class FolderLock: Sendable {
   }
 
   deinit {
-    unlink(file.path)
+    if Self.isSameFile(descriptor, file) { unlink(file.path) }  // the folder may have been moved away meanwhile
     close(descriptor)
   }
 

@@ -1,6 +1,7 @@
 /// Something from outside (a file, a flag, a network answer, a user's model) is not as it must be.
 ///
-/// One line tells the whole story: what is wrong, where, what was expected, what was found and what to do.
+/// One line tells the whole story: what is wrong, where, what was expected, what was found and what to do. It is one
+/// line whatever the input holds, of which it repeats at most 200 characters.
 public struct InputError: Error, Hashable, Sendable {
   /// What is wrong, as a clause without a full stop: `"the header is truncated"`.
   public var problem: String
@@ -15,19 +16,16 @@ public struct InputError: Error, Hashable, Sendable {
     _ problem: String, at location: String? = nil, expected: String? = nil, found: String? = nil,
     remedy: String? = nil
   ) {
-    self.problem = problem
-    self.location = location
-    self.expected = expected
-    self.found = found
-    self.remedy = remedy
+    self.problem = problem.excerpt(400)
+    self.location = location?.excerpt(200, keepingEnd: true)
+    self.expected = expected?.excerpt(1000)
+    self.found = found?.excerpt(200)
+    self.remedy = remedy?.excerpt(1000)
   }
 }
 
 extension InputError: CustomStringConvertible {
-  /// One line, whatever the input holds that it tells of: of what was found, at most 200 characters.
   public var description: String {
-    let (location, found) = (location?.excerpt(200, keepingEnd: true), found?.excerpt(200))
-    let (problem, expected) = (problem.excerpt(400), expected?.excerpt(1000))
     var line = location.map { "\($0): " } ?? ""
     line += problem
     switch (expected, found) {

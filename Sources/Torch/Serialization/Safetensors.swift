@@ -31,7 +31,7 @@ public struct Safetensors: Sendable {
   private var name: String { source.name }
 
   /// Whether `source` is to be taken for a safetensors file, by its first bytes: too few are a truncated one.
-  public static func isFound(in source: ByteSource) throws(InputError) -> Bool {
+  static func isFound(in source: ByteSource) throws(InputError) -> Bool {
     guard source.count >= 9 else { return true }
     return try source.read(8..<9).first == UInt8(ascii: "{")
   }

@@ -74,6 +74,14 @@ extension StateDictionary {
     return try file.stateDictionary()
   }
 
+  /// What the writer of a file of weights left beside them; nothing where its format has no place for it.
+  /// - Throws: `InputError` if `source` holds no weights.
+  public static func metadata(of source: ByteSource) throws(InputError) -> [String: String] {
+    if try Safetensors.isFound(in: source) { return try Safetensors(source).metadata }
+    try TorchCheckpoint.check(source)
+    return [:]
+  }
+
   /// - Throws: `InputError` if weights of `count` elements cannot be those of a network of `elements`.
   static func checkCount(_ count: Int, expecting elements: Int, at location: String) throws(InputError) {
     guard count / 4 <= elements + 1_000_000 else {

@@ -23,6 +23,13 @@ public enum TorchCheckpoint {
   /// Loads the tensors of a file that is read from `source`.
   /// - Throws: `InputError` as ``load(_:)`` does, or if they have far more than `elements` elements.
   static func load(_ source: ByteSource, expecting elements: Int? = nil) throws(InputError) -> StateDictionary {
+    try check(source)
+    var loader = try CheckpointLoader(source, expecting: elements)
+    return try loader.load()
+  }
+
+  /// - Throws: `InputError` if the first bytes are not those of a zip file.
+  static func check(_ source: ByteSource) throws(InputError) {
     let start = try source.read(0..<min(2, source.count))
     guard start.elementsEqual("PK".utf8) else {
       let legacy = start.first == 0x80
@@ -31,8 +38,6 @@ public enum TorchCheckpoint {
         at: source.name, expected: "safetensors or a zip file by torch.save",
         remedy: "save the weights again as safetensors or with torch.save of PyTorch 1.6 or later")
     }
-    var loader = try CheckpointLoader(source, expecting: elements)
-    return try loader.load()
   }
 }
 

@@ -48,7 +48,7 @@ public struct ModelFile {
   ///   not fit it.
   public init(contentsOf url: URL, architecture: Architecture? = nil, device: Device = .cpu) throws(InputError) {
     let source = try ByteSource(contentsOf: url)
-    let metadata = try Safetensors.isFound(in: source) ? Safetensors(source).metadata : [:]
+    let metadata = try StateDictionary.metadata(of: source)
     let decoder = JSONDecoder()
     let own = metadata[Self.architectureKey].map { Data($0.utf8) }
     var stated: Architecture?

@@ -118,6 +118,7 @@ struct PruneStudyCommand: ParsableCommand {
       for part in study.parts {
         do { try runner.perform(part, in: folder) } catch let error as InputError {
           guard study.isOptional(part) else { throw error }
+          output.note("error: \(error)")
           failed.append(part.name)
         }
         try RunFiles(folder).report().write(to: folder.report)
