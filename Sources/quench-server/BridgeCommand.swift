@@ -32,6 +32,14 @@ struct BridgeCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
   var tokenFile: String?
 
+  @OptionGroup var endpoint: EndpointOptions
+
+  @Option(help: ArgumentHelp("How many classes the model probably has.", valueName: "n"))
+  var likelyClasses: Int?
+
+  @Option(help: ArgumentHelp("Sides of the images that it will be asked about.", valueName: "c,h,w"))
+  var images: NumberList?
+
   func validate() throws {
     guard feedback != .labels else { throw ValidationError("--feedback must be logits or probabilities.") }
     guard connections > 0, timeout > 0 else {
@@ -42,8 +50,12 @@ struct BridgeCommand: AsyncParsableCommand {
   func run() async throws {
     signal(SIGINT, SIG_IGN)  // Ctrl-C is for the program that asks; this one ends with its input
     signal(SIGPIPE, SIG_IGN)
+    var hints = endpoint.hints
+    hints.likelyClasses = likelyClasses
     let model = try await RemoteModel(
-      url, timeout: timeout, token: try tokenFile.map { try BearerToken(contentsOf: $0) })
+      url, timeout: timeout, token: try tokenFile.map { try BearerToken(contentsOf: $0) },
+      authorities: endpoint.caFile, hints: hints)
+    if let images { try model.check(images: images.values.map { Int($0) }) }
     let pipe = ProgramProtocol(input: .standardInput, output: .standardOutput)
     try pipe.greet(
       classes: model.classes, feedback: feedback, version: model.version, largestBatch: model.largestBatch,

@@ -71,6 +71,11 @@ struct ServeCommand: AsyncParsableCommand {
       valueName: "n"))
   var keepAnswers: Int?
 
+  @OptionGroup var endpointOptions: EndpointOptions
+
+  @Flag(help: "Cut pixels off at 0 and 1 before the model sees them: a part of the classifier that is certified.")
+  var clip = false
+
   @Option(help: "Standard deviation of the noise of a defended model, pixels in [0, 1].")
   var sigma = 0.25
 
@@ -140,6 +145,10 @@ struct ServeCommand: AsyncParsableCommand {
       throw ValidationError("Name the model with either --weights or --endpoint.")
     }
     guard defend != nil || weights != nil else { throw ValidationError("--endpoint needs --defend.") }
+    guard endpoint != nil || endpointOptions.isEmpty else {
+      throw ValidationError("What is told of an endpoint (--input to --ca-file) needs --endpoint.")
+    }
+    guard defend != nil || !clip else { throw ValidationError("--clip needs --defend.") }
     guard feedback != .labels else { throw ValidationError("--feedback must be logits or probabilities.") }
     guard (tlsCertificate == nil) == (tlsKey == nil) else {
       throw ValidationError("--tls-certificate and --tls-key belong together.")
@@ -174,7 +183,8 @@ struct ServeCommand: AsyncParsableCommand {
       } else {
         .endpoint(
           try await RemoteModel(
-            endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) }),
+            endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) },
+            authorities: endpointOptions.caFile, hints: endpointOptions.hints),
           feedback: feedback, concurrency: connections)
       }
     defend.flatMap { Defense.finding(onSigma: sigma, in: URL(filePath: $0)) }.map(Self.note)
@@ -211,7 +221,7 @@ struct ServeCommand: AsyncParsableCommand {
     var shield = ServedModel.Shield(
       folder: defend,
       certify: try Certify(
-        fixed: votes, sigma: sigma, selection: max(1, votes / 10), failureProbability: alpha))
+        fixed: votes, sigma: sigma, selection: max(1, votes / 10), failureProbability: alpha), clips: clip)
     shield.ledger = ledger.map { URL(filePath: $0) }
     shield.budget = budget
     if let keepAnswers { shield.keptAnswers = keepAnswers }

@@ -19,7 +19,7 @@ import Torch
 
   /// An endpoint that counts the images that it was asked about, and fails where it is told to.
   private final class Endpoint: Sendable {
-    private let state = Mutex((requests: 0, images: 0))
+    private let state = Mutex((requests: 0, images: 0, refused: 0))
     /// What to do with the n-th request, from 1 on, where it is not to be answered.
     private let fault: @Sendable (Int) -> Fault?
     private let version: @Sendable (Int) -> String
@@ -29,12 +29,18 @@ import Torch
       /// No answer in so many seconds.
       case silence(Int)
       case fewerClasses
+      /// A body of these words.
+      case words(String)
     }
+    /// The most images in a request, and whether a refusal names it.
+    private let largest: Int
+    private let namesLimit: Bool
 
     init(
       fault: @escaping @Sendable (Int) -> Fault? = { _ in nil },
-      version: @escaping @Sendable (Int) -> String = { _ in "7" }
+      version: @escaping @Sendable (Int) -> String = { _ in "7" }, largest: Int = .max, namesLimit: Bool = true
     ) {
+      (self.largest, self.namesLimit) = (largest, namesLimit)
       self.version = version
       self.fault = fault
     }
@@ -59,21 +65,35 @@ import Torch
       let message = try InferenceMessage(body, headerLength: length.flatMap { Int($0) }, .request)
       let number = state.withLock { state in
         state.requests += 1
-        state.images += message.tensors[0].shape[0]
+        if message.tensors[0].shape[0] > largest { state.refused += 1 }
+        if message.tensors[0].shape[0] <= largest { state.images += message.tensors[0].shape[0] }
         return state.requests
+      }
+      if message.tensors[0].shape[0] > largest {
+        return Self.refusal(
+          namesLimit ? .badRequest : .contentTooLarge,
+          namesLimit ? "inference request batch-size must be <= \(largest) for 'box'" : "payload")
       }
       let mean = message.tensors[0].tensor.mean([1, 2, 3])
       switch fault(number) {
       case .status(let status, let pause):
         var headers = HTTPFields()
         if let pause { headers[.retryAfter] = pause }
-        return Response(
-          status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: #"{"error": "no"}"#)))
+        return Self.refusal(status, "no", headers)
       case .silence(let seconds): try await Task.sleep(for: .seconds(seconds))
+      case .words(let text): return Response(status: .ok, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
       case .fewerClasses: return Self.answer(Tensor.stacked([mean], 1), "7")
       case nil: break
       }
       return Self.answer(Tensor.stacked([mean, 1 - mean], 1), version(number))
+    }
+
+    private static func refusal(
+      _ status: HTTPResponse.Status, _ text: String, _ headers: HTTPFields = [:]
+    ) -> Response {
+      Response(
+        status: status, headers: headers,
+        body: ResponseBody(byteBuffer: ByteBuffer(string: #"{"error": "\#(text)"}"#)))
     }
 
     private static func answer(_ outputs: Tensor, _ version: String) -> Response {
@@ -206,11 +226,77 @@ import Torch
     }
   }
 
-  @Test("Requests that never left are not counted")
-  func unsent() async throws {
+  @Test(
+    "A limit of images that a refusal names, or is too large for, is learned; what was refused is not counted",
+    arguments: [true, false])
+  func limits(namesLimit: Bool) async throws {
+    let endpoint = Endpoint(largest: 3, namesLimit: namesLimit)
+    let (total, size) = try await ask(endpoint, concurrency: 2) { metered, ledger in
+      #expect(Self.isRight(try metered.answer(Self.images(), for: .perturbation)))
+      return (try ledger.total, metered.batchSize)
+    }
+    #expect(total == 40 && endpoint.images == 40 && size == (namesLimit ? 3 : 2))
+  }
+
+  @Test("Words for numbers that are none are read as NaN, asked for once more and handed over")
+  func nonNumbers() async throws {
+    let body = #"{"model_version": "7", "outputs": [{"name": "y", "datatype": "FP32", "shape": [4, 2], "data": "#
+    let endpoint = Endpoint { number in
+      number == 1 ? .words(body + "[NaN, 1, 2, 3, 4, 5, 6, 7]}]}") : nil
+    }
+    let retries = try await ask(endpoint) { metered, ledger in
+      #expect(Self.isRight(try metered.answer(Self.images(), for: .perturbation)))
+      return try ledger.counts[.retry]
+    }
+    #expect(retries == 4)
+    let always = Endpoint { _ in .words(body + "[[null, 1], [2, -Infinity], [4, 5], [6, 7]]}]}") }
+    let isFinite = try await ask(always) { metered, _ in
+      try metered.answer(Self.images()[0..<4], for: .perturbation).isFinite().array(Bool.self)
+    }
+    #expect(isFinite == [false, true, true, false, true, true, true, true])
+  }
+
+  @Test("408 and 425 pass, 501 does not")
+  func statuses() async throws {
+    let endpoint = Endpoint { [.requestTimeout, .tooEarly][safe: $0 - 1].map { .status($0, pause: nil) } }
+    _ = try await ask(endpoint) { metered, _ in try metered.answer(Self.images(), for: .base).count }
+    #expect(endpoint.requests == 12)
+    let never = Endpoint { _ in .status(.notImplemented, pause: nil) }
+    let problem = try await ask(never) { metered, _ in
+      Self.problem { _ = try metered.answer(Self.images(), for: .base) }
+    }
+    #expect(problem.contains("refuses the request: 501 no") && never.requests == 1)
+  }
+
+  @Test("A pause is read as seconds and as a date")
+  func pauses() {
+    let now = Date(timeIntervalSince1970: 784_111_777)  // the specification's own date
+    for text in ["Sun, 06 Nov 1994 08:59:37 GMT", "Sunday, 06-Nov-94 08:59:37 GMT", "Sun Nov  6 08:59:37 1994"] {
+      #expect(RetryAfter.seconds(text, now: now) == 600, "\(text)")
+    }
+    #expect(RetryAfter.seconds("120", now: now) == 120 && RetryAfter.seconds("soon", now: now) == nil)
+    #expect(RetryAfter.seconds("Sun, 06 Nov 1994 08:00:00 GMT", now: now) == 0)
+  }
+
+  @Test("What refusals name as the most images is read")
+  func refusals() {
+    for (code, text, limit) in [
+      (400, "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'box'", 8),
+      (400, "the request has too many images (expected at most 16, found 32); send it in parts", 16),
+      (422, "maximum batch size of 4 exceeded", 4), (400, "batch of 64 exceeds limit 32", 32), (413, "", nil)
+    ] as [(Int, String, Int?)] {
+      let refusal = BatchRefusal(code: code, text: text)
+      #expect(refusal != nil && refusal?.limit == limit, "\(text)")
+    }
+    #expect(BatchRefusal(code: 400, text: "pixels must lie in [0, 1]") == nil)
+    #expect(BatchRefusal(code: 503, text: "batch queue full") == nil)
+  }
+
+  @Test("Requests that never left are not counted, by name or by address", arguments: ["localhost", "127.0.0.1"])
+  func unsent(host: String) async throws {
     let model = try await Endpoint().application().test(.live) { client in
       try await RemoteModel(
-        "http://localhost:\(try #require(client.port))/v2/models/box", timeout: 60)
+        "http://\(host):\(try #require(client.port))/v2/models/box", timeout: 60)
     }
     var failures: [TemporaryFailure] = []
     // Each of the two requests that opened the model may leave a connection behind, whose end a request may not
@@ -222,5 +308,10 @@ import Torch
       failures.append(try #require(failure))
     }
     #expect(failures.last?.wasSent == false, "\(failures)")
+    #expect(failures.last?.problem == "connection refused")
   }
+}
+
+extension Array {
+  fileprivate subscript(safe index: Int) -> Element? { indices.contains(index) ? self[index] : nil }
 }

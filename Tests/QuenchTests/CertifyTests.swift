@@ -74,6 +74,66 @@ import Vision
     #expect(try String(contentsOf: page, encoding: .utf8).contains("<svg"))
   }
 
+  @Test("After a target radius the page tells of no radius that nobody asked for, and no accuracy beside it")
+  func asked() async throws {
+    let folder = try TemporaryFolder()
+    let out = folder / "run"
+    let outcome = try await Tool.run(try certify(out, ["--n", "60", "--target-radius", "0.05", "--json"]))
+    let summary = try outcome.json()
+    #expect(summary["accuracy"] == nil && summary["certified_accuracy_0.05"] != nil)
+    #expect(summary["average_certified_radius_is"]?.string?.contains("lower bound") == true)
+    #expect(summary["model_version"]?.string?.hasSuffix("-float32") == true)
+    let plot = try await Tool.run(["certify", "plot", out.path, "--out", (folder / "page.html").path])
+    let header = try #require(plot.output.split(separator: "\n").first { $0.contains("Images") })
+    #expect(header.contains("0.05") && !header.contains("0.25") && !header.contains("0.75"), "\(header)")
+    let report = try String(contentsOf: out.appending(path: "report.html"), encoding: .utf8)
+    #expect(report.contains("Certified accuracy at 0.05") && !report.contains("Accuracy under noise"))
+    // Beside a run that asked for none, what is not known is a dash.
+    let table = folder / "cohen.tsv"
+    try Data("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.6\t1\t0:00:01.000000\n".utf8).write(to: table)
+    let both = try await Tool.run(["certify", "plot", out.path, table.path, "--out", (folder / "both.html").path])
+    #expect(both.output.contains("–") && both.output.contains("100.0"), "\(both.output)")
+  }
+
+  @Test(
+    "Radii that are no numbers of an image are named with their line", arguments: ["inf", "1e300", "1e9", "nan"])
+  func damagedTables(radius: String) async throws {
+    let folder = try TemporaryFolder()
+    let table = folder / "table.tsv"
+    try Data("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t\(radius)\t1\t0:00:01.000000\n".utf8)
+      .write(to: table)
+    let outcome = try await Tool.run(["certify", "plot", table.path, "--out", (folder / "page.html").path])
+    #expect(
+      outcome.code == 1 && outcome.errors.contains("line 2: column radius cannot be read"), "\(outcome.errors)")
+    #expect(!FileManager.default.fileExists(atPath: (folder / "page.html").path))
+    // Large, and possible in units of 0 to 255.
+    try Data("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t900000\t1\t0:00:01.000000\n".utf8)
+      .write(to: table)
+    let large = try await Tool.run(["certify", "plot", table.path, "--out", (folder / "page.html").path])
+    #expect(large.code == 0, "\(large.errors)")
+  }
+
+  @Test("Noise other than the network was trained with is a note")
+  func otherNoise() async throws {
+    let folder = try TemporaryFolder()
+    for (name, more) in [("noisy", ["--noise", "0.2"]), ("clean", [])] {
+      try expectSuccess(
+        try await Tool.run(
+          ["train", "--model", "small-cnn", "--epochs", "1", "--out", (folder / name).path] + Tool.tiny + more))
+    }
+    for (name, sigma, words) in [
+      ("noisy", "0.1", "was trained with noise of 0.2, and is certified under 0.1"), ("noisy", "0.2", nil),
+      ("clean", "0.1", "was trained without noise")
+    ] as [(String, String, String?)] {
+      let outcome = try await Tool.run([
+        "certify", "--weights", (folder / "\(name)/model.safetensors").path, "--data", "synthetic", "--limit", "1",
+        "--threads", "1", "--sigma", sigma, "--n0", "10", "--n", "60", "--out", (folder / "\(name)-\(sigma)").path
+      ])
+      #expect(outcome.errors.contains("the network was trained") == (words != nil), "\(outcome.errors)")
+      if let words { #expect(outcome.errors.contains(words)) }
+    }
+  }
+
   @Test(
     "What can certify nothing is refused before anything is written",
     arguments: [

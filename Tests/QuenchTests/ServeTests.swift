@@ -57,10 +57,15 @@ import Vision
       train(server.url, folder / "defense", ["--price-per-1000", "2.5", "--json"]))
     #expect(trained.code == 0, "\(trained.errors)")
     let summary = try trained.json()
-    // 64 images: the clean answer, the point, and two sides of two directions.
-    #expect(summary["queries"]?.integer == 64 * 6 && summary["ledger_queries"]?.integer == 64 * 6)
-    #expect(summary["price"]?.number == 0.96 && summary["retries"]?.integer == 0 && summary["cached"]?.integer == 0)
-    #expect(try server.get("/metrics").contains("quench_images_total \(64 * 6)\n"))
+    // 64 images: the clean answer, the point, and two sides of two directions; before them the probe.
+    let probe = try #require(summary["ledger_probe"]?.integer)
+    let total = 64 * 6 + probe
+    #expect(summary["queries"]?.integer == 64 * 6 && summary["ledger_queries"]?.integer == total)
+    #expect(probe % 32 == 0 && (64...640).contains(probe) && summary["smoothing_step"]?.number == 0.005)
+    #expect(
+      summary["price"]?.number == 2.5 * Double(total) / 1000 && summary["retries"]?.integer == 0
+        && summary["cached"]?.integer == 0)
+    #expect(try server.get("/metrics").contains("quench_images_total \(total)\n"))
 
     let certification = [
       "--data", "synthetic", "--limit", "4", "--n", "60", "--n0", "10", "--threads", "1", "--precision", "float32"
@@ -71,7 +76,7 @@ import Vision
     #expect(evaluated.code == 0, "\(evaluated.errors)")
     let asked = try #require(try evaluated.json()["ledger_queries"]?.integer)
     #expect(asked >= 4 * 10)
-    #expect(try server.get("/metrics").contains("quench_images_total \(64 * 6 + asked)\n"))
+    #expect(try server.get("/metrics").contains("quench_images_total \(total + asked)\n"))
 
     let proxy = try await serve(
       ["--defend", (folder / "defense").path, "--endpoint", server.url, "--votes", "60", "--name", "safe"],
@@ -81,7 +86,7 @@ import Vision
     #expect(outputs == ["votes", "label", "radius", "abstained"])
     #expect(try await proxy.end().code == 0)
     let end = try await server.end()
-    #expect(end.code == 0 && end.errors.contains("images=\(64 * 6 + asked)"), "\(end.errors)")
+    #expect(end.code == 0 && end.errors.contains("images=\(total + asked)"), "\(end.errors)")
   }
 
   @Test("A server that is killed costs training nothing: it goes on with the next one to the undisturbed weights")
@@ -89,17 +94,17 @@ import Vision
     let folder = try await folder()
     let flags = ["--weights", (folder / "box.safetensors").path, "--name", "box", "--batch-size", "16"]
     let first = try await serve(flags, in: folder)
-    let whole = try await Tool.run(train(first.url, folder / "whole"))
+    let whole = try await Tool.run(train(first.url, folder / "whole", ["--no-probe"]))
     #expect(whole.code == 0, "\(whole.errors)")
-    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200"]))
+    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200", "--no-probe"]))
     #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
     #expect(try await first.end().code == 0)
     let alone = try await Tool.run(
-      train(first.url, folder / "broken", ["--budget", "400", "--resume", "--tries", "1"]))
+      train(first.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--tries", "1"]))
     #expect(alone.code == 1 && alone.errors.contains("the endpoint is out of reach"), "\(alone.errors)")
     let second = try await serve(flags, in: folder)
     let resumed = try await Tool.run(
-      train(second.url, folder / "broken", ["--budget", "400", "--resume", "--json"]))
+      train(second.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--json"]))
     #expect(resumed.code == 0, "\(resumed.errors)")
     #expect(try resumed.json()["ledger_queries"]?.integer == 384)
     let name = Defense.denoiserFileName

@@ -61,6 +61,29 @@ private final class FailingBox: BlackBox {
   }
 }
 
+/// Another model whose answers are changed.
+private final class Answering: BlackBox {
+  private let model: any BlackBox
+  let classes: Int
+  var change: (Tensor) -> Tensor = { $0 }
+
+  init(_ model: any BlackBox, classes: Int) {
+    self.model = model
+    self.classes = classes
+  }
+
+  var feedback: Feedback { model.feedback }
+  var version: String { model.version }
+  var largestBatch: Int? { nil }
+  var concurrency: Int { model.concurrency }
+
+  func answer(_ images: Tensor) throws -> Tensor { change(try model.answer(images)) }
+  func send(_ images: Tensor) -> PendingAnswer {
+    let pending = model.send(images)
+    return { self.change(try pending()) }
+  }
+}
+
 @Suite("A defence's training") struct DefenseTrainingTests {
   private let folder: TemporaryFolder
 
@@ -146,6 +169,60 @@ private final class FailingBox: BlackBox {
     #expect(try equal(more.state, whole.state) && more.queries == book.total)
   }
 
+  @Test("A step's queries are one stream: eight connections take at most a sixth of the time of one")
+  func connections() throws {
+    func seconds(_ concurrency: Int, _ estimator: GradientEstimator) throws -> (Double, StateDictionary) {
+      let model = LocalBlackBox(Tiny.network(), version: "slow", batchSize: 8)
+      let slow = SlowBox(concurrency) { model.answer($0) }
+      let training = DefenseTraining(
+        Tiny.defense(),
+        of: .queries(MeteredBlackBox(Answering(slow, classes: 10), ledger: nil, batchSize: 8), estimator),
+        on: try Tiny.dataset(), recipe: Tiny.recipe, seed: 5, precision: .float32)
+      try Tiny.steps(training, 0..<2)
+      return (slow.now, training.state)
+    }
+    for estimator in [GradientEstimator(.random(directions: 12)), GradientEstimator(difference: .forward)] {
+      let (one, eight) = (try seconds(1, estimator), try seconds(8, estimator))
+      #expect(one.0 >= 6 * eight.0, "\(one.0) and \(eight.0) seconds")
+      #expect(equal(one.1, eight.1))
+    }
+  }
+
+  @Test("Images that the model twice answers with NaN are left out, and are told; too many of them end it")
+  func leavesOut() throws {
+    let broken = Answering(LocalBlackBox(Tiny.network(), version: "tiny"), classes: 10)
+    broken.change = { answers in
+      let answers = answers.cloned()
+      if answers.size(0) > 0 { answers[0].fill(with: .nan) }
+      return answers
+    }
+    // One request a step holds the clean images; its first is never answered.
+    let training = try learner(estimator, box: broken).training
+    var findings: [String] = []
+    training.onFinding = { findings.append($0) }
+    _ = try training.step(at: LoaderPosition())
+    #expect(training.tally.leftOut >= 1 && training.tally.images == 8)
+    #expect(findings.contains { $0.contains("NaN or infinity") })
+    #expect(training.state.allSatisfy { $0.tensor.isFinite().all() })
+    broken.change = { $0 * .nan }
+    #expect { _ = try training.step(at: LoaderPosition(batch: 1)) } throws: {
+      "\($0)".contains("the model answers NaN or infinity, also when it is asked again")
+    }
+  }
+
+  @Test("Answers so coarse that differences are zero are told, and stop what learns nothing")
+  func coarse() throws {
+    let box = Answering(LocalBlackBox(Tiny.network(), version: "tiny"), classes: 10)
+    box.change = { ($0 * 10).rounded() / 10 }
+    let training = try learner(GradientEstimator(.random(directions: 40)), box: box).training
+    var findings: [String] = []
+    training.onFinding = { findings.append($0) }
+    #expect { try Tiny.steps(training, 0..<40) } throws: {
+      "\($0)".contains("too coarse for this step") && "\($0)".contains("--smoothing-step")
+    }
+    #expect(findings.count == 1 && findings[0].contains("% of the differences are exactly 0"), "\(findings)")
+  }
+
   @Test("Skipping dead coordinates saves queries and changes no weight, bit for bit")
   func deadCoordinates() throws {
     let sparing = try learner(GradientEstimator()).training
@@ -204,105 +281,5 @@ private final class FailingBox: BlackBox {
     let before = learner.error(on: dataset)
     for step in 0..<40 { _ = try learner.step(at: LoaderPosition(epoch: step / 2, batch: step % 2)) }
     #expect(learner.error(on: dataset) < 0.9 * before)
-  }
-}
-
-@Suite("A program as a black box") struct ProgramBlackBoxTests {
-  private let folder: TemporaryFolder
-
-  init() throws { folder = try TemporaryFolder() }
-
-  private static let python = ["/usr/bin/python3", "/usr/local/bin/python3", "/opt/homebrew/bin/python3"]
-    .first(where: FileManager.default.isExecutableFile)
-
-  private func program(_ text: String) throws -> [String] {
-    let file = folder / "\(UUID().uuidString).py"
-    try Data(text.utf8).write(to: file)
-    return [Self.python ?? "python3", file.path]
-  }
-
-  private static let mean = """
-    import json, struct, sys
-    inp, out = sys.stdin.buffer, sys.stdout.buffer
-    out.write(b'{"classes": 2, "version": "7", "max_batch": 3}\\n'); out.flush()
-    while line := inp.readline():
-        n, *shape = json.loads(line)["shape"]
-        size = 1
-        for side in shape: size *= side
-        values = [sum(struct.unpack(f"<{size}f", inp.read(4 * size))) / size for _ in range(n)]
-        out.write(json.dumps({"shape": [n, 2], "datatype": "FP32"}).encode() + b"\\n")
-        for value in values: out.write(struct.pack("<2f", value, 1 - value))
-        out.flush()
-    """
-
-  @Test("It answers what the program computes", .enabled(if: python != nil, "there is no python3"))
-  func answers() throws {
-    let box = try ProgramBlackBox(try program(Self.mean))
-    #expect(box.classes == 2 && box.version == "7" && box.largestBatch == 3 && box.feedback == .logits)
-    let images = Tensor.uniform([3, 1, 4, 5], using: Generator(seed: 1))
-    #expect(try box.answer(images).isClose(to: CountingBox().answer(images), relative: 1e-5, absolute: 1e-6))
-    #expect(try box.answer(images[0..<1]).shape == [1, 2])
-  }
-
-  @Test(
-    "A program that does not speak the protocol, ends or complains is told of",
-    .enabled(if: python != nil, "there is no python3"),
-    arguments: [
-      ("print('hello')", "does not introduce itself"), ("pass", "ended before it answered"),
-      ("print('{\"classes\": 2}', flush=True); input()", "ended before it answered"),
-      ("print('{\"classes\": 2}'); print('{\"error\": \"busy\"}', flush=True); input()", "with an error: busy"),
-      (
-        "print('{\"classes\": 2}'); print('{\"shape\": [1, 3], \"datatype\": \"FP32\"}', flush=True); input()",
-        "another number"
-      )
-    ]) func misbehaves(text: String, words: String) throws
-  {
-    #expect {
-      _ = try ProgramBlackBox(try program(text)).answer(.zeros([1, 1, 2, 2]))
-    } throws: { "\($0)".contains(words) }
-  }
-
-  @Test(
-    "A program that takes several requests at once gets them so, and one may fail for a while",
-    .enabled(if: python != nil, "there is no python3"))
-  func several() throws {
-    // It answers nothing before it has read two requests.
-    let text = """
-      import json, struct, sys
-      inp, out = sys.stdin.buffer, sys.stdout.buffer
-      out.write(b'{"classes": 1, "max_in_flight": 2}\\n'); out.flush()
-      first, second = [(json.loads(inp.readline()), struct.unpack("<4f", inp.read(16))) for _ in range(2)]
-      out.write(b'{"error": "busy", "temporary": true, "pause": 2.5, "sent": false}\\n')
-      out.write(b'{"shape": [1, 1], "datatype": "FP32"}\\n' + struct.pack("<f", sum(second[1]))); out.flush()
-      """
-    let box = try ProgramBlackBox(try program(text))
-    #expect(box.concurrency == 2)
-    let answers = box.answers(to: [.zeros([1, 1, 2, 2]), .ones([1, 1, 2, 2])])
-    #expect { _ = try answers[0].get() } throws: {
-      $0 as? TemporaryFailure == TemporaryFailure("busy", pause: 2.5, wasSent: false)
-    }
-    #expect(try answers[1].get().array(Float.self) == [4])
-  }
-
-  @Test("What a program in Swift writes, a black box reads")
-  func swiftProgram() throws {
-    let (requests, answers) = (Pipe(), Pipe())
-    let pipe = ProgramProtocol(input: requests.fileHandleForReading, output: answers.fileHandleForWriting)
-    try requests.fileHandleForWriting.write(
-      contentsOf: Data("{\"shape\": [1, 1, 1, 2], \"datatype\": \"FP32\"}\n".utf8) + Data(count: 8)
-        + Data("{\"shape\": [1, 1, 1, -2]}\n".utf8))
-    let request = try #require(try pipe.request())
-    #expect(request.shape == [1, 1, 1, 2] && request.pixels == Data(count: 8))
-    #expect { _ = try pipe.request() } throws: { "\($0)".contains("first line cannot be read") }
-    try pipe.greet(classes: 3, feedback: .logits, version: "7", largestBatch: nil, concurrency: 2)
-    try pipe.fail(TemporaryFailure("busy", pause: 1))
-    try pipe.fail(InputError("no"))
-    let greeting = try #require(try ProgramBlackBox.line(of: answers.fileHandleForReading))
-    #expect(try JSONDecoder().decode(ProgramBlackBox.Greeting.self, from: greeting).concurrency == 2)
-    for (isTemporary, error) in [(true, "busy"), (nil, "no")] {
-      let line = try #require(try ProgramBlackBox.line(of: answers.fileHandleForReading))
-      let header = try JSONDecoder().decode(ProgramBlackBox.Header.self, from: line)
-      #expect(header.temporary == isTemporary && header.error == error)
-    }
   }
 }

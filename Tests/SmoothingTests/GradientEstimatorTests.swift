@@ -38,10 +38,11 @@ private func isClose(_ tensor: Tensor, _ expected: [Double], relative: Double = 
     let unit = [[0.6, 0.8, 0], [0, 0.6, -0.8]]
     func estimate(_ directions: [[Double]], _ difference: GradientEstimator.Difference) -> Tensor {
       let estimator = GradientEstimator(.random(directions: directions.count), difference: difference)
-      let drawn = Tensor(directions.flatMap { $0 }, shape: [1, directions.count, 3])
-      return estimator.random(
-        Quadratic.x, Quadratic.values(Quadratic.x, Quadratic.x, .base), directions.count, 100, Quadratic.values
-      ) { _ in drawn }
+      var left = directions[...]
+      let draw = { Tensor(left.popFirst() ?? [], shape: [1, 3]) }
+      return estimator.estimate(at: Quadratic.x, batchSize: 100, draw: draw) { probes, take in
+        for probe in probes { take(Quadratic.values(probe.points, probe.rows, probe.purpose)) }
+      }.gradient
     }
     #expect(isClose(estimate(unit, .forward), [-4.1319, -15.84885, 13.7862]))
     #expect(isClose(estimate([unit[0]], .forward), [-8.2638, -11.0184, 0]))
@@ -101,6 +102,34 @@ private func isClose(_ tensor: Tensor, _ expected: [Double], relative: Double = 
       #expect(asked == count && estimate.queries == count && base == 2)
       #expect(count <= 2 * estimator.queries(dimension: 3))
     }
+  }
+
+  @Test("An estimate does not depend on how its queries are put together, nor on how many are on their way")
+  func batches() {
+    let points = Tensor([0.5, -1, 2, 3, 1, -2] as [Double], shape: [2, 3])
+    for estimator in [
+      GradientEstimator(), GradientEstimator(.random(directions: 5), difference: .forward),
+      GradientEstimator(.random(directions: 5)), GradientEstimator(.smoothed(directions: 5, deviation: 1))
+    ] {
+      let estimates = [1, 3, 64].flatMap { batchSize -> [Tensor] in
+        let one = estimator(at: points, batchSize: batchSize, using: Generator(seed: 3), Quadratic.values)
+        let all = estimator(at: points, batchSize: batchSize, using: Generator(seed: 3)) { probes, take in
+          for probe in Array(probes) { take(Quadratic.values(probe.points, probe.rows, probe.purpose)) }
+        }
+        return [one.gradient, all.gradient]
+      }
+      #expect(estimates.allSatisfy { $0.isClose(to: estimates[0], relative: 1e-9, absolute: 1e-9) })
+    }
+  }
+
+  @Test("Differences that are exactly zero are counted")
+  func zeros() {
+    let points = Tensor([0.5, -1, 1.7] as [Double], shape: [1, 3])
+    let rounded = GradientEstimator(smoothingStep: 0.01)(at: points, using: generator) { points, _, _ in
+      points.sum([1]).rounded()
+    }
+    #expect(rounded.differences == (3, 3))
+    #expect(GradientEstimator()(at: points, using: generator, Quadratic.values).differences == (3, 0))
   }
 
   @Test("Coordinates that a ReLU holds at zero cost nothing and change no parameter's gradient, bit for bit")

@@ -19,8 +19,17 @@ final class CountingBox: BlackBox {
   var answersWrongly = false
   /// What the next requests fail with, one after the other.
   var failures: [TemporaryFailure] = []
+  /// The most images that it answers at once; it does not say so beforehand.
+  var hiddenLimit: Int?
+  /// Whether it names the limit when it refuses.
+  var namesLimit = true
+  /// How many of the next answers hold NaN in their first row.
+  var nonNumbers = 0
 
   func answer(_ images: Tensor) throws -> Tensor {
+    if let hiddenLimit, images.size(0) > hiddenLimit {
+      throw TooManyImages("400 batch-size must be <= \(hiddenLimit)", limit: namesLimit ? hiddenLimit : nil)
+    }
     if let left = answersBeforeFailure {
       guard left > 0 else { throw InputError("the model is out of reach", at: "counting") }
       answersBeforeFailure = left - 1
@@ -29,7 +38,45 @@ final class CountingBox: BlackBox {
     if failure?.wasSent ?? true { evaluated += images.size(0) }
     if let failure { throw failure }
     let mean = images.mean([1, 2, 3])
-    return answersWrongly ? mean : Tensor.stacked([mean, 1 - mean], 1)
+    guard !answersWrongly else { return mean }
+    let answer = Tensor.stacked([mean, 1 - mean], 1)
+    if nonNumbers > 0 {
+      nonNumbers -= 1
+      answer[0].fill(with: .nan)
+    }
+    return answer
+  }
+}
+
+/// Works on several requests at once, each for a quarter of a second of a time that is made up.
+final class SlowBox: BlackBox {
+  let (feedback, classes, version) = (Feedback.logits, 2, "slow")
+  let concurrency: Int
+  var largestBatch: Int? { nil }
+  var now = 0.0
+  var (inFlight, mostInFlight, sizes) = (0, 0, [Int]())
+  /// Requests, by their numbers from 0 on, that fail for a while.
+  var failing: Set<Int> = []
+  private let model: (Tensor) -> Tensor
+
+  init(_ concurrency: Int, _ model: @escaping (Tensor) -> Tensor) {
+    self.concurrency = concurrency
+    self.model = model
+  }
+
+  func answer(_ images: Tensor) throws -> Tensor { try send(images)() }
+
+  func send(_ images: Tensor) -> PendingAnswer {
+    let (end, fails) = (now + 0.25, failing.contains(sizes.count))
+    inFlight += 1
+    mostInFlight = max(mostInFlight, inFlight)
+    sizes.append(images.size(0))
+    return { [self] in
+      now = max(now, end)
+      inFlight -= 1
+      if fails { throw TemporaryFailure("busy") }
+      return model(images)
+    }
   }
 }
 
@@ -173,35 +220,118 @@ final class CountingBox: BlackBox {
     #expect(waited > 45 && waited <= 50)
   }
 
-  @Test("Requests go out together, as many as the model takes at once, and each fails for itself")
+  @Test("As many requests as the model takes are always on their way, and each fails for itself")
   func concurrency() throws {
-    final class Wide: BlackBox {
-      let (feedback, classes, version, concurrency) = (Feedback.logits, 2, "wide", 3)
-      var largestBatch: Int? { nil }
-      var waves: [[Int]] = []
-      func answer(_ images: Tensor) throws -> Tensor { try CountingBox().answer(images) }
-      func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
-        waves.append(requests.map { $0.size(0) })
-        return requests.enumerated().map { index, images in
-          waves.count == 1 && index == 1 ? .failure(TemporaryFailure("busy")) : Result { try answer(images) }
-        }
+    func box(_ concurrency: Int) -> SlowBox {
+      SlowBox(concurrency) { images in
+        let mean = images.mean([1, 2, 3])
+        return Tensor.stacked([mean, 1 - mean], 1)
       }
     }
-    let box = Wide()
-    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "wide", budget: nil)
-    let metered = MeteredBlackBox(box, ledger: ledger, batchSize: 3)
+    let wide = box(3)
+    wide.failing = [1]
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "slow", budget: nil)
+    let metered = MeteredBlackBox(wide, ledger: ledger, batchSize: 3)
     metered.sleep = { _ in }
     #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
-    #expect(box.waves == [[3, 3, 3], [3, 1]])
+    // The fourth is sent when the first is answered; what failed follows once all are.
+    #expect(wide.sizes == [3, 3, 3, 1, 3] && wide.mostInFlight == 3)
     #expect(try ledger.counts == [.base: 10, .retry: 3])
 
-    // A budget lets through what it allows of a wave, to the last request.
-    let spent = try QueryLedger(at: folder / "spent.sqlite", model: "wide", budget: 7)
+    // A budget lets through what it allows, to the last request, whose answers are kept.
+    let (spent, narrow) = (try QueryLedger(at: folder / "spent.sqlite", model: "slow", budget: 7), box(3))
     #expect {
-      _ = try MeteredBlackBox(box, ledger: spent, batchSize: 3).answer(images, for: .base)
+      _ = try MeteredBlackBox(narrow, ledger: spent, batchSize: 3).answer(images, for: .base)
     } throws: {
       "\($0)".contains("the query budget is spent (expected at most 7 images in all, found 6 asked for)")
     }
-    #expect(try spent.total == 6 && box.waves.last == [3, 3])
+    #expect(try spent.total == 6 && narrow.sizes == [3, 3] && narrow.inFlight == 0)
+    _ = try MeteredBlackBox(narrow, ledger: spent, batchSize: 3).answer(images[0..<6], for: .base)
+    #expect(try spent.cached == [.base: 6])
+
+    // Questions are taken when there is room for them, not before.
+    let lazy = box(2)
+    var taken = 0
+    let questions = (0..<9).lazy.map { [images] _ in
+      taken += 1
+      return MeteredBlackBox.Question(images, for: .base)
+    }
+    var answered = 0
+    try MeteredBlackBox(lazy, ledger: nil).answer(questions) { _ in
+      answered += 1
+      #expect(taken <= answered + 2)
+    }
+    #expect(answered == 9 && lazy.now == 0.25 * 5)
+  }
+
+  @Test(
+    "A limit that shows when it is met is learned, named or not; refused images are not counted",
+    arguments: [true, false])
+  func limits(namesLimit: Bool) throws {
+    let box = CountingBox()
+    (box.hiddenLimit, box.namesLimit) = (3, namesLimit)
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
+    let metered = MeteredBlackBox(box, ledger: ledger)
+    #expect(try metered.answer(images, for: .base).isEqual(to: CountingBox().answer(images)))
+    #expect(metered.batchSize == 3 && box.evaluated == 10)
+    #expect(try ledger.counts == [.base: 10])
+    box.hiddenLimit = 0
+    #expect { _ = try metered.answer(images + 1, for: .base) } throws: {
+      "\($0)".contains("the model refuses a single image: 400 batch-size must be <= 0")
+    }
+  }
+
+  @Test("NaN is asked for once more, and then handed over; a certificate's copies are not asked for again")
+  func nonNumbers() throws {
+    let box = CountingBox()
+    box.nonNumbers = 1
+    let ledger = try QueryLedger(at: folder / "q.sqlite", model: "counting", budget: nil)
+    let metered = MeteredBlackBox(box, ledger: ledger)
+    #expect(try metered.answer(images, for: .base).isFinite().all())
+    #expect(try ledger.counts == [.base: 10, .retry: 10] && box.evaluated == 20)
+    box.nonNumbers = 2
+    let answer = try metered.answer(images + 1, for: .base)
+    #expect(!answer[0].isFinite().all() && answer[1..<10].isFinite().all())
+    box.nonNumbers = 1
+    #expect(try !metered.answer(images, for: .certification).isFinite().all())
+    #expect(try ledger.counts[.certification] == 10 && ledger.counts[.retry] == 20)
+  }
+
+  @Test("A pause that a quota asks for is kept and counts as no try where that is wanted, and is named where not")
+  func quota() throws {
+    let hour = TemporaryFailure("429 quota exceeded", pause: 3600)
+    var patience = MeteredBlackBox.Patience()
+    (patience.tries, patience.waitsForQuota) = (2, true)
+    let box = CountingBox()
+    box.failures = [hour, hour, hour]
+    let metered = MeteredBlackBox(box, ledger: nil, patience: patience)
+    var pauses: [Double] = []
+    metered.sleep = { pauses.append($0) }
+    _ = try metered.answer(images, for: .base)
+    #expect(pauses == [3600, 3600, 3600])
+
+    patience.waitsForQuota = false
+    box.failures = [hour, hour]
+    let hasty = MeteredBlackBox(box, ledger: nil, patience: patience)
+    hasty.sleep = { _ in }
+    #expect { _ = try hasty.answer(images, for: .base) } throws: {
+      "\($0)".contains("it asks for a pause of 3600 seconds: --wait-quota waits so long")
+    }
+  }
+
+  @Test("A full disk stops the queries and says what to do, and what was answered is kept")
+  func fullDisk() throws {
+    let file = folder / "q.sqlite"
+    let ledger = try QueryLedger(at: file, model: "counting", budget: nil, mostPages: 12)
+    let box = CountingBox()
+    let metered = MeteredBlackBox(box, ledger: ledger, batchSize: 1000)
+    var problem = ""
+    for step in 0..<100 where problem.isEmpty {
+      let images = Tensor.full([1000, 1, 2, 2], Double(step))
+      do { _ = try metered.answer(images, for: .base) } catch { problem = "\(error)" }
+    }
+    #expect(problem.hasPrefix("\(file.path): the disk is full"), "\(problem)")
+    #expect(problem.contains("make room, then go on with --resume"))
+    #expect(try ledger.counts[.base] ?? 0 <= box.evaluated)
   }
 }

@@ -21,38 +21,37 @@ final class RemoteBlackBox: BlackBox {
     self.concurrency = concurrency
   }
 
-  func answer(_ images: Tensor) throws -> Tensor { try answers(to: [images])[0].get() }
+  func answer(_ images: Tensor) throws -> Tensor { try send(images)() }
 
-  func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
-    let messages = requests.map { (pixels: $0.to(.float32).data(), shape: $0.shape) }
-    let answers = Answers()
-    let done = DispatchSemaphore(value: 0)
+  func send(_ images: Tensor) -> PendingAnswer {
+    let (pixels, shape, classes) = (images.to(.float32).data(), images.shape, classes)
+    let letter = Letter()
     Task { [model] in
-      await withTaskGroup { group in
-        for (index, message) in messages.enumerated() {
-          group.addTask {
-            let answer: Result<Data, any Error>
-            do { answer = .success(try await model.answer(message.pixels, shape: message.shape)) } catch {
-              answer = .failure(error)
-            }
-            answers.byRequest.withLock { $0[index] = answer }
-          }
-        }
-      }
-      done.signal()
+      let answer: Result<Data, any Error>
+      do { answer = .success(try await model.answer(pixels, shape: shape)) } catch { answer = .failure(error) }
+      letter.put(answer)
     }
-    done.wait()
-    let results = answers.byRequest.withLock { $0 }
-    return requests.indices.map { index in
-      Result {
-        guard let data = try results[index]?.get() else { throw InputError("a request got no answer") }
-        let shape = [requests[index].size(0), classes]
-        return data.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: .float32) }.to(requests[index].device)
-      }
+    return {
+      let data = try letter.take()
+      return data.withUnsafeBytes { Tensor(bytes: $0, shape: [shape[0], classes], dtype: .float32) }
+        .to(images.device)
     }
   }
 
-  private final class Answers: Sendable {
-    let byRequest = Mutex<[Int: Result<Data, any Error>]>([:])
+  /// An answer on its way from a task to a thread that waits.
+  private final class Letter: Sendable {
+    private let answer = Mutex<Result<Data, any Error>?>(nil)
+    private let arrival = DispatchSemaphore(value: 0)
+
+    func put(_ result: Result<Data, any Error>) {
+      answer.withLock { $0 = result }
+      arrival.signal()
+    }
+
+    func take() throws -> Data {
+      arrival.wait()
+      guard let result = answer.withLock({ $0 }) else { throw InputError("a request got no answer") }
+      return try result.get()
+    }
   }
 }

@@ -26,10 +26,13 @@ public struct ServedModel: Sendable {
     public var budget: Int?
     /// Answers that are kept for images that come again: nobody gets another draw of the noise for one of them.
     public var keptAnswers = 1000
+    /// Whether pixels are cut off at 0 and 1 before the model sees them.
+    public var clips: Bool
 
-    public init(folder: String, certify: Certify) {
+    public init(folder: String, certify: Certify, clips: Bool = false) {
       self.folder = folder
       self.certify = certify
+      self.clips = clips
     }
   }
 
@@ -88,8 +91,10 @@ public struct ServedModel: Sendable {
     String(try Fingerprint.sha256(ofFile: URL(filePath: file)).prefix(12))
   }
 
-  private func shielded(_ shield: Shield, _ box: any BlackBox) throws -> ModelThread.Model {
+  private func shielded(_ shield: Shield, _ model: any BlackBox) throws -> ModelThread.Model {
     let defense = try Defense(contentsOf: URL(filePath: shield.folder))
+    if case .endpoint(let model, _, _) = source { try model.check(images: defense.inputShape) }
+    let box = shield.clips ? ClippedBlackBox(model) : model
     let plan = DefensePlan(defense, batchSize: batchSize)
     let ledger = try shield.ledger.map { try QueryLedger(at: $0, model: box.version, budget: shield.budget) }
     let metered = MeteredBlackBox(box, ledger: ledger, batchSize: batchSize, patience: patience)
@@ -102,7 +107,7 @@ public struct ServedModel: Sendable {
         .init(name: "label", datatype: .int64, shape: []), .init(name: "radius", datatype: .float32, shape: []),
         .init(name: "abstained", datatype: .bool, shape: [])
       ], largestBatch: batchSize)
-    let copies = batchSize
+    let copies = metered.batchSize * box.concurrency
     let kept = AnswerCache<Certify.Attempt>(limit: shield.keptAnswers)
     return ModelThread.Model(description) { images, isAwaited in
       let hashes = (0..<images.size(0)).map { Fingerprint.sha256(images[$0].contiguous().data()) }

@@ -33,20 +33,37 @@ public protocol BlackBox: AnyObject {
 
   /// The model's answer for pixels in [0, 1], `[N, C, H, W]`, as ``feedback`` says.
   /// - Throws: `InputError` if the model cannot be reached, or answers what it must not; ``TemporaryFailure`` if the
-  ///   same request may be answered later.
+  ///   same request may be answered later, ``TooManyImages`` if a smaller one may be.
   func answer(_ images: Tensor) throws -> Tensor
 
-  /// The answers to at most ``concurrency`` requests that are sent together, in their order; each may fail for itself.
-  func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>]
+  /// Sends a request, and gives what waits for its answer, which throws as ``answer(_:)`` does. At most
+  /// ``concurrency`` requests are on their way, and their answers are waited for in the order of sending.
+  func send(_ images: Tensor) -> PendingAnswer
 }
+
+/// Waits for the answer to a request that was sent.
+public typealias PendingAnswer = () throws -> Tensor
 
 extension BlackBox {
   public var concurrency: Int { 1 }
   public var answerShape: [Int] { feedback == .labels ? [] : [classes] }
 
-  public func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
-    requests.map { request in Result { try answer(request) } }
+  public func send(_ images: Tensor) -> PendingAnswer { { try self.answer(images) } }
+}
+
+/// A request holds more images than the model takes at once, and was not answered.
+public struct TooManyImages: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What the model said.
+  public var problem: String
+  /// The most that it takes; nil: it does not say.
+  public var limit: Int?
+
+  public init(_ problem: String, limit: Int? = nil) {
+    self.problem = problem
+    self.limit = limit
   }
+
+  public var description: String { problem }
 }
 
 /// A request was not answered, and may be when it is sent again: a server's error, a timeout, too many requests.
@@ -144,15 +161,15 @@ extension Feedback {
     self == .images ? nil : Double((self.targets(answers) .== targets).nonzeroCount())
   }
 
-  /// - Throws: `InputError` unless there are `count` answers of that shape, all finite.
+  /// - Throws: `InputError` unless there are `count` answers of that shape.
   func check(_ answers: Tensor, count: Int, shape: [Int], from name: String) throws(InputError) {
     guard answers.shape == [count] + shape else {
       throw InputError(
         "the model answers another number of images or classes", at: name, expected: "\([count] + shape)",
         found: "\(answers.shape)", remedy: "name a model that fits the data set")
     }
-    guard self == .labels || answers.isFinite().all() else {
-      throw InputError("the model answers NaN or infinity", at: name)
-    }
   }
+
+  /// Which answers are numbers throughout, `[N]`, bool: neither NaN nor infinity.
+  func areFinite(_ answers: Tensor) -> Tensor { answers.reshaped([answers.size(0), -1]).isFinite().all(1) }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Support
 import Torch
+import Vision
 
 /// A black box whose every query is entered in a ``QueryLedger``, cut into batches that it takes, sent again where it
 /// failed for a while, and checked.
@@ -10,11 +11,18 @@ public final class MeteredBlackBox {
   public let model: any BlackBox
   /// Nil: nobody counts.
   public let ledger: QueryLedger?
-  /// Images a request.
-  public let batchSize: Int
+  /// Images a request; it falls where the model turns out to take fewer.
+  public internal(set) var batchSize: Int
   public let patience: Patience
+  /// Seconds in which it was waited for the model.
+  public internal(set) var secondsWaited = 0.0
   /// How it waits; tests do not.
-  var sleep: (_ seconds: Double) -> Void = { Thread.sleep(forTimeInterval: $0) }
+  var sleep: (_ seconds: Double) -> Void = { seconds in
+    let end = ContinuousClock.now + .seconds(seconds)
+    while ContinuousClock.now < end, !Interruption.isRequested {
+      Thread.sleep(forTimeInterval: min(0.2, max(0, (end - .now) / .seconds(1))))
+    }
+  }
   /// When the next images may be sent at the rate that ``Patience`` allows.
   private var nextTurn = ContinuousClock.now
 
@@ -27,13 +35,32 @@ public final class MeteredBlackBox {
     public var longestPause = 60.0
     /// Images a second; nil: as many as the model answers.
     public var rate: Double?
+    /// Wait as long as the model asks for, as one with an hourly quota does; such a try does not count.
+    public var waitsForQuota = false
 
     public init() {}
 
     /// Seconds to wait after a request failed `failures` times.
     func pause(afterFailures failures: Int, asked: Double?) -> Double {
-      if let asked { return min(max(asked, 0), longestPause) }
+      if let asked { return min(max(asked, 0), waitsForQuota ? 7 * 86_400 : longestPause) }
       return .random(in: 0...min(longestPause, firstPause * Double(1 << min(failures - 1, 30))))
+    }
+
+    /// Whether the model asks for a pause that no try is long enough for.
+    func isQuota(_ failure: TemporaryFailure) -> Bool { failure.pause ?? 0 > longestPause }
+  }
+
+  /// Images of one request, and what they are asked for.
+  public struct Question {
+    public let images: Tensor
+    public let purpose: QueryLedger.Purpose
+
+    /// - Parameters:
+    ///   - images: `[N, C, H, W]`.
+    ///   - purpose: What the ledger counts them under.
+    public init(_ images: Tensor, for purpose: QueryLedger.Purpose) {
+      self.images = images
+      self.purpose = purpose
     }
   }
 
@@ -49,79 +76,49 @@ public final class MeteredBlackBox {
   /// The model's answers for `images`, `[N, C, H, W]`.
   /// - Throws: `InputError` if the budget is spent, the model stays out of reach or answers what it must not.
   public func answer(_ images: Tensor, for purpose: QueryLedger.Purpose) throws -> Tensor {
-    var requests = images.split(batchSize).map { Request(images: $0, purpose: purpose) }
-    // Samples of a certificate must be fresh.
-    if purpose != .certification { for index in requests.indices { try recall(&requests[index]) } }
-    var waiting = requests.indices.filter { requests[$0].answer == nil }
-    while !waiting.isEmpty {
-      var wave = Array(waiting.prefix(model.concurrency))
-      takeTurn(images: wave.reduce(0) { $0 + requests[$1].count })
-      if let ledger {
-        wave = Array(wave.prefix(try ledger.enter(wave.map { (requests[$0].entry, requests[$0].count) })))
-      }
-      waiting.removeFirst(wave.count)
-      var failures: [TemporaryFailure] = []
-      var refusal: (any Error)?
-      for (index, result) in zip(wave, model.answers(to: wave.map { requests[$0].images })) {
-        do { try take(result.get(), for: &requests[index]) } catch let failure as TemporaryFailure {
-          if !failure.wasSent { try ledger?.retract(requests[index].count, for: requests[index].entry) }
-          requests[index].sent += failure.wasSent ? 1 : 0
-          requests[index].failures += 1
-          failures.append(failure)
-        } catch { refusal = refusal ?? error }
-      }
-      if let refusal { throw refusal }
-      guard let last = failures.last else { continue }
-      let failed = wave.filter { requests[$0].answer == nil }
-      let most = failed.map { requests[$0].failures }.max() ?? 1
-      guard most < patience.tries else {
-        throw InputError(
-          "the model stays out of reach: \(last.problem)", at: model.version, found: "\(most) tries",
-          remedy: "see that it runs; what it answered is kept")
-      }
-      waiting = failed + waiting
-      sleep(patience.pause(afterFailures: most, asked: failures.compactMap(\.pause).max()))
-    }
-    return Tensor.concatenated(requests.compactMap(\.answer))
+    var answers: [Tensor] = []
+    try answer(images.split(batchSize).map { Question($0, for: purpose) }) { answers.append($0) }
+    return Tensor.concatenated(answers)
   }
 
-  private struct Request {
-    let images: Tensor
-    let purpose: QueryLedger.Purpose
-    /// What its answer is kept under.
-    var hash: String?
-    var answer: Tensor?
-    /// Tries, and those that the model may have got.
-    var failures = 0
-    var sent = 0
-
-    var count: Int { images.size(0) }
-    var entry: QueryLedger.Purpose { sent == 0 ? purpose : .retry }
+  /// Asks `questions` in turn, of which each is taken when there is room for it: as many requests as the model works on
+  /// at once are always on their way.
+  ///
+  /// Answers that are no numbers are asked for once more; what then still is none is handed over.
+  /// - Parameters:
+  ///   - questions: Each of at most ``batchSize`` images, or it becomes several requests.
+  ///   - each: Takes the answer to each question, in their order.
+  /// - Throws: What `each` throws; `InputError` as above; `Interrupted` if the user asked to leave. What is on its way
+  ///   is waited for first, and kept in the ledger.
+  public func answer(_ questions: some Sequence<Question>, each: (Tensor) throws -> Void) throws {
+    try QueryPipe(self).run(questions.makeIterator(), each: each)
   }
 
-  /// Answers a request from the ledger, if it was answered before.
-  private func recall(_ request: inout Request) throws {
-    guard let ledger else { return }
-    let (name, images) = ("\(model.version) \(model.feedback)", request.images)
-    let hash = images.withUnsafeBytes { Fingerprint.sha256(Data($0) + Data(name.utf8)) }
-    request.hash = hash
-    let (shape, dtype) = ([request.count] + model.answerShape, model.feedback == .labels ? DType.int64 : .float32)
-    guard let kept = try ledger.answer(to: hash, images: request.count, for: request.purpose),
+  /// Whether answers may come out of the ledger: samples of a certificate must be fresh, and so must a probe's.
+  static func isFresh(_ purpose: QueryLedger.Purpose) -> Bool { purpose == .certification || purpose == .probe }
+
+  /// What an answer to these images is kept under.
+  func hash(of images: Tensor) -> String {
+    let name = "\(model.version) \(model.feedback)"
+    return images.withUnsafeBytes { Fingerprint.sha256(Data($0) + Data(name.utf8)) }
+  }
+
+  /// The answer that the ledger holds to a request, which it counts.
+  func recall(_ images: Tensor, _ hash: String, for purpose: QueryLedger.Purpose) throws -> Tensor? {
+    let count = images.size(0)
+    let (shape, dtype) = ([count] + model.answerShape, model.feedback == .labels ? DType.int64 : .float32)
+    guard let kept = try ledger?.answer(to: hash, images: count, for: purpose),
       kept.count == shape.reduce(dtype.byteCount, *)
-    else { return }
-    request.answer = kept.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: dtype) }.to(images.device)
+    else { return nil }
+    return kept.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: dtype) }.to(images.device)
   }
 
-  private func take(_ answer: Tensor, for request: inout Request) throws {
-    try model.feedback.check(answer, count: request.count, shape: model.answerShape, from: model.version)
-    let isLabels = model.feedback == .labels
-    if let hash = request.hash {
-      try ledger?.keep(answer.to(isLabels ? .int64 : .float32).data(), to: hash)
-    }
-    request.answer = answer
+  func keep(_ answer: Tensor, _ hash: String) throws {
+    try ledger?.keep(answer.to(model.feedback == .labels ? .int64 : .float32).data(), to: hash)
   }
 
-  private func takeTurn(images: Int) {
+  /// Waits until `images` more may be sent.
+  func takeTurn(images: Int) {
     guard let rate = patience.rate else { return }
     let now = ContinuousClock.now
     if nextTurn > now { sleep((nextTurn - now) / .seconds(1)) }

@@ -10,7 +10,8 @@ import Torch
 /// "datatype": "FP32"}` and the pixels, little-endian and in row-major order, and writes a line `{"shape": [N, classes],
 /// "datatype": "FP32"}` (for labels `{"shape": [N], "datatype": "INT64"}`) and the numbers in the same form; or a line
 /// `{"error": "what is wrong"}`, with `"temporary": true` if the same request may be answered later, `"pause": seconds`
-/// if it is known when, and `"sent": false` if nobody has counted it. It ends when its input ends.
+/// if it is known when, and `"sent": false` if nobody has counted it; with `"max_batch": n` if so many images at once
+/// would be answered (0: fewer than these). It ends when its input ends, and is ended when this process is gone.
 ///
 /// A program that reads on while it works says `"max_in_flight": n` at the beginning: it gets so many requests at once
 /// and answers in their order.
@@ -23,7 +24,8 @@ public final class ProgramBlackBox: BlackBox {
   private let name: String
   private let process: Process
   private let input: FileHandle
-  private let output: FileHandle
+  private let writer: PipeWriter
+  private let reader: PipeReader
 
   struct Greeting: Codable {
     var classes: Int
@@ -46,26 +48,58 @@ public final class ProgramBlackBox: BlackBox {
     var temporary: Bool?
     var pause: Double?
     var sent: Bool?
+    var largestBatch: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case shape, datatype, error, temporary, pause, sent
+      case largestBatch = "max_batch"
+    }
   }
 
+  /// Becomes the program, which Ctrl-C does not reach: who asks ends it. A watcher beside it ends it should this
+  /// process (`$0`) be gone without a word; the kernel then gives the program another parent.
+  private static let start = """
+    trap '' INT
+    isChild() {
+      [ -r /proc/$$/status ] || { kill -0 "$0"; return; }
+      while read -r key value; do
+        [ "$key" = PPid: ] && [ "$value" = "$0" ] && return 0
+      done < /proc/$$/status
+      return 1
+    }
+    ( (
+      while isChild; do kill -0 $$ || exit 0; sleep 1; done
+      kill $$; sleep 2; kill -9 $$
+    ) </dev/null >/dev/null 2>&1 & )
+    exec "$@"
+    """
+
   /// Starts the program.
-  /// - Parameter command: The program and its arguments.
+  /// - Parameters:
+  ///   - command: The program and its arguments.
+  ///   - timeout: Seconds in which it must introduce itself and answer each request; nil: any time.
   /// - Throws: `InputError` if it cannot be started, or does not introduce itself.
-  public init(_ command: [String]) throws {
+  public init(_ command: [String], timeout: Double? = nil) throws {
     signal(SIGPIPE, SIG_IGN)  // a program that ended shows as an error of the write
     name = command.first ?? "no program"
     process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = command
+    process.executableURL = URL(filePath: "/bin/sh")
+    process.arguments = ["-c", Self.start, "\(getpid())"] + command
     let (input, output) = (Pipe(), Pipe())
     process.standardInput = input
     process.standardOutput = output
-    do { try process.run() } catch {
+    do { try Self.run(process) } catch {
       throw InputError("the program cannot be started: \(error.localizedDescription)", at: name)
     }
     self.input = input.fileHandleForWriting
-    self.output = output.fileHandleForReading
-    guard let line = try Self.line(of: self.output) else { throw Self.ended(name) }
+    writer = PipeWriter(self.input, seconds: timeout)
+    reader = PipeReader(handle: output.fileHandleForReading, seconds: timeout)
+    let introduction: Data?
+    do { introduction = try reader.line() } catch {
+      kill(process.processIdentifier, SIGKILL)
+      throw Self.silent(name, error)
+    }
+    guard let line = introduction else { throw Self.ended(name) }
     guard let greeting = try? JSONDecoder().decode(Greeting.self, from: line), greeting.classes > 0,
       greeting.feedback != .images
     else {
@@ -81,38 +115,54 @@ public final class ProgramBlackBox: BlackBox {
     concurrency = max(greeting.concurrency ?? 1, 1)
   }
 
+  /// A child takes over which signals its parent's thread blocks: it must be possible to end it.
+  private static func run(_ process: Process) throws {
+    var (ending, before) = (sigset_t(), sigset_t())
+    sigemptyset(&ending)
+    sigaddset(&ending, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &ending, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    try process.run()
+  }
+
+  /// Ends a program that was given up: it may not listen any more.
+  private func end() { kill(process.processIdentifier, SIGKILL) }
+
   deinit {
     try? input.close()
     process.terminate()
   }
 
-  public func answer(_ images: Tensor) throws -> Tensor {
-    write(images)
-    return try read(for: images)
-  }
+  public func answer(_ images: Tensor) throws -> Tensor { try send(images)() }
 
-  public func answers(to requests: [Tensor]) -> [Result<Tensor, any Error>] {
-    for images in requests { write(images) }
-    return requests.map { images in Result { try read(for: images) } }
-  }
-
-  /// Tells the program images. One that takes no more is over: reading tells what it still said, or that it ended.
-  private func write(_ images: Tensor) {
+  public func send(_ images: Tensor) -> PendingAnswer {
     do {
-      try input.write(
-        contentsOf: JSONEncoder().encode(Header(shape: images.shape, datatype: "FP32")) + Data("\n".utf8))
-      try input.write(contentsOf: images.to(.float32).data())
-    } catch { process.terminate() }
+      let header = try JSONEncoder().encode(Header(shape: images.shape, datatype: "FP32"))
+      // A program that takes no more is over: reading tells what it still said, or that it ended.
+      if try !writer.write(header + Data("\n".utf8) + images.to(.float32).data()) { end() }
+    } catch {
+      end()
+      let problem = Self.silent(name, error)
+      return { throw problem }
+    }
+    return { [self] in
+      do { return try read(for: images) } catch {
+        guard error is PipeDeadline.Passed else { throw error }
+        end()
+        throw Self.silent(name, error)
+      }
+    }
   }
 
   private func read(for images: Tensor) throws -> Tensor {
-    guard let line = try Self.line(of: output) else { throw Self.ended(name) }
+    guard let line = try reader.line() else { throw Self.ended(name) }
     guard let header = try? JSONDecoder().decode(Header.self, from: line) else {
       throw InputError(
         "the program does not answer by the protocol", at: name,
         found: "'\(String(decoding: line.prefix(80), as: UTF8.self))'")
     }
     if let error = header.error {
+      if let limit = header.largestBatch { throw TooManyImages(error, limit: limit > 0 ? limit : nil) }
       guard header.temporary == true else {
         throw InputError("the program answers with an error: \(error)", at: name)
       }
@@ -126,28 +176,16 @@ public final class ProgramBlackBox: BlackBox {
         found: "\(header.shape ?? []) \(header.datatype ?? "")")
     }
     let count = shape.reduce(dtype.byteCount, *)
-    guard let data = try Self.bytes(count, of: output) else { throw Self.ended(name) }
+    guard let data = try reader.bytes(count) else { throw Self.ended(name) }
     return data.withUnsafeBytes { Tensor(bytes: $0, shape: shape, dtype: dtype) }.to(images.device)
   }
 
-  /// The next line, without its end; nil where there is none.
-  static func line(of handle: FileHandle) throws -> Data? {
-    var line = Data()
-    while let byte = try handle.read(upToCount: 1), !byte.isEmpty {
-      if byte[byte.startIndex] == UInt8(ascii: "\n") { return line }
-      line += byte
-      guard line.count < 1 << 16 else { return line }
-    }
-    return nil
-  }
-
-  /// The next `count` bytes; nil where there are fewer.
-  static func bytes(_ count: Int, of handle: FileHandle) throws -> Data? {
-    var data = Data()
-    while data.count < count, let part = try handle.read(upToCount: count - data.count), !part.isEmpty {
-      data += part
-    }
-    return data.count == count ? data : nil
+  /// What a wait that was given up is told as.
+  private static func silent(_ name: String, _ error: any Error) -> any Error {
+    guard let passed = error as? PipeDeadline.Passed else { return error }
+    return InputError(
+      "the program does not answer", at: name, expected: "an answer within \(passed.seconds) seconds",
+      remedy: "see what it does, or raise --timeout")
   }
 
   private static func ended(_ name: String) -> InputError {

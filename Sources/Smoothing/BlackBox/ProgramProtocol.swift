@@ -3,11 +3,11 @@ import Support
 
 /// The other side of a ``ProgramBlackBox``: what a program in Swift reads and writes.
 public struct ProgramProtocol: Sendable {
-  private let input: FileHandle
+  private let reader: PipeReader
   private let output: FileHandle
 
   public init(input: FileHandle, output: FileHandle) {
-    self.input = input
+    reader = PipeReader(handle: input)
     self.output = output
   }
 
@@ -30,11 +30,11 @@ public struct ProgramProtocol: Sendable {
   /// The next request's shape and float32 pixels; nil where there are no more.
   /// - Throws: `InputError` if it does not follow the protocol.
   public func request() throws -> (shape: [Int], pixels: Data)? {
-    guard let line = try ProgramBlackBox.line(of: input) else { return nil }
+    guard let line = try reader.line() else { return nil }
     guard let shape = try? JSONDecoder().decode(ProgramBlackBox.Header.self, from: line).shape, shape.count == 4,
       let count = try? InferenceTensor.count(shape, at: ""), count > 0
     else { throw InputError("a request's first line cannot be read", at: "standard input") }
-    guard let pixels = try ProgramBlackBox.bytes(4 * count, of: input) else {
+    guard let pixels = try reader.bytes(4 * count) else {
       throw InputError("a request ends within its pixels", at: "standard input")
     }
     return (shape, pixels)
@@ -46,12 +46,14 @@ public struct ProgramProtocol: Sendable {
     try output.write(contentsOf: data)
   }
 
-  /// Answers that something is wrong; a ``TemporaryFailure`` may be asked again.
+  /// Answers that something is wrong; after a ``TemporaryFailure`` the same may be asked again, after
+  /// ``TooManyImages`` less.
   public func fail(_ error: any Error) throws {
     let failure = error as? TemporaryFailure
     try write(
       ProgramBlackBox.Header(
-        error: "\(error)", temporary: failure.map { _ in true }, pause: failure?.pause, sent: failure?.wasSent))
+        error: "\(error)", temporary: failure.map { _ in true }, pause: failure?.pause, sent: failure?.wasSent,
+        largestBatch: (error as? TooManyImages).map { $0.limit ?? 0 }))
   }
 
   private func write(_ line: some Encodable) throws {

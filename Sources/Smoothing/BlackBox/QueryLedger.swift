@@ -16,6 +16,8 @@ public final class QueryLedger {
     /// The values round it.
     case perturbation
     case evaluation, certification
+    /// What the model's answers are like, at the start.
+    case probe
     /// Sent again after an error: the owner of the model counts those too.
     case retry
   }
@@ -34,10 +36,18 @@ public final class QueryLedger {
   ///   - model: The black box's version: a book belongs to one model.
   ///   - budget: The most images in all, those of earlier runs with this book included; nil: any number.
   /// - Throws: `InputError` if the file is no ledger, or that of another model.
-  public init(at url: URL, model: String, budget: Int?) throws {
+  public convenience init(at url: URL, model: String, budget: Int?) throws {
+    try self.init(at: url, model: model, budget: budget, mostPages: nil)
+  }
+
+  /// - Parameter mostPages: Pages after which the disk is taken as full, for tests.
+  init(at url: URL, model: String, budget: Int?, mostPages: Int?) throws {
     var configuration = Configuration()
     configuration.busyMode = .timeout(30)
-    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA synchronous = FULL")
+      if let mostPages { try db.execute(sql: "PRAGMA max_page_count = \(mostPages)") }
+    }
     let database: DatabasePool
     let owner: String?
     do {
@@ -54,9 +64,7 @@ public final class QueryLedger {
         try db.execute(sql: "INSERT OR IGNORE INTO model (id, version) VALUES (1, ?)", arguments: [model])
         return try String.fetchOne(db, sql: "SELECT version FROM model")
       }
-    } catch {
-      throw InputError("this is no query ledger, or it cannot be written", at: url.path, found: "\(error)")
-    }
+    } catch { throw Self.problem(error, at: url.path) }
     guard owner == model else {
       throw InputError(
         "the ledger is that of another model", at: url.path, expected: "model \(model)",
@@ -73,7 +81,7 @@ public final class QueryLedger {
   /// Images asked for in all, cached answers left out.
   public var total: Int {
     get throws {
-      try database.read { try Int.fetchOne($0, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0 }
+      try read { try Int.fetchOne($0, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0 }
     }
   }
 
@@ -88,7 +96,7 @@ public final class QueryLedger {
   }
 
   private func column(_ name: String) throws -> [Purpose: Int] {
-    try database.read { db in
+    try read { db in
       let rows = try Row.fetchAll(db, sql: "SELECT purpose, \(name) AS value FROM queries")
       return rows.reduce(into: [:]) { counts, row in
         if let purpose = Purpose(rawValue: row["purpose"]) { counts[purpose] = row["value"] }
@@ -96,28 +104,20 @@ public final class QueryLedger {
     }
   }
 
-  /// Enters requests that are about to be sent, in their order, as far as the budget allows.
-  /// - Returns: How many of them were entered.
-  /// - Throws: `InputError`, with nothing entered, if not even the first is allowed.
-  func enter(_ requests: [(purpose: Purpose, images: Int)]) throws -> Int {
+  /// Enters a request that is about to be sent.
+  /// - Throws: `InputError`, with nothing entered, if the budget does not allow it.
+  func enter(_ images: Int, for purpose: Purpose) throws {
     let (budget, path) = (budget, path)
-    return try database.write { db in
-      var total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
-      let allowed = requests.prefix { request in
-        total += request.images
-        return total <= budget ?? .max
-      }
-      if allowed.isEmpty, let budget, let first = requests.first {
-        throw Self.spent(budget, total - first.images, path)
-      }
-      for request in allowed { try Self.add(db, request.purpose, "images", request.images) }
-      return allowed.count
+    try write { db in
+      let total = try Int.fetchOne(db, sql: "SELECT COALESCE(SUM(images), 0) FROM queries") ?? 0
+      if let budget, total + images > budget { throw Self.spent(budget, total, path) }
+      try Self.add(db, purpose, "images", images)
     }
   }
 
-  /// Takes back images that surely were not sent.
+  /// Takes back images that surely were not evaluated: they were not sent, or refused.
   func retract(_ images: Int, for purpose: Purpose) throws {
-    try database.write { db in
+    try write { db in
       try db.execute(
         sql: "UPDATE queries SET images = images - ?, requests = requests - 1 WHERE purpose = ?",
         arguments: [images, purpose.rawValue])
@@ -141,7 +141,7 @@ public final class QueryLedger {
 
   /// The answer to a request that was paid for before.
   func answer(to hash: String, images: Int, for purpose: Purpose) throws -> Data? {
-    try database.write { db in
+    try write { db in
       guard let answer = try Data.fetchOne(db, sql: "SELECT answer FROM answers WHERE hash = ?", arguments: [hash])
       else { return nil }
       try Self.add(db, purpose, "cached", images)
@@ -151,11 +151,47 @@ public final class QueryLedger {
 
   /// Keeps an answer; old ones make room.
   func keep(_ answer: Data, to hash: String) throws {
-    try database.write { db in
+    try write { db in
       try db.execute(
         sql: "INSERT OR REPLACE INTO answers (hash, answer) VALUES (?, ?)", arguments: [hash, answer])
       try db.execute(
         sql: "DELETE FROM answers WHERE id <= ?", arguments: [db.lastInsertedRowID - Int64(Self.keptAnswers)])
+    }
+  }
+
+  // MARK: - The file
+
+  private func write<Value>(_ work: (Database) throws -> Value) throws -> Value {
+    do { return try database.write(work) } catch { throw Self.problem(error, at: path) }
+  }
+
+  private func read<Value>(_ work: (Database) throws -> Value) throws -> Value {
+    do { return try database.read(work) } catch { throw Self.problem(error, at: path) }
+  }
+
+  /// What the database's error means for the user.
+  private static func problem(_ error: any Error, at path: String) -> any Error {
+    guard let error = error as? DatabaseError else { return error }
+    let resumes = "then go on with --resume: what was answered is kept"
+    return switch error.resultCode {
+    case .SQLITE_FULL:
+      InputError(
+        "the disk is full, and no query is sent that cannot be entered", at: path,
+        remedy: "make room, \(resumes)")
+    case .SQLITE_IOERR:
+      InputError(
+        "the ledger cannot be read or written: the disk or the network drive fails", at: path,
+        found: "\(error.message ?? "no reason")", remedy: "see that the disk works and has room, \(resumes)")
+    case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH:
+      InputError(
+        "the ledger cannot be written", at: path, found: "\(error.message ?? "no reason")",
+        remedy: "make the file and its folder writable, or name another with --ledger")
+    case .SQLITE_BUSY, .SQLITE_LOCKED:
+      InputError("another process holds the ledger", at: path, remedy: "end it, \(resumes)")
+    default:
+      InputError(
+        "this is no query ledger, or it is damaged", at: path,
+        found: "\(error.message ?? "\(error.resultCode)")", remedy: "name another file with --ledger")
     }
   }
 }

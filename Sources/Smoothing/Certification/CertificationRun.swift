@@ -10,8 +10,9 @@ public struct CertificationRun {
   public var batchSize = 256
   public var device = Device.cpu
 
-  /// The fewest copies that are asked for at once where the number needed is not known; it doubles from there.
-  private static let firstChunk = 32
+  /// Copies of an image that are asked for at once where the number needed is not known: it doubles from the first to
+  /// the largest. More would be asked for in vain once the answer is sure; other images fill the batch.
+  private static let (firstChunk, largestChunk) = (32, 256)
 
   public init(_ certify: Certify, seed: UInt64) {
     self.certify = certify
@@ -55,7 +56,9 @@ public struct CertificationRun {
   ) throws {
     var waiting = indices.makeIterator()
     var points: [Point] = []
-    let firstChunk = certify.radii == nil ? batchSize : min(Self.firstChunk, batchSize)
+    let isFixed = certify.radii == nil
+    let firstChunk = isFixed ? batchSize : min(Self.firstChunk, batchSize)
+    let largestChunk = isFixed ? batchSize : min(Self.largestChunk, batchSize)
     while true {
       let start = ContinuousClock.now
       var samples: [NoiseStream.Samples] = []
@@ -84,7 +87,7 @@ public struct CertificationRun {
         guard let position = points.firstIndex(where: { $0.source.index == run.source.index }) else { continue }
         points[position].attempt.take(rest.prefix(run.range.count))
         points[position].seconds += secondsPerCopy * Double(run.range.count)
-        if run.purpose == .estimation { points[position].chunk = min(2 * points[position].chunk, batchSize) }
+        if run.purpose == .estimation { points[position].chunk = min(2 * points[position].chunk, largestChunk) }
         rest = rest.dropFirst(run.range.count)
       }
       while let first = points.first, first.attempt.wanted == nil {
@@ -101,7 +104,7 @@ public struct CertificationRun {
 
   /// The class of each row, the lowest of equally large ones; -1 for a row that is not all numbers.
   static func labels(_ scores: Tensor) -> [Int] {
-    let invalid = scores.sum([1]).isNaN()
-    return scores.argmax(1).filled(with: -1, where: invalid).array(Int64.self).map { Int($0) }
+    let isInvalid = scores.isFinite().all(1) .== 0
+    return scores.argmax(1).filled(with: -1, where: isInvalid).array(Int64.self).map { Int($0) }
   }
 }

@@ -19,15 +19,35 @@ public struct CertifiedRow: Hashable, Sendable {
   public var isCorrect: Bool { predicted == label }
 
   /// Noisy copies that were classified for it, where the file says so.
-  public var queries: Int? {
-    let column = Self.detailColumns.firstIndex(of: "queries")
-    return column.flatMap { details.indices.contains($0) ? Int(details[$0]) : nil }
+  public var queries: Int? { count("queries") }
+  /// Those that got no answer: NaN or infinity in place of scores. They count as another class.
+  public var unanswered: Int? { count("no_answer") }
+  /// The classifier that was certified, where the file says so.
+  public var version: String? { detail("model_version") }
+  /// The radii that were asked for, rising; nil: the largest that there is, as in files of the public code. Of radii
+  /// beyond the last, and between two, nothing more is known.
+  public var askedRadii: [Double]? {
+    let radii = (detail("target") ?? "-").split(separator: ",").map { Double($0) }
+    return radii.isEmpty || radii.contains(nil) ? nil : radii.compactMap { $0 }
   }
+
+  private func detail(_ name: String) -> String? {
+    let column = Self.detailColumns.firstIndex(of: name)
+    return column.flatMap { details.indices.contains($0) ? details[$0] : nil }
+  }
+
+  private func count(_ name: String) -> Int? {
+    detail(name).flatMap { Int($0) }.flatMap { (0...1_000_000_000_000).contains($0) ? $0 : nil }
+  }
+
+  /// No radius is larger, whatever units pixels are in.
+  static let largestRadius = 1e6
 
   static let columns = ["idx", "label", "predict", "radius", "correct", "time"]
   /// The columns beyond the usual ones.
   public static let detailColumns = [
-    "k", "n", "n0", "p_lower", "alpha", "sigma", "method", "queries", "seed", "model_version", "target", "decision"
+    "k", "n", "n0", "p_lower", "alpha", "sigma", "method", "queries", "seed", "model_version", "target", "decision",
+    "no_answer"
   ]
 
   public init(index: Int, label: Int, predicted: Int?, radius: Double, seconds: Double, details: [String] = []) {
@@ -54,7 +74,7 @@ public struct CertifiedRow: Hashable, Sendable {
       "\(attempt.successes)", "\(attempt.trials)", "\(certify.selection)", "\(attempt.lowerBound)",
       "\(certify.failureProbability)", "\(certify.sigma)", target == nil ? "fixed" : "sequential",
       "\(attempt.queries)", "\(seed)", version, target ?? "-",
-      attempt.certificate == .abstained ? "abstained" : "certified"
+      attempt.certificate == .abstained ? "abstained" : "certified", "\(attempt.unanswered)"
     ]
   }
 
@@ -98,10 +118,12 @@ public struct CertifiedRow: Hashable, Sendable {
       return value
     }
     let predicted = try integer(2)
-    guard fields.count >= 4, let radius = Double(fields[3]), radius >= 0 else {
-      throw fail(3, "a number from 0 on")
+    guard fields.count >= 4, let radius = Double(fields[3]), (0...Self.largestRadius).contains(radius) else {
+      throw fail(3, "a number from 0 to 1,000,000")
     }
-    guard fields.count >= 6, let seconds = Self.seconds(fields[5]) else { throw fail(5, "H:MM:SS.ffffff") }
+    guard fields.count >= 6, let seconds = Self.seconds(fields[5]), (0...1e9).contains(seconds) else {
+      throw fail(5, "H:MM:SS.ffffff")
+    }
     self.init(
       index: try integer(0), label: try integer(1), predicted: predicted < 0 ? nil : predicted, radius: radius,
       seconds: seconds, details: Array(fields.dropFirst(6)))
@@ -182,6 +204,12 @@ public final class CertifiedTable {
 }
 
 extension Collection<CertifiedRow> {
+  /// The radii that were asked for, of all rows; nil: every row has the largest that there is.
+  public var askedRadii: [Double]? {
+    let radii = Set(compactMap(\.askedRadii).joined())
+    return radii.isEmpty ? nil : radii.sorted()
+  }
+
   /// The images that got their own class with a radius of at least `radius`; those that abstained count as wrong.
   public func certifiedAccuracy(at radius: Double) -> Accuracy {
     Accuracy(correct: count { $0.isCorrect && $0.radius >= radius }, count: count)

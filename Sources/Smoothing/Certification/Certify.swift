@@ -1,3 +1,5 @@
+import Foundation
+import Reporting
 import Support
 
 /// CERTIFY (Cohen et al. 2019): selects the class ĉ that a classifier gives most of n₀ noisy copies, and bounds on fresh
@@ -50,15 +52,17 @@ public struct Certify: Hashable, Sendable {
     func require(_ holds: Bool, _ flag: String, _ expected: String, _ found: Any) throws(InputError) {
       guard holds else { throw InputError("out of range", at: flag, expected: expected, found: "\(found)") }
     }
-    try require(sigma > 0 && sigma.isFinite, "--sigma", "above 0: without noise nothing can be certified", sigma)
+    try require(sigma > 0, "--sigma", "above 0: without noise nothing can be certified", sigma)
+    try require(sigma <= 1000, "--sigma", "at most 1000, pixels in [0, 1]", sigma)
     try require((1...1_000_000).contains(selection), "--n0", "1 to 1,000,000", selection)
     try require((1...1_000_000).contains(estimation), "--n", "1 to 1,000,000", estimation)
     try require(
       failureProbability > 0 && failureProbability < 0.5, "--alpha", "above 0 and below 0.5", failureProbability)
     let rising = radii.map { radii in
-      !radii.isEmpty && radii.allSatisfy { $0 >= 0 && $0.isFinite } && zip(radii, radii.dropFirst()).allSatisfy(<)
+      !radii.isEmpty && radii.allSatisfy { (0...CertifiedRow.largestRadius).contains($0) }
+        && zip(radii, radii.dropFirst()).allSatisfy(<)
     }
-    try require(rising ?? true, "--radii", "one or more, rising, none below 0", radii ?? [])
+    try require(rising ?? true, "--radii", "one or more, rising, from 0 to 1,000,000", radii ?? [])
     self.sigma = sigma
     self.selection = selection
     self.estimation = estimation
@@ -97,6 +101,20 @@ public struct Certify: Hashable, Sendable {
     return n
   }
 
+  /// What is wrong with certifying, under noise of `sigma`, the network that a run of `quench train` left in the folder
+  /// of `weights`; nil: nothing, or there is no record of such a run.
+  public static func finding(onSigma sigma: Double, ofWeights weights: URL) -> String? {
+    guard let record = try? RunFolder(existing: weights.deletingLastPathComponent()).record(),
+      record.command.dropFirst().first == "train"
+    else { return nil }
+    let learned = record.settings["noise"]?.number ?? 0
+    guard abs(learned - sigma) > 1e-6 else { return nil }
+    return learned == 0
+      ? "the network was trained without noise, under which few images keep their class: 'quench train --noise "
+        + "\(sigma)' trains one for this"
+      : "the network was trained with noise of \(learned), and is certified under \(sigma)"
+  }
+
   /// Begins to certify an image.
   public func attempt() -> Attempt { Attempt(self) }
 
@@ -125,6 +143,8 @@ public struct Certify: Hashable, Sendable {
     public private(set) var trials = 0
     /// How many copies were asked for in all.
     public private(set) var queries = 0
+    /// How many of them got no answer.
+    public private(set) var unanswered = 0
     private var votes: [Int: Int] = [:]
     private var ladder: LadderTest
 
@@ -149,6 +169,7 @@ public struct Certify: Hashable, Sendable {
     public mutating func take(_ labels: some Sequence<Int>) {
       for label in labels {
         queries += 1
+        if label < 0 { unanswered += 1 }
         if queries <= certify.selection {
           if label >= 0 { votes[label, default: 0] += 1 }
           if queries == certify.selection {

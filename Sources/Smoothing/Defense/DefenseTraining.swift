@@ -51,6 +51,10 @@ public final class DefenseTraining: Learner {
   private let asked = Tensor.zeros([], dtype: .int64)
   /// Seconds in which a black box was waited for, of all in this process.
   public private(set) var seconds = (waiting: 0.0, all: 0.0)
+  /// What speaks against the model's answers, of all in this process.
+  public private(set) var tally = AnswerTally()
+  /// Told what makes the result doubtful, each thing once.
+  public var onFinding: (String) -> Void = { _ in }
 
   public init(
     _ defense: Defense, of slope: Slope, on dataset: ImageDataset, recipe: DefenseRecipe, seed: UInt64,
@@ -102,42 +106,84 @@ public final class DefenseTraining: Learner {
           loss: loss, correct: withoutGradient { feedback.agreements(answers, with: targets) },
           images: images.size(0))
       case .queries(let model, let estimator):
-        let (estimate, correct) = try estimate(estimator, of: model, at: codes, images, position)
+        let estimate = try estimate(estimator, of: model, at: codes, images, position)
         // A scalar whose gradient is that of the mean loss: the slope at the codes is a constant in it.
-        let surrogate = (estimate.gradient * codes).sum() * (1 / Double(images.size(0)))
+        let surrogate = (estimate.slope * codes).sum() * (1 / Double(estimate.losses.count))
         surrogate.backward()
-        return StepResult(loss: estimate.values.mean(), correct: correct, images: images.size(0))
+        return StepResult(loss: estimate.losses.mean(), correct: estimate.correct, images: images.size(0))
       }
     }
     trained.optimizer.step(epoch: position.epoch)
     return result
   }
 
-  /// The estimated slope of the stability loss at the codes, and how many of them keep the clean image's class.
+  /// The stability loss as queries show it.
+  private struct SlopeEstimate {
+    /// `[N, codeSize]`; 0 for images that are left out.
+    var slope: Tensor
+    /// Of the images that are not left out.
+    var losses: Tensor
+    /// How many keep the clean image's class; nil where the model tells images.
+    var correct: Double?
+  }
+
+  /// The estimated slope of the stability loss at the codes. The clean images, the codes and those round them are asked
+  /// about in one stream, so that the model's connections never idle.
   private func estimate(
     _ estimator: GradientEstimator, of model: MeteredBlackBox, at codes: Tensor, _ images: Tensor,
     _ position: LoaderPosition
-  ) throws -> (GradientEstimator.Estimate, correct: Double?) {
-    func ask(_ images: Tensor, _ purpose: QueryLedger.Purpose) throws -> Tensor {
-      let start = ContinuousClock.now
-      defer { seconds.waiting += (ContinuousClock.now - start) / .seconds(1) }
-      return try withoutGradient { try model.answer(images, for: purpose) }
-    }
-    let feedback = model.model.feedback
-    let targets = feedback.targets(try ask(images, .target))
+  ) throws -> SlopeEstimate {
+    let (feedback, waited) = (model.model.feedback, model.secondsWaited)
+    defer { seconds.waiting += model.secondsWaited - waited }
     let generator = Generator(
       seed: seed, for: "directions \(position.epoch) \(position.batch)", device: images.device)
+    var clean = images.split(model.batchSize).map { MeteredBlackBox.Question($0, for: .target) }[...]
+    var missing = clean.count
+    var cleanAnswers: [Tensor] = []
+    var targets = Tensor.zeros([0])
+    var isTarget = Tensor.zeros([0])
     var correct: Double?
-    let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { codes, rows, purpose in
-      let answers = try ask(codes.inFewSizes(defense.images), purpose)
-      let expected = targets.selecting(rows)
-      if purpose == .base {
-        correct = feedback.agreements(answers, with: expected).map { $0 + (correct ?? 0) }
+    let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { probes, take in
+      var open: [GradientEstimator.Probe] = []
+      let questions = AnyIterator<MeteredBlackBox.Question> {
+        if let question = clean.popFirst() { return question }
+        return probes.next().map { probe in
+          open.append(probe)
+          return .init(probe.points.inFewSizes(self.defense.images), for: probe.purpose)
+        }
       }
-      return feedback.losses(answers, against: expected)
+      try model.answer(questions) { answers in
+        guard missing == 0 else {
+          cleanAnswers.append(answers)
+          missing -= 1
+          if missing == 0 {
+            let all = Tensor.concatenated(cleanAnswers)
+            (targets, isTarget) = (feedback.targets(all), feedback.areFinite(all))
+          }
+          return
+        }
+        let probe = open.removeFirst()
+        let expected = targets.selecting(probe.rows)
+        if probe.purpose == .base {
+          correct = feedback.agreements(answers, with: expected).map { $0 + (correct ?? 0) }
+        }
+        take(feedback.losses(answers, against: expected))
+      }
     }
-    withoutGradient { asked += images.size(0) + estimate.queries }
-    return (estimate, correct)
+    return try withoutGradient {
+      asked += images.size(0) + estimate.queries
+      let isUsable = isTarget * estimate.values.isFinite() * estimate.gradient.isFinite().all(1)
+      let usable = isUsable.nonzero().reshaped([-1])
+      try tally.add(
+        differences: estimate.differences, images: images.size(0), leftOut: images.size(0) - usable.count
+      ).forEach(onFinding)
+      guard usable.count < images.size(0) else {
+        return SlopeEstimate(slope: estimate.gradient, losses: estimate.values, correct: correct)
+      }
+      let slope = estimate.gradient.zerosLike()
+      slope.put(estimate.gradient.selecting(usable), at: [usable])
+      return SlopeEstimate(slope: slope, losses: estimate.values.selecting(usable), correct: correct)
+    }
   }
 
   private static let askedKey = "asked"

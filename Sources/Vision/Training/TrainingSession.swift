@@ -65,7 +65,7 @@ public struct TrainingSession {
       do { result = try learner.step(at: position) } catch {
         // What was learned so far is not lost with the step that failed.
         try? checkpoint?.write(learner, at: point)
-        throw error
+        throw error is Interrupted ? Interrupted(folder: folder?.url) : error
       }
       point.add(result)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0

@@ -5,13 +5,18 @@ import Smoothing
 /// The page about `quench certify`, and the chart that `quench certify plot` draws of several.
 enum CertifyReport {
   static func make(_ run: RunFiles) -> Report {
-    let accuracy = run.certified.certifiedAccuracy(at: 0)
+    let (rows, asked) = (run.certified, run.certified.askedRadii)
+    let least = asked?.first ?? 0
+    let accuracy = rows.certifiedAccuracy(at: least)
     var figures: [Report.KeyFigure] = [
       .init(
-        "Accuracy under noise", Wording.accuracy(accuracy.fraction),
+        least == 0 ? "Accuracy under noise" : "Certified accuracy at \(CertifyRun.name(of: least))",
+        Wording.accuracy(accuracy.fraction),
         detail: "95 %: \(Wording.interval(accuracy.interval.lowerBound, accuracy.interval.upperBound)), "
           + "n\u{a0}=\u{a0}\(accuracy.count)"),
-      .init("Average certified radius", NumberText.plain(run.certified.averageCertifiedRadius, digits: 3)),
+      .init(
+        "Average certified radius", averageRadius(rows),
+        detail: asked == nil ? "" : "each radius is rounded down to those asked for"),
       .init("Noisy copies an image", Wording.count(run.number("samples_per_image"))),
       .init("Speed", Wording.count(run.number("samples_per_second")), detail: "noisy copies a second")
     ]
@@ -26,36 +31,57 @@ enum CertifyReport {
 
   /// Chart and table of one or several certifications.
   static func section(_ runs: [(name: String, rows: [CertifiedRow])]) -> Report.Section {
-    let largest = runs.flatMap(\.rows).reduce(0) { max($0, $1.radius) }
-    let steps = max(2, Int((largest / 0.025).rounded(.up)) + 1)
     let series = runs.map { name, rows in
       LineChart.Series(
         name,
-        (0...steps).map { step in
-          let radius = Double(step) * 0.025
+        radii(toDraw: rows).map { radius in
           let accuracy = rows.certifiedAccuracy(at: radius)
           return LineChart.Point(radius, accuracy.fraction, interval: accuracy.interval)
         })
     }
+    let isAsked = runs.contains { $0.rows.askedRadii != nil }
     let chart = LineChart(
       "Certified accuracy over radius", x: Axis("L2 radius", unit: nil),
       y: Axis("Certified accuracy", unit: nil, style: .percent, range: 0...1), series: series,
-      caption: "Share of the images that are classified right with at least this radius; bands: 95 % (Wilson).")
+      caption: "Share of the images that are classified right with at least this radius; bands: 95 % (Wilson)."
+        + (isAsked
+          ? " Where radii were asked for, the curve is a lower bound between them and ends with the last." : "")
+    )
     return Report.Section("Accuracy against radius", [.figure(chart), .table(table(runs))])
   }
 
-  /// The certified accuracy at the usual radii.
+  /// Where a curve has its points: up to the last radius that was asked for, or beyond the largest that there is.
+  private static func radii(toDraw rows: [CertifiedRow]) -> [Double] {
+    let largest = rows.reduce(0) { max($0, $1.radius) }
+    let asked = rows.askedRadii
+    let end = asked?.last ?? max(0.05, (largest / 0.025).rounded(.up) * 0.025 + 0.025)
+    let count = min(max(1, Int((min(end, 100) / 0.025).rounded(.up))), 400)
+    let grid = (0...count).map { end * Double($0) / Double(count) }
+    return Set(grid + (asked ?? [])).sorted()
+  }
+
+  /// The certified accuracy at the radii that were asked for, and for a run that asked for none at the usual ones.
   static func table(_ runs: [(name: String, rows: [CertifiedRow])]) -> Table {
     let largest = runs.flatMap(\.rows).reduce(0) { max($0, $1.radius) }
-    let radii = stride(from: 0, through: max(0.75, largest), by: 0.25).map { $0 }
+    let step = 0.25 * max(1, (largest / 3).rounded(.up))
+    let usual = (0...12).map { Double($0) * step }.filter { $0 <= max(0.75, largest) }
+    let radii = Set(runs.flatMap { $0.rows.askedRadii ?? usual }).sorted()
     return Table(
       "Certified accuracy at radii",
       columns: [.text("Run"), .number("Images")] + radii.map { .number(CertifyRun.name(of: $0)) }
         + [.number("Average radius")],
       rows: runs.map { name, rows in
-        [.init(name), .init("\(rows.count)")]
-          + radii.map { .init(NumberText.percent(rows.certifiedAccuracy(at: $0).fraction, decimals: 1)) }
-          + [.init(NumberText.plain(rows.averageCertifiedRadius, digits: 3))]
+        let asked = rows.askedRadii
+        return [.init(name), .init("\(rows.count)")]
+          + radii.map { radius in
+            // What was not asked is not known: 0 would be an answer.
+            asked?.contains(radius) == false
+              ? "–" : .init(NumberText.percent(rows.certifiedAccuracy(at: radius).fraction, decimals: 1))
+          } + [.init(averageRadius(rows))]
       })
+  }
+
+  private static func averageRadius(_ rows: [CertifiedRow]) -> String {
+    (rows.askedRadii == nil ? "" : "≥ ") + NumberText.plain(rows.averageCertifiedRadius, digits: 3)
   }
 }

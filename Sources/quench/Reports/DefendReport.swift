@@ -17,17 +17,23 @@ enum DefendReport {
           .init("Parameters", Wording.count(run.number("parameters")))
         ], sections: [section(run, loss: "Mean squared error")], record: run.record)
     }
+    var figures: [Report.KeyFigure] = [
+      .init("Queries", Wording.count(run.number("queries")), detail: "images that the model was asked about"),
+      ledger(run),
+      .init("Training time", Wording.duration(run.number("seconds"))),
+      .init(
+        "Time in queries", run.number("query_share_of_time").map { NumberText.percent($0, decimals: 1) } ?? "–")
+    ]
+    if let step = run.number("smoothing_step") {
+      let zeros = run.number("zero_differences").map { NumberText.percent($0, decimals: 1) } ?? "–"
+      figures.append(
+        .init("Step of a difference", NumberText.plain(step), detail: "\(zeros) of the differences were exactly 0"))
+    }
     return Report(
       title: "A defence by \(run.setting("method")) on \(run.setting("data"))",
       summary: "A denoiser was trained to keep the model's answers under noise of standard deviation "
         + "`\(run.setting("sigma"))`; `quench defend evaluate` certifies the two together.",
-      keyFigures: [
-        .init("Queries", Wording.count(run.number("queries")), detail: "images that the model was asked about"),
-        ledger(run),
-        .init("Training time", Wording.duration(run.number("seconds"))),
-        .init(
-          "Time in queries", run.number("query_share_of_time").map { NumberText.percent($0, decimals: 1) } ?? "–")
-      ], sections: [section(run, loss: "Loss against the model's answer")], record: run.record)
+      keyFigures: figures, sections: [section(run, loss: "Loss against the model's answer")], record: run.record)
   }
 
   /// What the ledger holds, and what it cost.

@@ -14,6 +14,8 @@ struct CertifyRun {
   let version: String
   let device: Device
   let output: OutputOptions
+  /// Noisy copies that are asked about at once; nil: as the options say.
+  var copiesAtOnce: Int?
 
   /// Certifies the images that have no row yet.
   /// - Parameter classify: Logits or probabilities `[N, classes]` for pixels `[N, C, H, W]`.
@@ -35,20 +37,33 @@ struct CertifyRun {
         "the rows are not those of this run's images", at: folder.artefact(CertifiedTable.fileName).path,
         remedy: "start the run anew in another folder")
     }
+    if let found = table.rows.last?.version, found != version {
+      output.note("note: the rows so far are certificates of \(found), those from here on of \(version)")
+    }
     let labels = data.labels.array(Int64.self).map { Int($0) }
+    let asked = certify.radii
     var line = ProgressLine(
       "Certifying", total: indices.count, unit: "images", startingAt: table.rows.count, style: output.progress)
     var run = CertificationRun(certify, seed: seed)
-    run.batchSize = options.batchSize
+    run.batchSize = copiesAtOnce ?? options.batchSize
     run.device = device
     do {
       try run(indices.dropFirst(table.rows.count), of: data, classify: classify) { result in
         try table.append(CertifiedRow(result, label: labels[result.index], seed: seed, version: version))
+        let radius = asked?.first ?? 0
         line.update(
-          table.rows.count, note: "accuracy " + Wording.accuracy(table.rows.certifiedAccuracy(at: 0).fraction))
+          table.rows.count,
+          note: "certified at \(Self.name(of: radius)): "
+            + Wording.accuracy(table.rows.certifiedAccuracy(at: radius).fraction))
       }
     } catch is Interrupted { throw Interrupted(folder: folder.url) }
     line.finish()
+    let unanswered = table.rows.reduce(0) { $0 + ($1.unanswered ?? 0) }
+    if unanswered > 0 {
+      output.note(
+        "note: \(unanswered) noisy copies of \(table.rows.count { $0.unanswered ?? 0 > 0 }) images got NaN or infinity "
+          + "for an answer: they count as another class")
+    }
     return summary(table.rows, certify)
   }
 
@@ -58,11 +73,16 @@ struct CertifyRun {
     let seconds = rows.reduce(0) { $0 + $1.seconds }
     let abstained = rows.count { $0.predicted == nil }
     var summary: Record = [
-      "method": .string(certify.radii == nil ? "fixed" : "sequential"), "images": .int(rows.count),
-      "accuracy": .double(accuracy.fraction), "accuracy_low": .double(accuracy.interval.lowerBound),
-      "accuracy_high": .double(accuracy.interval.upperBound)
+      "method": .string(certify.radii == nil ? "fixed" : "sequential"), "images": .int(rows.count)
     ]
-    for radius in options.reportedRadii {
+    // Where a radius was asked for, an image may have its class and not the radius.
+    if certify.radii == nil || certify.radii?.first == 0 {
+      summary["accuracy"] = .double(accuracy.fraction)
+      summary["accuracy_low"] = .double(accuracy.interval.lowerBound)
+      summary["accuracy_high"] = .double(accuracy.interval.upperBound)
+    }
+    // A radius that was not asked for is not one of which nothing was certified.
+    for radius in certify.radii ?? options.reportedRadii {
       let accuracy = rows.certifiedAccuracy(at: radius)
       let key = "certified_accuracy_\(Self.name(of: radius))"
       summary[key] = .double(accuracy.fraction)
@@ -71,7 +91,8 @@ struct CertifyRun {
     }
     summary.merge([
       "average_certified_radius": .double(rows.averageCertifiedRadius), "abstained": .int(abstained),
-      "samples": .int(samples), "samples_per_image": .double(Double(samples) / Double(max(rows.count, 1))),
+      "no_answer": .int(rows.reduce(0) { $0 + ($1.unanswered ?? 0) }), "samples": .int(samples),
+      "samples_per_image": .double(Double(samples) / Double(max(rows.count, 1))),
       "seconds": .double(seconds), "samples_per_second": .double(Double(samples) / max(seconds, 1e-9)),
       "sigma": .double(certify.sigma), "n0": .int(certify.selection), "n": .int(certify.estimation),
       "alpha": .double(certify.failureProbability), "largest_radius": .double(certify.largestRadius),
@@ -80,6 +101,9 @@ struct CertifyRun {
         "each image's certificate is wrong with probability at most \(certify.failureProbability); images that "
           + "abstained count as wrong; intervals hold the share among all images of this kind with 95 % confidence")
     ])
+    if certify.radii != nil {
+      summary["average_certified_radius_is"] = "a lower bound: each radius is rounded down to the radii asked for"
+    }
     return summary
   }
 

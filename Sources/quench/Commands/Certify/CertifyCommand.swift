@@ -55,8 +55,11 @@ struct CertifyRunCommand: ParsableCommand {
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
     let record = RunRecord.current(
       settings, inputs: ["test images": .string(test.fingerprint), "weights": .string(fingerprint)], device: device)
-    let plan = InferencePlan(
-      file.network, batchSize: certification.batchSize, dtype: options.machine.precision.inference)
+    let dtype = options.machine.precision.inference ?? InferencePlan.fastest(on: device)
+    let plan = InferencePlan(file.network, batchSize: certification.batchSize, dtype: dtype)
+    if let finding = Certify.finding(onSigma: certification.sigma, ofWeights: URL(filePath: weights)) {
+      options.output.note("note: \(finding)")
+    }
     let certifying = CertifyRun(
       options: certification, data: test, seed: options.seedBits,
       version: "\(fingerprint.prefix(12))-\(plan.dtype)",
@@ -119,7 +122,9 @@ struct CertificationOptions: ParsableArguments {
     guard [fixed, targetRadius != nil, radii != nil].count(where: { $0 }) < 2 else {
       throw ValidationError("--fixed, --target-radius and --radii exclude each other.")
     }
-    if let targetRadius, !(targetRadius >= 0) { throw ValidationError("--target-radius must be 0 or more.") }
+    if let targetRadius, !(targetRadius >= 0 && targetRadius < 1e6) {
+      throw ValidationError("--target-radius must be from 0 on and below 1,000,000.")
+    }
     try requireUsage { _ = try certify() }
   }
 

@@ -18,6 +18,10 @@ struct DefendEvaluateCommand: ParsableCommand {
         quench defend evaluate --endpoint http://host:8000/v2/models/box \\
           --defense runs/defend --budget 100000
 
+      Noisy pixels leave [0, 1]. Where the model takes none outside, --clip cuts them
+      off after the noise: the certificate is then that of the clipped classifier,
+      and says so. NaN and infinity for an answer count as another class.
+
       Writes certified.tsv, summary.json and report.html, as 'quench certify' does.
       """)
 
@@ -37,7 +41,7 @@ struct DefendEvaluateCommand: ParsableCommand {
     let device = try options.machine.prepare()
     let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
     let loaded = try defense.map { try Defense.load($0, for: test, on: device) }
-    let dtype = options.machine.precision.inference
+    let dtype = options.machine.precision.inference ?? InferencePlan.fastest(on: device)
     let model = try box.blackBox(
       for: test, dtype: dtype, batchSize: certification.batchSize, on: device, options.output)
     let plan = loaded.map { DefensePlan($0, batchSize: certification.batchSize, dtype: dtype) }
@@ -52,10 +56,11 @@ struct DefendEvaluateCommand: ParsableCommand {
     }
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     // What is computed here depends on the element type; what a model elsewhere computes in is its own affair.
-    let isLocal = loaded != nil || box.weights != nil
-    let type = isLocal ? "-\(dtype ?? InferencePlan.fastest(on: device))" : ""
-    let certifying = CertifyRun(
-      options: certification, data: test, seed: options.seedBits, version: model.version + type, device: device,
+    var version = model.version
+    if let denoiser = inputs["denoiser"]?.string { version += "+\(denoiser.prefix(12))" }
+    if !box.isForeign || loaded != nil { version += "-\(dtype)" }
+    var certifying = CertifyRun(
+      options: certification, data: test, seed: options.seedBits, version: version, device: device,
       output: options.output)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
       var summary: Record = [
@@ -63,6 +68,14 @@ struct DefendEvaluateCommand: ParsableCommand {
         "data": .string(data.data.rawValue)
       ]
       let metered = try book.meter(model, box, in: folder)
+      if model.concurrency > 1 { certifying.copiesAtOnce = metered.batchSize * model.concurrency }
+      if box.isForeign, !options.resume {
+        Interruption.watch()
+        let probe = try BlackBoxProbe(metered, on: BlackBoxProbe.sample(of: test))
+        for finding in probe.findings(model.feedback, classes: test.classNames) {
+          options.output.note("note: \(finding)")
+        }
+      }
       summary.merge(
         try certifying.certify(in: folder, resumes: options.resume) { noisy in
           let answers = try metered.answer(plan?(noisy) ?? noisy, for: .certification)

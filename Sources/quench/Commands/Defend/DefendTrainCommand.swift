@@ -36,6 +36,10 @@ struct DefendTrainCommand: ParsableCommand {
       --resume with a larger --budget goes on. A resumed run asks no question twice.
       An endpoint's errors and timeouts are met by waiting longer and longer and
       sending the same images again.
+
+      An endpoint or a program is first asked about 32 images, to find out how its
+      answers are rounded and how noisy they are; differences are then taken over
+      steps in which that does not matter. What was found is in black-box.json.
       """)
 
   @Option(help: "zo-ae-ds, zo-ds, fo-ae-ds or fo-ds.")
@@ -63,8 +67,17 @@ struct DefendTrainCommand: ParsableCommand {
   @Option(help: "antithetic (two queries a direction) or forward (one).")
   var difference = GradientEstimator.Difference.antithetic
 
-  @Option(help: ArgumentHelp("Length of the step of a difference (default: 0.005; labels: 0.5).", valueName: "mu"))
+  @Option(
+    help: ArgumentHelp(
+      "Length of the step of a difference (default: 0.005, longer if the answers are coarse; labels: 0.5).",
+      valueName: "mu"))
   var smoothingStep: Double?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "First ask an endpoint or a program about 32 images: what its answers are like, and which step they need."
+  )
+  var probe = true
 
   @Flag(
     inversion: .prefixedNo,
@@ -135,13 +148,14 @@ struct DefendTrainCommand: ParsableCommand {
     _ defense: Defense, _ data: ImageData, in folder: RunFolder, _ device: Device
   ) throws -> Record {
     let run = options.run
+    Interruption.watch()
     let slope: DefenseTraining.Slope
     var ledger: QueryLedger?
     if method.usesQueriesOnly {
       let model = try blackBox(for: data.train, device)
       let metered = try book.meter(model, box, in: folder)
       ledger = metered.ledger
-      slope = .queries(metered, try gradientEstimator(model.feedback))
+      slope = .queries(metered, try probed(metered, defense, data.train, in: folder))
     } else {
       slope = .network(try network(for: data.train, device), feedback)
     }
@@ -149,6 +163,7 @@ struct DefendTrainCommand: ParsableCommand {
       defense, of: slope, on: data.train.shown(by: task.measurement(of: data.train)),
       recipe: task.recipe(recipe.recipe),
       seed: run.seedBits, precision: run.machine.precision)
+    learner.onFinding = { run.output.note("note: \($0)") }
     if method.usesQueriesOnly {
       run.output.note("at most \(Wording.count(Double(learner.mostQueries))) queries in all")
       if let budget = book.budget, learner.mostQueries > budget {
@@ -164,8 +179,32 @@ struct DefendTrainCommand: ParsableCommand {
       "query_share_of_time": .double(learner.seconds.waiting / max(learner.seconds.all, 1e-9)),
       "peak_memory_mb": .double(Double(ProcessMemory.peakBytes) / 1e6), "seed": .int(run.seed)
     ]
+    if case .queries(_, let estimator) = slope, estimator.isOfDifferences {
+      summary["smoothing_step"] = .double(estimator.smoothingStep)
+      summary["zero_differences"] = learner.tally.zeroShare.map { .double($0) }
+    }
+    summary["images_left_out"] = .int(learner.tally.leftOut)
     summary.merge(try book.costs(ledger))
     return summary
+  }
+
+  /// The estimator, its step chosen by what the model's answers are like, which is found out once a run.
+  private func probed(
+    _ model: MeteredBlackBox, _ defense: Defense, _ dataset: ImageDataset, in folder: RunFolder
+  ) throws -> GradientEstimator {
+    var estimator = try gradientEstimator(model.model.feedback)
+    guard box.isForeign, probe else { return estimator }
+    let file = folder.artefact(DefenseProbe.fileName)
+    let found =
+      try DefenseProbe(ifAt: file)
+      ?? DefenseProbe(
+        model, defense, estimator, on: dataset, sigma: recipe.sigma, seed: options.run.seedBits)
+    try found.write(to: file)
+    let findings = try found.findings(
+      on: estimator, model.model.feedback, classes: dataset.classNames, isGiven: smoothingStep != nil)
+    for finding in findings { options.run.output.note("note: \(finding)") }
+    if smoothingStep == nil { estimator.smoothingStep = found.step?.best?.step ?? estimator.smoothingStep }
+    return estimator
   }
 
   private var feedback: Feedback { task.task == .reconstruction ? .images : box.feedback }

@@ -1,0 +1,97 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Why no answer came, in a sentence.
+struct ConnectionProblem {
+  let text: String
+  /// What to do where trying again does not help; nil: it may.
+  var remedy: String?
+
+  init(_ error: any Error, seconds: Double) {
+    let dump = "\(error) \((error as? NIOSSLExtraError).map { "\($0)" } ?? "")"
+    switch error {
+    case _ where dump.contains("CERTIFICATE_VERIFY_FAILED"):
+      text = "the endpoint's certificate is not signed by an authority that this machine trusts"
+      remedy = "name the authority's certificate, or its own if it signed itself, with --ca-file"
+    case _ where dump.contains("failedToValidateHostname"), _ where dump.contains("unableToValidateCertificate"):
+      text = "the endpoint's certificate is for another host"
+      remedy = "ask it by a name or address that the certificate holds (subjectAltName)"
+    case _ where dump.contains("WRONG_VERSION_NUMBER"), _ where dump.contains("HTTP_REQUEST"):
+      text = "the endpoint does not speak TLS there"
+      remedy = "ask it by http://, or at another port"
+    case is NIOSSLError, is BoringSSLError:
+      text = "TLS with the endpoint fails"
+      remedy = "see that its certificate and its versions of TLS are those of today"
+    case let error as HTTPClientError:
+      (text, remedy) = Self.words(error, dump, seconds)
+    case let error as NIOConnectionError:
+      let reason = (error.connectionErrors.first?.error as? IOError).map { Self.words($0) }
+      text = reason ?? (error.dnsAError == nil && error.dnsAAAAError == nil ? "no connection" : "no such host")
+    case let error as IOError:
+      text = Self.words(error)
+    case is ChannelError:
+      text = "no connection, or it was closed"
+    default:
+      text = String(dump.prefix(120)).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+  }
+
+  private static func words(_ error: IOError) -> String {
+    String(cString: strerror(error.errnoCode)).lowercased()
+  }
+
+  private static func words(_ error: HTTPClientError, _ dump: String, _ seconds: Double) -> (String, String?) {
+    switch error {
+    case .connectTimeout, .getConnectionFromPoolTimeout, .tlsHandshakeTimeout:
+      ("no connection within \(min(seconds, 10) * 0.9) seconds", nil)
+    case .readTimeout, .writeTimeout, .deadlineExceeded: ("no answer within \(seconds) seconds", nil)
+    case .remoteConnectionClosed: ("the connection was closed before the answer", nil)
+    case .invalidURL, .emptyHost, .emptyScheme: ("this is no address", "name it as http://host:port/v2/models/NAME")
+    default:
+      dump.contains("unsupportedScheme")
+        ? ("this is no address", "name it as http://host:port/v2/models/NAME")
+        : (dump.replacing("HTTPClientError.", with: "").trimmingCharacters(in: .whitespaces), nil)
+    }
+  }
+}
+
+/// A refusal that fewer images at once may not meet.
+struct BatchRefusal {
+  /// What the refusal names as the most; nil: nothing.
+  let limit: Int?
+
+  /// - Parameters:
+  ///   - code: The HTTP status.
+  ///   - text: What the endpoint says.
+  init?(code: Int, text: String) {
+    let text = text.lowercased()
+    let names = ["batch", "too many", "too large", "exceed"].contains { text.contains($0) }
+    guard code == 413 || [400, 422, 500].contains(code) && names else { return nil }
+    // 'batch-size must be <= 8', 'at most 16', 'maximum batch size of 4', 'limit: 32'
+    let bound = /(?:<=|at most|up to|less than or equal to|max[a-z_]*|limit)[^0-9]{0,24}([0-9]{1,9})/
+    let bounds = text.matches(of: bound).compactMap { Int($0.1) }.filter { $0 > 0 }
+    guard code == 413 || text.contains("batch") || text.contains("images") || !bounds.isEmpty else { return nil }
+    limit = bounds.min()
+  }
+}
+
+/// A `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date.
+enum RetryAfter {
+  /// - Returns: Seconds from `now`, 0 for a date that has passed; nil: it cannot be read.
+  static func seconds(_ text: String, now: Date) -> Double? {
+    if let seconds = Double(text.trimmingCharacters(in: .whitespaces)) {
+      return seconds.isFinite ? max(0, seconds) : nil
+    }
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.timeZone = TimeZone(identifier: "GMT")
+    for format in ["EEE, dd MMM yyyy HH:mm:ss zzz", "EEEE, dd-MMM-yy HH:mm:ss zzz", "EEE MMM d HH:mm:ss yyyy"] {
+      formatter.dateFormat = format
+      if let date = formatter.date(from: text) { return max(0, date.timeIntervalSince(now)) }
+    }
+    return nil
+  }
+}
