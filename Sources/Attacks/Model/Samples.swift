@@ -69,8 +69,8 @@ public struct Samples {
   /// Of equal logits the lowest class wins; logits that are no finite numbers are no answer and no success.
   public func broken(_ logits: Tensor) -> Tensor {
     let answers = logits.argmax(1)
-    let isOther: Tensor
-    if demandsTarget, let targets { isOther = answers .== targets } else { isOther = answers .!= labels }
+    let aim = demandsTarget ? targets : nil
+    let isOther = aim.map { answers .== $0 } ?? (answers .!= labels)
     return isOther.logicalAnd(logits.areDefined())
   }
 
