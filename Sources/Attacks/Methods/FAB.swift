@@ -101,33 +101,20 @@ public struct FAB: Attack, Equatable, Codable, Sendable {
   ) {
     var (live, others, places) = (samples, classes, start)
     var images = startsAtRandom ? randomStart(live, nearest.distance.selecting(places), stream) : live.images
-    var view = model.linearised(at: images, live)
-    for step in 1...max(1, steps) {
+    for _ in 0..<steps {
+      let view = model.linearised(at: images, live)
       images = approach(images, live.images, view.nearest(among: others, norm, floor: 1e-12))
-      // The pass that judges an iterate is the next one's forward pass, where one class is differentiated; with several
-      // classes a graph of which some rows are not followed would cost more than the pass.
-      let sharesPass = others.size(1) == 1 && step < steps
-      if sharesPass { view = model.linearised(at: images, live) }
-      let isWrong = live.broken(sharesPass ? view.logits : model.logits(images, live))
+      let isWrong = live.broken(model.logits(images, live))
       nearest.note(images, places, isWrong, norm)
-      guard step < steps else { return }
       let retreat = live.images + (images - live.images) * backward
       images = retreat.choosing(where: isWrong.perPixel(images), otherwise: images)
-      var moved = isWrong
       if stopsAtSuccess, let epsilon, isWrong.any() {
         let rest = (nearest.distance.selecting(places) .> epsilon).positions()
         guard rest.count > 0 else { return }
         if rest.count < live.count {
           (live, others, places) = (live.selecting(rest), others.selecting(rest), places.selecting(rest))
-          (images, moved) = (images.selecting(rest), isWrong.selecting(rest))
-          if sharesPass { view = view.selecting(rest) }
+          images = images.selecting(rest)
         }
-      }
-      let fresh = moved.positions()
-      if !sharesPass {
-        view = model.linearised(at: images, live)
-      } else if fresh.count > 0 {
-        view.replace(fresh, by: model.linearised(at: images.selecting(fresh), live.selecting(fresh)))
       }
     }
   }

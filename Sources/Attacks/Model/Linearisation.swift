@@ -1,22 +1,16 @@
 import Torch
 
-/// Answers at some images with the graphs behind them: what the boundaries between classes look like from there.
+/// Answers at some images with the graph behind them: what the boundaries between classes look like from there.
 struct Linearisation {
   /// `[N, classes]`, without their graph.
   private(set) var logits: Tensor
   private var samples: Samples
-  fileprivate var parts: [Part]
-
-  /// A forward pass over a batch, of which some rows are still asked about.
-  fileprivate struct Part {
-    var leaf: Tensor
-    var graph: Tensor
-    var labels: Tensor
-    /// The rows, within the part.
-    var rows: Tensor
-    /// Where these stand among the samples.
-    var places: Tensor
-  }
+  private let leaf: Tensor
+  private let graph: Tensor
+  /// The labels of all rows of the graph.
+  private let labels: Tensor
+  /// The samples' rows of the graph.
+  private var rows: Tensor
 
   /// The boundary that is nearest to an image by the linearised model.
   struct Boundary {
@@ -29,34 +23,23 @@ struct Linearisation {
   }
 
   init(leaf: Tensor, graph: Tensor, logits: Tensor, samples: Samples) {
-    (self.logits, self.samples) = (logits, samples)
-    let rows = Tensor.arange(to: Double(samples.count), device: samples.device)
-    parts = [Part(leaf: leaf, graph: graph, labels: samples.labels, rows: rows, places: rows)]
+    (self.leaf, self.graph, self.logits, self.samples) = (leaf, graph, logits, samples)
+    labels = samples.labels
+    rows = Tensor.arange(to: Double(samples.count), device: samples.device)
   }
 
   /// The samples at `positions` alone, int64 `[n]`.
   func selecting(_ positions: Tensor) -> Linearisation {
     var copy = self
     copy.logits = logits.selecting(positions)
-    let moved = samples.labels.fullLike(-1)
-    moved.setRows(.arange(to: Double(positions.count), device: samples.device), at: positions)
     copy.samples = samples.selecting(positions)
-    copy.parts = parts.compactMap { $0.keeping { moved.selecting($0) } }
+    copy.rows = rows.selecting(positions)
     return copy
   }
 
-  /// Puts `other`, of the samples at `positions`, in place of what is known of these.
-  mutating func replace(_ positions: Tensor, by other: Linearisation) {
-    let kept = Tensor.arange(to: Double(samples.count), device: samples.device)
-    kept.setRows(positions.fullLike(-1), at: positions)
-    logits = logits.cloned()  // the graph shares its memory
-    logits.setRows(other.logits, at: positions)
-    parts = parts.compactMap { $0.keeping { kept.selecting($0) } }
-    parts += other.parts.compactMap { $0.keeping { positions.selecting($0) } }
-  }
-
   /// The nearest of the boundaries to `classes`, int64 `[N, K]`, of each sample: a backward pass a class, and no more
-  /// gradients in memory than those of the best class so far and of the next.
+  /// gradients in memory than those of the best class so far and of the next. It can be asked once: the last pass frees
+  /// the graph.
   /// - Parameters:
   ///   - classes: Other classes than the samples' own.
   ///   - norm: In which distances are measured.
@@ -64,57 +47,27 @@ struct Linearisation {
   func nearest(among classes: Tensor, _ norm: Norm, floor: Double) -> Boundary {
     let count = classes.size(1)
     samples.ledger.note(samples, forward: 0, backward: count)
-    let found = parts.map { part in (part.places, part.nearest(among: classes, norm, floor: floor)) }
-    var result = found[0].1
-    if found.count > 1 {
-      let order = Tensor.concatenated(found.map(\.0)).sorted(0).indices
-      func joined(_ path: KeyPath<Boundary, Tensor>) -> Tensor {
-        .concatenated(found.map { $0.1[keyPath: path] }).selecting(order)
+    var best = boundary(to: classes[TensorIndex.all, 0], norm, floor, isLast: count == 1)
+    for rank in 1..<max(1, count) {
+      let next = boundary(to: classes[TensorIndex.all, rank], norm, floor, isLast: rank == count - 1)
+      let nearer = (next.distance .< best.distance).positions()
+      for path in [\Boundary.margin, \.slope, \.distance] where nearer.count > 0 {
+        best[keyPath: path].setRows(next[keyPath: path].selecting(nearer), at: nearer)
       }
-      result = Boundary(margin: joined(\.margin), slope: joined(\.slope), distance: joined(\.distance))
     }
-    samples.ledger.noteVanished(samples, result.slope, logits)
-    return result
-  }
-}
-
-extension Linearisation.Part {
-  /// The rows that `moved` gives a place of 0 or more; nil if there are none.
-  fileprivate func keeping(_ moved: (Tensor) -> Tensor) -> Self? {
-    let places = moved(self.places)
-    let kept = (places .>= 0).positions()
-    guard kept.count > 0 else { return nil }
-    var copy = self
-    (copy.rows, copy.places) = (rows.selecting(kept), places.selecting(kept))
-    return copy
+    samples.ledger.noteVanished(samples, best.slope, logits)
+    return best
   }
 
-  /// In the order of ``rows``.
-  fileprivate func nearest(among classes: Tensor, _ norm: Norm, floor: Double) -> Linearisation.Boundary {
-    let (own, count) = (classes.selecting(places), classes.size(1))
-    let label = graph.detached().picked(labels)
-    var best: Linearisation.Boundary?
-    for rank in 0..<count {
-      // Rows that nobody asks about stand for the label itself: their margin and its gradient are 0.
-      let targets = labels.cloned()
-      targets.setRows(own[TensorIndex.all, rank], at: rows)
-      let slope = withGradient {
-        grad(
-          of: (graph.picked(targets) - graph.picked(labels)).sum(), withRespectTo: [leaf],
-          retainGraph: rank < count - 1)[0]
-      }.selecting(rows).finite()
-      let margin = (graph.detached().picked(targets) - label).selecting(rows)
-      let distance = margin.abs() / (slope.perSample(norm.dual) + floor)
-      guard let kept = best else {
-        best = Linearisation.Boundary(margin: margin, slope: slope, distance: distance)
-        continue
-      }
-      let nearer = (distance .< kept.distance).positions()
-      guard nearer.count > 0 else { continue }
-      kept.margin.setRows(margin.selecting(nearer), at: nearer)
-      kept.slope.setRows(slope.selecting(nearer), at: nearer)
-      kept.distance.setRows(distance.selecting(nearer), at: nearer)
+  private func boundary(to others: Tensor, _ norm: Norm, _ floor: Double, isLast: Bool) -> Boundary {
+    // Rows that nobody asks about stand for the label itself: their margin and its gradient are 0.
+    let targets = labels.cloned()
+    targets.setRows(others, at: rows)
+    let (margins, slopes) = withGradient {
+      let margins = graph.picked(targets) - graph.picked(labels)
+      return (margins.detached(), grad(of: margins.sum(), withRespectTo: [leaf], retainGraph: !isLast)[0])
     }
-    return best ?? Linearisation.Boundary(margin: label, slope: leaf, distance: label)
+    let (margin, slope) = (margins.selecting(rows), slopes.selecting(rows).finite())
+    return Boundary(margin: margin, slope: slope, distance: margin.abs() / (slope.perSample(norm.dual) + floor))
   }
 }
