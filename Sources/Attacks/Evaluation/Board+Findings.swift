@@ -69,11 +69,13 @@ extension Board {
     guard let worst = gaps.max(by: { $0.broken.count < $1.broken.count }), !worst.broken.isEmpty else { return [] }
     let left = labels.indices.count { isRobust($0, worst.point) }
     let budget = budgets.count > 1 ? budgets[worst.point].map { " at \(PixelBudget($0))" } ?? "" : ""
-    let names = Set(report.shares.map(\.attack)).sorted().joined(separator: " and ")
+    let names = Set(report.shares.map(\.attack)).sorted()
+    let attacks =
+      "the attack\(names.count > 1 ? "s" : "") \(names.joined(separator: " and ")) leave\(names.count > 1 ? "" : "s")"
     let isMasked = gradients.contains { !$0.vanished.isDisjoint(with: worst.broken) }
     let name = probes[0...worst.point].last { !$0.name.isEmpty }?.name ?? ""
     let figures =
-      "\(names) leaves \(share(left)) robust\(budget), and a short probe by \(name) of what it left leaves "
+      "\(attacks) \(share(left)) robust\(budget), and a short probe by \(name) of what it left leaves "
       + share(left - worst.broken.count)
     return [
       isMasked
