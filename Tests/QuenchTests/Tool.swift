@@ -21,8 +21,8 @@ struct Tool {
     }
   }
 
-  /// Seconds after which a program that takes one or two is taken to hang, and killed.
-  private static let patience = 180.0
+  /// Seconds after which a program is taken to hang, and killed: far beyond what one of seconds takes on a busy machine.
+  private static let patience = 1800.0
 
   /// Tiny images, a small network and one thread: a run of a second or two.
   static let tiny = [

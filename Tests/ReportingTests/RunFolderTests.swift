@@ -56,7 +56,8 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     try withTemporaryFolder { base in
       var earlier = record
       earlier.settings["limit"] = 100
-      let folder = try RunFolder(at: base.appending(path: "run"), for: earlier)
+      _ = try RunFolder(at: base.appending(path: "run"), for: earlier)
+      let folder = try RunFolder(existing: base.appending(path: "run"))
       #expect(try folder.record().settings["limit-order"] == "first")
       earlier.settings["limit-order"] = "balanced"
       let error = #expect(throws: InputError.self) { try RunFolder(at: folder.url, for: earlier, resume: true) }
