@@ -3,17 +3,19 @@ import Foundation
 import GRDB
 import Support
 
-/// Everything that happened in a collection session, in one SQLite file (write-ahead log): the survey, how the session
-/// is planned, and every exposure and measurement in the order in which they came.
+/// Everything that happened in a collection session, in one SQLite file: the survey, how the session is planned, and every
+/// exposure and measurement in the order in which they came. What is noted is never changed; a note may be taken back by
+/// another.
 ///
-/// A note is in the file, whole, before the call that makes it returns; several processes may read and write at once.
+/// A note is in the file itself, whole, before the call that makes it returns (rollback journal, no write-ahead log): a copy
+/// of the one file is the session. Several processes may read and write at once.
 public final class AcquisitionLog: Sendable {
   public let url: URL
-  private let database: DatabasePool
+  private let database: DatabaseQueue
 
   /// "QnCr", in the file's header.
   private static let applicationID = 0x516E_4372
-  private static let version = 1
+  private static let version = 2
 
   /// What happened.
   public struct Event: Hashable, Sendable {
@@ -72,7 +74,7 @@ public final class AcquisitionLog: Sendable {
     }
     let temporary = url.deletingLastPathComponent().appending(
       path: ".\(url.lastPathComponent).\(UUID().uuidString)")
-    let files = [temporary.path, temporary.path + "-wal", temporary.path + "-shm"]
+    let files = [temporary.path, temporary.path + "-journal"]
     do {
       let queue = try DatabaseQueue(path: temporary.path)
       try queue.write { db in try Self.fill(db, survey, settings, curves) }
@@ -86,14 +88,20 @@ public final class AcquisitionLog: Sendable {
     database = try Self.open(url)
   }
 
-  private static func open(_ url: URL) throws(InputError) -> DatabasePool {
+  private static func open(_ url: URL) throws(InputError) -> DatabaseQueue {
     var configuration = Configuration()
     configuration.busyMode = .timeout(10)
     // A note must be on the disk when it counts as made, also where the power fails.
-    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
-    do { return try DatabasePool(path: url.path, configuration: configuration) } catch {
+    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = EXTRA") }
+    do { return try DatabaseQueue(path: url.path, configuration: configuration) } catch {
       throw failure(error, url)
     }
+  }
+
+  static func json(_ value: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
   private static func fill(
@@ -109,16 +117,17 @@ public final class AcquisitionLog: Sendable {
           tile TEXT NOT NULL, grid TEXT NOT NULL, x REAL, y REAL, stage_x REAL, stage_y REAL, prediction TEXT,
           reference REAL);
         CREATE TABLE event (
-          id INTEGER PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('exposure', 'outcome')),
-          hole INTEGER NOT NULL REFERENCES hole (id), minutes REAL NOT NULL, ctf REAL, source TEXT NOT NULL);
-        CREATE UNIQUE INDEX exposed ON event (hole) WHERE kind = 'exposure';
+          id INTEGER PRIMARY KEY,
+          kind TEXT NOT NULL CHECK (kind IN ('exposure', 'outcome', 'settings', 'clock', 'withdrawal')),
+          hole INTEGER REFERENCES hole (id), minutes REAL NOT NULL, ctf REAL, target INTEGER REFERENCES event (id),
+          body TEXT, source TEXT NOT NULL);
+        -- What holds: neither a withdrawal nor withdrawn.
+        CREATE VIEW valid AS SELECT * FROM event WHERE kind <> 'withdrawal'
+          AND id NOT IN (SELECT target FROM event WHERE kind = 'withdrawal');
         CREATE TABLE plan (id INTEGER PRIMARY KEY CHECK (id = 1), after INTEGER NOT NULL, body TEXT NOT NULL);
         """)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    for (key, value) in [("settings", try encoder.encode(settings)), ("curves", try encoder.encode(curves))] {
-      try db.execute(
-        sql: "INSERT INTO session VALUES (?, ?)", arguments: [key, String(decoding: value, as: UTF8.self)])
+    for (key, value) in [("settings", try json(settings)), ("curves", try json(curves))] {
+      try db.execute(sql: "INSERT INTO session VALUES (?, ?)", arguments: [key, value])
     }
     for index in survey.holes.indices {
       let entry = survey.entry(index)
@@ -136,7 +145,7 @@ public final class AcquisitionLog: Sendable {
 // MARK: - Reading
 
 extension AcquisitionLog {
-  /// The holes, with the measurements that were known before the session, which are for comparison only.
+  /// The holes, with the measurements that the survey had before the session (``SessionSettings/knowsMeasurements``).
   /// - Throws: `InputError` if the file is damaged.
   public func survey() throws(InputError) -> Survey {
     let path = url.path
@@ -160,7 +169,16 @@ extension AcquisitionLog {
     return survey
   }
 
-  public func settings() throws(InputError) -> SessionSettings { try value("settings") }
+  /// How the session is planned now: as it was begun, or as it was changed last.
+  public func settings() throws(InputError) -> SessionSettings {
+    let changed = try reading { db -> SessionSettings? in
+      try String.fetchOne(db, sql: "SELECT body FROM valid WHERE kind = 'settings' ORDER BY id DESC LIMIT 1").map {
+        try JSONDecoder().decode(SessionSettings.self, from: Data($0.utf8))
+      }
+    }
+    if let changed { return changed }
+    return try value("settings")
+  }
 
   public func curves() throws(InputError) -> [SessionCurve] { try value("curves") }
 
@@ -174,11 +192,14 @@ extension AcquisitionLog {
     }
   }
 
-  /// What happened after the event `id`, in order.
+  /// The exposures and measurements after the event `id` that were not taken back, in order.
   public func events(after id: Int = 0) throws(InputError) -> [Event] {
     try reading { db in
       try Row.fetchAll(
-        db, sql: "SELECT id, kind, hole, minutes, ctf FROM event WHERE id > ? ORDER BY id", arguments: [id]
+        db,
+        sql: """
+          SELECT id, kind, hole, minutes, ctf FROM valid WHERE id > ? AND kind IN ('exposure', 'outcome') ORDER BY id
+          """, arguments: [id]
       )
       .map { row in
         Event(
@@ -222,11 +243,11 @@ extension AcquisitionLog {
     }
   }
 
-  private func reading<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
+  func reading<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
     do { return try database.read(body) } catch { throw Self.failure(error, url) }
   }
 
-  fileprivate func writing<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
+  func writing<Result>(_ body: (Database) throws -> Result) throws(InputError) -> Result {
     do { return try database.write(body) } catch { throw Self.failure(error, url) }
   }
 
@@ -240,61 +261,6 @@ extension AcquisitionLog {
         "the acquisition log cannot be used: \(error.message ?? "\(error.resultCode)")", at: url.path)
     case is DecodingError: return InputError("the acquisition log is damaged", at: url.path)
     default: return InputError.writing(url, error)
-    }
-  }
-}
-
-// MARK: - Writing
-
-extension AcquisitionLog {
-  /// Notes that `hole` was exposed.
-  /// - Returns: Whether that was new.
-  @discardableResult
-  public func expose(_ hole: Int, at minutes: Double, source: String) throws(InputError) -> Bool {
-    try writing { db in try Self.expose(db, hole, minutes, source) }
-  }
-
-  /// Notes what was measured at `hole`, and that it was exposed, if that was not known.
-  /// - Returns: Whether that was new: false if the same was measured before.
-  @discardableResult
-  public func record(
-    _ fit: CTFFit, of hole: Int, at minutes: Double, source: String
-  ) throws(InputError) -> Bool {
-    try writing { db in
-      let last = try Double.fetchOne(
-        db, sql: "SELECT ctf FROM event WHERE kind = 'outcome' AND hole = ? ORDER BY id DESC LIMIT 1",
-        arguments: [hole])
-      guard last != fit.fileValue else { return false }
-      try Self.expose(db, hole, minutes, source)
-      try Self.insert(db, .outcome, hole, minutes, fit.fileValue, source)
-      return true
-    }
-  }
-
-  @discardableResult
-  private static func expose(_ db: Database, _ hole: Int, _ minutes: Double, _ source: String) throws -> Bool {
-    let known = try Int.fetchOne(
-      db, sql: "SELECT id FROM event WHERE kind = 'exposure' AND hole = ?", arguments: [hole])
-    guard known == nil else { return false }
-    try insert(db, .exposure, hole, minutes, nil, source)
-    return true
-  }
-
-  private static func insert(
-    _ db: Database, _ kind: Event.Kind, _ hole: Int, _ minutes: Double, _ ctf: Double?, _ source: String
-  ) throws {
-    try db.execute(
-      sql: "INSERT INTO event (kind, hole, minutes, ctf, source) VALUES (?, ?, ?, ?, ?)",
-      arguments: [kind.rawValue, hole, minutes, ctf, source])
-  }
-
-  /// Keeps the plan that was made after what it says.
-  public func keep(_ plan: SessionPlan) throws(InputError) {
-    try writing { db in
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys]
-      let body = String(decoding: try encoder.encode(plan), as: UTF8.self)
-      try db.execute(sql: "INSERT OR REPLACE INTO plan VALUES (1, ?, ?)", arguments: [plan.after, body])
     }
   }
 }

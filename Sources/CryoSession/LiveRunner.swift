@@ -27,22 +27,32 @@ public struct LiveRunner {
 
   /// Runs to the end.
   /// - Returns: The last plan.
-  /// - Throws: `InputError` if a file of outcomes is wrong or the log cannot be written; `Interrupted` when the user
-  ///   asked to leave. The log has everything in either case.
+  /// - Throws: `InputError` if the log cannot be read or written; `Interrupted` when the user asked to leave. The log has
+  ///   everything in either case.
   public mutating func run() throws -> SessionPlan {
     var plan = try plan()
     var position = try session.log.count(from: SessionReplay.source)
     // A replay goes on from the last thing that happened, as if no time had passed since.
     let origin = replay.map { position > 0 ? $0.items[min(position, $0.items.count) - 1].minutes : 0 } ?? 0
-    let clock = ContinuousClock.now
+    let began = ContinuousClock.now
+    var clock = try SessionClock(session.log)
     while true {
       if Interruption.isRequested { throw Interrupted(folder: nil) }
       if let replay {
-        let due = origin + (ContinuousClock.now - clock) / .seconds(60) * speed
+        let due = origin + (ContinuousClock.now - began) / .seconds(60) * speed
         position = try self.replay(replay, from: position, until: due)
+      } else if let jump = try clock.noteJump() {
+        note(
+          "the computer's clock jumped by \(NumberText.plain(jump.minutes, digits: 3)) min, and the session's goes on "
+            + "without that; if the time did pass, take it back with 'quench cryo undo \(jump.note)'")
+        try session.catchUp()
       }
-      try poll()
-      if try session.catchUp() > 0 { plan = try self.plan() }
+      try poll(at: clock.minutes)
+      let revision = session.revision
+      if try session.catchUp() > 0 {
+        if session.revision != revision { try clock.reset() }
+        plan = try self.plan()
+      }
       let isOver = replay.map { position >= $0.items.count } ?? session.acquisition.isDone
       if isOver, endsWhenDone { return plan }
       Thread.sleep(forTimeInterval: interval)
@@ -65,14 +75,22 @@ public struct LiveRunner {
     return position
   }
 
-  private mutating func poll() throws(InputError) {
-    let minutes = session.settings.minutes(at: Date())
+  /// Names of micrographs of no hole that are told one by one.
+  private static let strangersTold = 5
+
+  private mutating func poll(at minutes: Double) throws(InputError) {
     for index in watchers.indices {
-      let (outcomes, strangers) = try watchers[index].poll()
-      for outcome in outcomes {
-        try session.log.record(outcome.fit, of: outcome.hole, at: minutes, source: watchers[index].url.path)
+      let path = watchers[index].url.path
+      let findings = watchers[index].poll()
+      for outcome in findings.outcomes {
+        try session.log.record(outcome.fit, of: outcome.hole, at: minutes, source: path)
       }
-      for name in strangers { note("'\(name)' in \(watchers[index].url.path) is no hole of the survey; left out") }
+      for warning in findings.warnings { note(warning) }
+      for name in findings.strangers.prefix(Self.strangersTold) {
+        note("'\(name)' in \(path) is no hole of the survey; left out (--match or --names says which is meant)")
+      }
+      let more = findings.strangers.count - Self.strangersTold
+      if more > 0 { note("so \(more == 1 ? "is" : "are") \(NumberText.count(more, "micrograph")) more in \(path)") }
     }
   }
 
@@ -97,7 +115,9 @@ extension SessionPlan {
       expected += probabilities[rank]
       let predicted = entry.prediction?.resolution.map { String(format: "%.2f", $0) } ?? ""
       let numbers = String(format: "%.3f,%.2f,%.2f", probabilities[rank], minutes[rank], expected)
-      text += "\(rank + 1),\(entry.name),\(entry.tile),\(entry.square),\(entry.patch),\(predicted),\(numbers)\n"
+      let names = [entry.name, entry.tile, entry.square, entry.patch]
+        .map { DelimitedFile.field($0, separatedBy: ",") }.joined(separator: ",")
+      text += "\(rank + 1),\(names),\(predicted),\(numbers)\n"
     }
     return text
   }

@@ -8,47 +8,65 @@ import Support
 /// never was.
 public struct LiveSession {
   public let log: AcquisitionLog
-  public let settings: SessionSettings
+  public private(set) var settings: SessionSettings
   /// Without measurements.
   public let survey: Survey
   public private(set) var acquisition: Acquisition
   /// The last event that was taken in.
   public private(set) var lastEvent = 0
+  /// Of the log when its events were taken in (``AcquisitionLog/revision()``).
+  public private(set) var revision: Int
   private var planner: ClosedLoopPlanner
+  /// With what it had measured before the session.
+  private let surveyed: Survey
 
   /// Opens a session and takes in all that its log has.
   /// - Throws: `InputError` if the log is damaged.
   public init(_ log: AcquisitionLog) throws(InputError) {
     self.log = log
+    surveyed = try log.survey()
+    survey = surveyed.withoutMeasurements
+    revision = try log.revision()
     settings = try log.settings()
-    survey = try log.survey().withoutMeasurements
-    guard survey.holes.indices.contains(settings.start) else {
-      throw InputError("the acquisition log is damaged: its start hole is not there", at: log.url.path)
-    }
-    acquisition = Acquisition(survey, rules: try settings.rules, start: settings.start)
-    planner = try settings.planner()
-    planner.begin(acquisition)
+    (acquisition, planner) = try Self.begin(settings, surveyed, log.url)
     try takeIn(log.events())
   }
 
+  private static func begin(
+    _ settings: SessionSettings, _ surveyed: Survey, _ url: URL
+  ) throws(InputError) -> (Acquisition, ClosedLoopPlanner) {
+    guard surveyed.holes.indices.contains(settings.start) else {
+      throw InputError("the acquisition log is damaged: its start hole is not there", at: url.path)
+    }
+    let acquisition = Acquisition(
+      surveyed.withoutMeasurements, rules: try settings.rules, start: settings.start,
+      earlier: settings.earlier(surveyed))
+    var planner = try settings.planner()
+    planner.begin(acquisition)
+    _ = planner.probabilities(acquisition)
+    return (acquisition, planner)
+  }
+
   /// Takes in what was noted since the last time, by whomever.
-  /// - Returns: How many events were new.
+  /// - Returns: How many events were new; at least one where something was taken back or changed.
   @discardableResult
   public mutating func catchUp() throws(InputError) -> Int {
-    let events = try log.events(after: lastEvent)
+    let (events, current) = (try log.events(after: lastEvent), try log.revision())
+    let isRevised = current != revision
     let corrects = events.contains { event in
       event.kind == .outcome && acquisition.outcomes[event.hole].isMeasured
         && acquisition.outcomes[event.hole] != event.fit
     }
-    if corrects {
+    if isRevised || corrects {
       // A belief cannot forget: it is made anew from what is true now.
-      acquisition = Acquisition(survey, rules: try settings.rules, start: settings.start)
-      planner.begin(acquisition)
+      settings = try log.settings()
+      (acquisition, planner) = try Self.begin(settings, surveyed, log.url)
+      (revision, lastEvent) = (current, 0)
       try takeIn(log.events())
     } else {
       try takeIn(events)
     }
-    return events.count
+    return max(events.count, isRevised ? 1 : 0)
   }
 
   private mutating func takeIn(_ events: [AcquisitionLog.Event]) throws(InputError) {

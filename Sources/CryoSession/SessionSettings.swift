@@ -1,5 +1,6 @@
 import CryoEM
 import Foundation
+import Reporting
 import Support
 
 /// How a session is planned: what the log keeps, so that it goes on after a break as it began.
@@ -17,6 +18,9 @@ public struct SessionSettings: Hashable, Codable, Sendable {
   public var began: Double
   /// Whether the events come from the time stamps of an earlier session.
   public var isReplay: Bool
+  /// Whether the holes that the survey has measured count as exposed before the session, for the planner to learn from.
+  /// If not, these measurements are there to compare with.
+  public var knowsMeasurements: Bool
 
   /// A hypothesis of the closed-loop planner as the log keeps it.
   public struct StoredHypothesis: Hashable, Codable, Sendable {
@@ -25,25 +29,59 @@ public struct SessionSettings: Hashable, Codable, Sendable {
     var slope: Double
     var variances: [Double]
     var weight: Double
+
+    init(_ hypothesis: Hypothesis) {
+      name = hypothesis.name
+      (intercept, slope) = (hypothesis.calibration.intercept, hypothesis.calibration.slope)
+      let variances = hypothesis.variances
+      self.variances = [variances.patch, variances.square, variances.tile, variances.grid]
+      weight = hypothesis.weight
+    }
   }
 
   public init(
-    rules: AcquisitionRules, start: Int, hypotheses: [Hypothesis], began: Date, isReplay: Bool = false
+    rules: AcquisitionRules, start: Int, hypotheses: [Hypothesis], began: Date, isReplay: Bool = false,
+    knowsMeasurements: Bool = false
   ) {
     threshold = rules.threshold
     budget = rules.budget
     costs = rules.minutes.values
     self.start = start
-    self.hypotheses = hypotheses.map { hypothesis in
-      StoredHypothesis(
-        name: hypothesis.name, intercept: hypothesis.calibration.intercept, slope: hypothesis.calibration.slope,
-        variances: [
-          hypothesis.variances.patch, hypothesis.variances.square, hypothesis.variances.tile,
-          hypothesis.variances.grid
-        ], weight: hypothesis.weight)
-    }
+    self.hypotheses = hypotheses.map(StoredHypothesis.init)
     self.began = began.timeIntervalSince1970
     self.isReplay = isReplay
+    self.knowsMeasurements = knowsMeasurements
+  }
+
+  /// The same session under other rules or expectations.
+  public func with(rules: AcquisitionRules, start: Int, hypotheses: [Hypothesis]?) -> SessionSettings {
+    var copy = self
+    (copy.threshold, copy.budget, copy.costs, copy.start) = (
+      rules.threshold, rules.budget, rules.minutes.values, start
+    )
+    if let hypotheses { copy.hypotheses = hypotheses.map(StoredHypothesis.init) }
+    return copy
+  }
+
+  /// Whether expectations were assumed, and not learned from a training survey.
+  public func assumesExpectations(of kind: Prediction.Kind) -> Bool {
+    hypotheses == ClosedLoopPlanner(assumingThreshold: threshold, for: kind).hypotheses.map(StoredHypothesis.init)
+  }
+
+  /// What differs from `earlier`, in words: `budget 480 → 600 min`.
+  public func changes(since earlier: SessionSettings, of survey: Survey) -> [String] {
+    func text(_ values: [Double]) -> String { values.map { NumberText.plain($0) }.joined(separator: ",") }
+    var changes: [String] = []
+    if budget != earlier.budget { changes.append("budget \(text([earlier.budget])) → \(text([budget])) min") }
+    if threshold != earlier.threshold {
+      changes.append("threshold \(text([earlier.threshold])) → \(text([threshold])) Å")
+    }
+    if costs != earlier.costs { changes.append("costs \(text(earlier.costs)) → \(text(costs)) min") }
+    if start != earlier.start {
+      changes.append("start \(survey.holes[earlier.start].name) → \(survey.holes[start].name)")
+    }
+    if hypotheses != earlier.hypotheses { changes.append("what predictions are worth") }
+    return changes
   }
 
   /// - Throws: `InputError` if the log was tampered with.
@@ -74,8 +112,13 @@ public struct SessionSettings: Hashable, Codable, Sendable {
     return ClosedLoopPlanner(hypotheses: hypotheses)
   }
 
-  /// Minutes since the session began.
-  public func minutes(at date: Date) -> Double { max(0, (date.timeIntervalSince1970 - began) / 60) }
+  /// Minutes since the session began, by the computer's clock.
+  func minutes(at date: Date) -> Double { (date.timeIntervalSince1970 - began) / 60 }
+
+  /// What was measured before the session, where it counts.
+  func earlier(_ survey: Survey) -> [Int: CTFFit] {
+    knowsMeasurements ? survey.measurements : [:]
+  }
 }
 
 /// The best order of the holes that are left, by all that was measured so far.
@@ -139,7 +182,8 @@ public struct SessionCurve: Hashable, Codable, Sendable {
     _ values: [Double]
   ) -> SessionCurve {
     var policy = policy
-    var acquisition = Acquisition(survey.withoutMeasurements, rules: rules, start: start)
+    var acquisition = Acquisition(
+      survey.withoutMeasurements, rules: rules, start: start, earlier: survey.measurements)
     policy.begin(acquisition)
     var (points, good) = ([[0.0, 0.0]], 0.0)
     while !acquisition.isDone, let hole = policy.next(acquisition) {

@@ -8,19 +8,20 @@ public struct SessionState: Sendable {
   private let log: AcquisitionLog
   private let survey: Survey
   private let settings: SessionSettings
+  private let revision: Int
   private let curves: [SessionCurve]
-  private let rules: AcquisitionRules
 
   /// - Throws: `InputError` if the log is damaged.
   public init(_ log: AcquisitionLog) throws(InputError) {
     self.log = log
+    revision = try log.revision()
     survey = try log.survey()
     settings = try log.settings()
     curves = try log.curves()
-    rules = try settings.rules
   }
 
-  /// What does not change: holes with where they lie and what was predicted, curves to compare with, rules.
+  /// What changes with the log's revision alone: holes with where they lie and what was predicted, curves to compare with,
+  /// rules, and what was measured before the session.
   ///
   /// A hole is `[tile, square, patch, u, v, predicted Å or probability]`; u and v in [0, 1] say where it lies in its
   /// patch, v downward.
@@ -42,7 +43,10 @@ public struct SessionState: Sendable {
       "tiles": .array(survey.tiles.map { .string($0.name) }),
       "classifier": .bool(isClassifier), "threshold": .double(settings.threshold),
       "budget": .double(settings.budget),
-      "start": .int(settings.start), "replay": .bool(settings.isReplay), "synthetic": .bool(isSynthetic),
+      "earlier": .array(
+        settings.earlier(survey).sorted { $0.key < $1.key }.map { [.int($0.key), Self.value(of: $0.value)] }),
+      "revision": .int(revision), "start": .int(settings.start), "replay": .bool(settings.isReplay),
+      "synthetic": .bool(isSynthetic),
       "curves": .array(
         curves.map { curve in
           [
@@ -81,16 +85,11 @@ public struct SessionState: Sendable {
   /// whose measurement is not known yet and -1 for a failed fit.
   public func changes(after id: Int) throws(InputError) -> Record {
     let events = try log.events(after: id).map { event -> Value in
-      let fit: Value =
-        switch event.fit {
-        case .unmeasured: .null
-        case .failed: -1
-        case .resolution(let value): .double(round(value * 100) / 100)
-        }
-      return [.int(event.id), .int(event.hole), .double(round(event.minutes * 100) / 100), fit]
+      [.int(event.id), .int(event.hole), .double(round(event.minutes * 100) / 100), Self.value(of: event.fit)]
     }
     var record: Record = ["events": .array(events)]
-    record["now"] = settings.isReplay ? nil : .double(settings.minutes(at: Date()))
+    record["revision"] = .int(try log.revision())
+    record["now"] = settings.isReplay ? nil : .double(max(0, try log.minutes(at: Date())))
     if let plan = try log.plan() {
       record["plan"] = [
         "after": .int(plan.after), "holes": .array(plan.holes.map { .int($0) }),
@@ -99,5 +98,13 @@ public struct SessionState: Sendable {
       ]
     }
     return record
+  }
+
+  private static func value(of fit: CTFFit) -> Value {
+    switch fit {
+    case .unmeasured: .null
+    case .failed: -1
+    case .resolution(let value): .double(round(value * 100) / 100)
+    }
   }
 }

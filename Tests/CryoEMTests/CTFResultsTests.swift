@@ -77,6 +77,37 @@ import Testing
     }
   }
 
+  @Test("that is being written gives what can be read beside rows that cannot") func odd() throws {
+    let star = "data_micrographs\nloop_\n_rlnMicrographName #1\n_rlnCtfMaxResolution #2\n"
+    let results = try CTFResults(
+      Data((star + "a/mic_1.mrc 4.1 extra\na/mic_2.mrc <NA>\na/mic_3.mrc 4.3\n").utf8), name: "fits",
+      isGrowing: true)
+    #expect(results.measurements.map(\.name) == ["mic_3"])
+    #expect(
+      results.warnings == [
+        "fits, line 5: a row of data_micrographs has another number of values than labels (expected 2, found 3); left out",
+        "fits, line 6: _rlnCtfMaxResolution is no number (expected Å, found '<NA>'); left out"
+      ])
+    let text = try CTFResults(
+      Data("# Input file: b/mic_9.mrc ; Number of micrographs: 2\n1 2 3\n2 9 9 4 0 0.1 5.5\n".utf8), name: "fits",
+      isGrowing: true)
+    #expect(text.measurements.map(\.name) == ["mic_9#2"] && text.warnings.count == 1)
+  }
+
+  @Test("of movies goes by the movies' names, and a table without resolutions says so") func movies() throws {
+    #expect(
+      try read("data_movies\nloop_\n_rlnMicrographMovieName\n_rlnCtfMaxResolution\nm/a_EER.eer 3.5\n").map(\.name)
+        == ["a_EER"])
+    let none = try CTFResults(
+      Data("data_micrographs\nloop_\n_rlnMicrographName\n_rlnCtfFigureOfMerit\na.mrc 0.1\n".utf8), name: "fits",
+      isGrowing: true)
+    #expect(
+      none.measurements.isEmpty
+        && none.warnings == [
+          "fits: data_micrographs has no _rlnCtfMaxResolution: there is nothing to take from it"
+        ])
+  }
+
   @Test("may be a table of one row without loop_") func pairs() throws {
     let text = "data_\n_rlnMicrographName a.mrc\n_rlnCtfMaxResolution 4.5 # comment\n"
     #expect(try read(text) == [CTFMeasurement(name: "a", fit: .resolution(4.5), line: 3)])

@@ -8,9 +8,9 @@ import Testing
   /// A square map of half width 10 round (x, y), or a point there.
   private func item(
     _ label: String, _ x: Double, _ y: Double, map: Int? = nil, half: Double = 10, drawnOn: Int? = nil,
-    group: Int? = nil, acquire: Bool = false
+    group: Int? = nil, acquire: Bool = false, registration: Int = 1
   ) -> String {
-    var lines = ["[Item = \(label)]", "StageXYZ = \(x) \(y) 0", "Regis = 1"]
+    var lines = ["[Item = \(label)]", "StageXYZ = \(x) \(y) 0", "Regis = \(registration)"]
     if let drawnOn { lines.append("DrawnID = \(drawnOn)") }
     if let group { lines.append("GroupID = \(group)") }
     if acquire { lines.append("Acquire = 1") }
@@ -64,9 +64,58 @@ import Testing
 
   @Test("takes the points that are marked, and tells apart those of one label") func marked() throws {
     let all = try targets(item("7", 0, 0), item("7", 1, 1))
-    #expect(all.survey.holes.map(\.name) == ["7#1", "7#2"])
+    #expect(all.survey.holes.map(\.name) == ["7@0/0", "7@1/1"])
     let marked = try targets(item("7", 0, 0), item("8", 1, 1, acquire: true))
     #expect(marked.survey.holes.map(\.name) == ["8"])
+  }
+
+  private func navigator(_ items: String...) throws -> Navigator {
+    try Navigator(Data(("AdocVersion = 2.00\n\n" + items.joined()).utf8), name: "a.nav")
+  }
+
+  private func plan(_ holes: String...) throws -> PlanFile {
+    try PlanFile(parsing: Data(("name\n" + holes.joined(separator: "\n") + "\n").utf8), name: "plan.csv")
+  }
+
+  @Test("calls twins the same after their order has changed") func twins() throws {
+    let before = try navigator(
+      item("1", 10, 10, acquire: true), item("1", 20, 20, acquire: true), item("2", 30, 30, acquire: true))
+    let (after, leftOut) = try before.ordered(by: plan("2", "1@20/20", "1@10/10"))
+    #expect(after.items.map(\.stage.x) == [30, 20, 10] && leftOut.isEmpty)
+    let (again, _) = try after.ordered(by: plan("1@20/20", "2"))
+    #expect(again.items.map(\.stage.x) == [20, 30, 10])
+    #expect(Set(try before.targets().survey.holes.map(\.name)) == Set(try after.targets().survey.holes.map(\.name)))
+  }
+
+  @Test("takes a plan though an item was taken since, and leaves that one off") func taken() throws {
+    let file = try navigator(item("1", 10, 10), item("2", 20, 20, acquire: true), item("3", 30, 30, acquire: true))
+    let (planned, leftOut) = try file.ordered(by: plan("3", "1", "2"))
+    #expect(planned.items.map(\.label) == ["3", "2", "1"] && planned.items.map(\.acquires) == [true, true, false])
+    #expect(leftOut == ["1"])
+    let (all, none) = try file.ordered(by: plan("3", "1", "2"), turnsOn: true)
+    #expect(all.items.map(\.label) == ["3", "1", "2"] && all.items.allSatisfy(\.acquires) && none.isEmpty)
+    #expect(inputError { try file.ordered(by: plan("1")) }?.remedy == "turn them on again with --turn-on")
+  }
+
+  @Test("has the items of one registration, and says how many are of others") func registrations() throws {
+    let file = try navigator(
+      item("square", 0, 0, map: 1, half: 90), item("old", 0, 0, map: 2, half: 9, registration: 2),
+      item("1", 1, 1, acquire: true), item("2", 1, 1, acquire: true, registration: 2),
+      item("3", 2, 2, acquire: true))
+    let targets = try file.targets()
+    #expect(targets.survey.holes.map(\.name) == ["1", "3"] && targets.survey.patches.map(\.name) == ["square"])
+    #expect(targets.registration == 1 && targets.otherRegistrations == 1)
+    #expect(try file.targets(registration: 2).survey.holes.map(\.name) == ["2"])
+    #expect(inputError { try file.targets(registration: 3) }?.found == "Regis = 1, 2")
+  }
+
+  @Test("keeps every byte of a Latin-1 note when the plan's remark is put before it") func latin1() throws {
+    var text = item("1", 1, 1, acquire: true).replacing("NumPts", with: "Note = gr#n\nNumPts")
+    text = ("AdocVersion = 2.00\n\n" + text).replacing("\n", with: "\r\n")
+    let data = Data(text.utf8.map { $0 == UInt8(ascii: "#") ? 0xFC : $0 })
+    let (planned, _) = try Navigator(data, name: "a.nav").ordered(by: plan("1"))
+    #expect(planned.data.range(of: Data("Note = rank=1 | gr".utf8) + Data([0xFC]) + Data("n\r\n".utf8)) != nil)
+    #expect(planned.data.range(of: Data("ü".utf8)) == nil)
   }
 
   @Test("refuses maps in a ring, maps of one number, and a file without points") func errors() {

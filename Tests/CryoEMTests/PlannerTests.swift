@@ -106,6 +106,57 @@ import Vision
     }
   }
 
+  @Test("is exact for costs in hundredths, seconds and thousandths of a minute", arguments: 0..<6)
+  func fineCosts(_ seed: Int) throws {
+    let survey = try Self.random(UInt64(seed), grids: 2)
+    let start = seed % survey.count
+    var generator = SplitMix64(UInt64(seed), 2)
+    let values = survey.holes.map { _ in Double.random(in: 0...1, using: &generator) }
+    var visited = [Bool](repeating: false, count: survey.count)
+    visited[start] = true
+    for minutes in [
+      MoveTable(0.07, 1.03, 2.5, 3), MoveTable(91.0 / 60, 185.0 / 60, 185.5 / 60, 193.0 / 60),
+      MoveTable(0.333, 0.501, 1.2, 1.999, grid: 7.001)
+    ] {
+      let sets = Self.bruteForce(survey, minutes, from: start)
+      let planner = TreePlanner(survey, minutes: minutes)
+      for budget in [0.07, 0.5, 1.25, 2.71, 5, 9.999] {
+        let expected =
+          sets.lazy.filter { $0.minutes <= budget + 1e-9 }
+          .map { set in
+            survey.holes.indices.reduce(0) { $0 + (set.set >> $1 & 1 == 1 && $1 != start ? values[$1] : 0) }
+          }.max() ?? 0
+        let plan = planner.plan(values: values, from: start, isVisited: visited, budget: budget)
+        #expect(abs(plan.value - expected) < 1e-9 && plan.minutes <= budget + 1e-9)
+        #expect(planner.bound(values: values, from: start, isVisited: visited, budget: budget) == nil)
+      }
+    }
+  }
+
+  @Test("says by how much it may fall short where costs are rounded", arguments: 0..<6) func bound(_ seed: Int)
+    throws
+  {
+    let survey = try Self.random(UInt64(seed))
+    let start = seed % survey.count
+    let values = survey.holes.indices.map { 0.1 + Double($0 * 7 % 9) / 10 }
+    var visited = [Bool](repeating: false, count: survey.count)
+    visited[start] = true
+    let minutes = MoveTable(1.0 / 3, 0.7071067811865, 1.41421356, 3.14159265)
+    let sets = Self.bruteForce(survey, minutes, from: start)
+    // Few steps of time, so that rounding matters.
+    let planner = TreePlanner(survey, minutes: minutes, longest: 20)
+    for budget in [1.0, 2.2, 3.3, 5, 8] {
+      let best =
+        sets.lazy.filter { $0.minutes <= budget }
+        .map { set in
+          survey.holes.indices.reduce(0) { $0 + (set.set >> $1 & 1 == 1 && $1 != start ? values[$1] : 0) }
+        }.max() ?? 0
+      let plan = planner.plan(values: values, from: start, isVisited: visited, budget: budget)
+      let bound = try #require(planner.bound(values: values, from: start, isVisited: visited, budget: budget))
+      #expect(plan.value <= best + 1e-9 && best <= bound + 1e-9 && plan.minutes <= budget + 1e-9)
+    }
+  }
+
   @Test("rounds odd costs up, so that a plan can always be kept") func oddCosts() throws {
     let survey = try Self.random(5)
     let minutes = MoveTable(1.516667, 3.083333, 3.1, 3.216667)

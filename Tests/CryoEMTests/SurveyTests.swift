@@ -108,6 +108,25 @@ import Testing
     #expect(file.survey.holes.map(\.stage) == stages)
   }
 
+  @Test(
+    "may be separated by semicolons or tabs, with decimal commas, quoted names and columns of other programs",
+    arguments: [
+      "name;tile;square;patch;ctf;ice_thickness\nh1;T;S;P;4,5;20\n\"h, 2\";T;S;P;;21\n",
+      "name\ttile\tsquare\tpatch\tctf\tdose\nh1\tT\tS\tP\t4.5\t20\n\"h, 2\"\tT\tS\tP\t\t21\n",
+      "Name,Tile,Square,Patch,CTF,time\nh1,T,S,P,4.5,1\n\"h, 2\",T,S,P,-1,2\n"
+    ])
+  func separators(_ text: String) throws {
+    let file = try parse(text)
+    #expect(file.survey.holes.map(\.name) == ["h1", "h, 2"])
+    #expect(file.survey.holes.map(\.fit) == [.resolution(4.5), .unmeasured])
+    #expect(file.warnings.count == 1 && file.warnings[0].contains("is left out"))
+    #expect(try parse(SurveyFile.table(of: file.survey)).survey == file.survey)
+  }
+
+  @Test("without a header may be separated by semicolons as well") func headerless() throws {
+    #expect(try parse("\(Self.hole);1,5;2;3,41;0,9\n").survey.holes[0].fit == .resolution(3.41))
+  }
+
   @Test("comes back from its own text")
   func roundTrip() throws {
     let survey = try parse("\(Self.hole),0.1,-2.25,3.0125,0.5\ns_1gr_1sq_1hl_2en-a,1,2,100000,-0.1\n").survey
@@ -129,6 +148,8 @@ import Testing
       ("\(hole),1,2,4,1\n\(hole),1,2,4,1\n", "s.csv, line 2: the hole '\(hole)' occurs twice"),
       ("name,tile,square\na,b,c\n", "s.csv, line 1: the column 'patch' is missing"),
       ("name,tile,square,patch,cft\n", "s.csv, line 1: unknown column 'cft'"),
+      ("name,tiles,square,patch\n", "s.csv, line 1: unknown column 'tiles'"),
+      ("name,tile,square,patch\n\"a,b,c,d\n", "s.csv, line 2: a quotation has no end"),
       ("name,tile,square,patch\na,b,c\n", "s.csv, line 2: a line has another number of columns than the header")
     ])
   func mistakes(_ text: String, _ message: String) {
@@ -155,6 +176,20 @@ import Testing
     #expect(scores == [.classes([0.5, 0.5]), .classes([0.2, 0.8])])
     #expect(scores.map { $0.isGood(threshold: 6) } == [true, false])
     #expect(scores[1].probabilityOfGood == 0.2)
+  }
+
+  @Test(
+    "names holes with blanks in quotes or between other separators, and may have a header",
+    arguments: [
+      "\"Sq 12 (good)\" 4.5\nb 6\n", "Sq 12 (good)\t4.5\nb\t6\n", "name;predicted\nSq 12 (good);4,5\nb;6\n",
+      "hole,ctf\nSq 12 (good), 4.5\nb, 6\n"
+    ])
+  func blanks(_ text: String) throws {
+    let file = try parse(text)
+    #expect(file.entries.map(\.hole) == ["Sq 12 (good)", "b"])
+    #expect(file.entries.map(\.prediction) == [.resolution(4.5), .resolution(6)])
+    let again = try parse(PredictionFile.text(file.entries.map(\.hole), file.entries.map(\.prediction)))
+    #expect(again.entries.map(\.hole) == file.entries.map(\.hole))
   }
 
   @Test(

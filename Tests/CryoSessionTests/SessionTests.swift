@@ -157,16 +157,16 @@ func problem<Result>(_ body: () throws -> Result) -> String {
     let folder = try TemporaryFolder()
     let file = folder / "fits.star"
     var watcher = OutcomeWatcher(file, survey: Toy.survey)
-    #expect(try watcher.poll().outcomes.isEmpty)
+    #expect(watcher.poll().outcomes.isEmpty)
     let head = "data_micrographs\n\nloop_\n_rlnMicrographName\n_rlnCtfMaxResolution\n"
     let names = Toy.survey.holes.map(\.name)
     try Data((head + "job/\(names[3]).mrc 4.5\njob/\(names[4]).m").utf8).write(to: file)
-    #expect(try watcher.poll().outcomes == [.init(hole: 3, fit: .resolution(4.5))])
-    #expect(try watcher.poll().outcomes.isEmpty)
+    #expect(watcher.poll().outcomes == [.init(hole: 3, fit: .resolution(4.5))])
+    #expect(watcher.poll().outcomes.isEmpty)
     try Data((head + "job/\(names[3]).mrc 4.5\njob/\(names[4]).mrc inf\njob/other.mrc 3\n").utf8).write(to: file)
-    let (outcomes, strangers) = try watcher.poll()
-    #expect(outcomes == [.init(hole: 3, fit: .resolution(4.5)), .init(hole: 4, fit: .failed)])
-    #expect(strangers == ["other"])
+    let findings = watcher.poll()
+    #expect(findings.outcomes == [.init(hole: 3, fit: .resolution(4.5)), .init(hole: 4, fit: .failed)])
+    #expect(findings.strangers == ["other"])
   }
 
   @Test("replays an earlier session at its own times") func replay() throws {

@@ -67,6 +67,34 @@ import Testing
     #expect(try await Tool.run(["cryo", "export", "--out", "x"]).code == 64)
   }
 
+  @Test("calibrates on few holes with the right sign, and says where there is none") func fewHoles() async throws {
+    let folder = try TemporaryFolder()
+    func calibrate(_ name: String, _ isGood: (Double) -> Bool) async throws -> Tool.Outcome {
+      let values = [3.8, 4.01, 3.73, 9.28, 6.59, 8.1, 7.7, 4.4, 5.1, 3.2, 11.4, 12.9, 6.4, 5.6, 4.9, 9.9, 14.0, 4.2]
+      var (survey, predictions) = ("name,tile,square,patch,ctf\n", "")
+      for (index, value) in values.enumerated() {
+        survey += "h\(index),T,S,P,\(isGood(value) ? 4 : 9)\n"
+        predictions += "h\(index) \(value)\n"
+      }
+      try Data(survey.utf8).write(to: folder / "\(name).csv")
+      try Data(predictions.utf8).write(to: folder / "\(name).txt")
+      return try await Tool.run([
+        "cryo", "calibrate", "--survey", (folder / "\(name).csv").path, "--predictions",
+        (folder / "\(name).txt").path,
+        "--out", (folder / name).path, "--json"
+      ])
+    }
+    let right = try await calibrate("right") { $0 < 6 }
+    let summary = try right.json()
+    #expect(try #require(summary["logistic_slope"]?.number) < 0 && !right.errors.contains("warning"))
+    #expect(
+      try #require(summary["train_logistic_log_loss"]?.number) < #require(
+        summary["train_base_rate_log_loss"]?.number))
+    let wrong = try await calibrate("wrong") { $0 > 6 }
+    #expect(wrong.errors.contains("holes with worse predictions were good more often"), "\(wrong.errors)")
+    #expect(try wrong.json()["logistic_slope"]?.number == 0)
+  }
+
   @Test("draws pictures, learns from them and predicts, all marked as synthetic") func predictor() async throws {
     let folder = try TemporaryFolder()
     let (data, run) = (folder / "data", folder / "run")
@@ -87,6 +115,10 @@ import Testing
     let summary = try trained.json()
     #expect(summary["synthetic"]?.bool == true && summary["n"]?.integer == 24)
     #expect(try String(contentsOf: run.appending(path: "report.html"), encoding: .utf8).contains("SYNTHETIC"))
+    #expect(
+      summary["judged_on"]?.string?.contains("each of 2 parts predicted by a network trained on the others") == true
+    )
+    #expect(try PredictionFile(contentsOf: run.appending(path: "predictions.txt")).entries.count == 24)
     let text = folder / "predictions.txt"
     let predicted = try await Tool.run([
       "cryo", "predictor", "predict", "--weights", run.appending(path: "model.safetensors").path, "--images",

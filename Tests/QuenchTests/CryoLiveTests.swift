@@ -8,6 +8,10 @@ import Testing
 
 @testable import quench
 
+#if canImport(FoundationNetworking)
+  import FoundationNetworking
+#endif
+
 @Suite("quench cryo live") struct CryoLiveTests {
   /// A small survey, its predictions and the time stamps of a session that exposed two thirds of it in
   /// order, a minute each.
@@ -122,5 +126,112 @@ import Testing
       "0"
     ])
     #expect(none.code == 1 && none.errors.contains("where the microscope stands is not said"))
+  }
+
+  /// A session of holes without measurements but for the first five, and the arguments that go on with it without waiting.
+  private func begun(_ folder: TemporaryFolder) throws -> (log: URL, names: [String], files: [String]) {
+    let files = try files(folder)
+    let survey = try SurveyFile(contentsOf: URL(filePath: files[0])).survey.withoutMeasurements
+    try Data(SurveyFile.table(of: survey).utf8).write(to: folder / "survey.csv")
+    return (folder / "s.sqlite", survey.holes.map(\.name), files)
+  }
+
+  private func live(_ session: (log: URL, names: [String], files: [String]), _ more: [String]) -> [String] {
+    [
+      "cryo", "live", "--log", session.log.path, "--survey", session.files[0], "--predictions", session.files[1],
+      "--start", session.names[0], "--port", "0"
+    ] + more
+  }
+
+  /// Lines of a log that another process writes.
+  private static func events(_ log: URL) -> Int { (try? AcquisitionLog(existing: log).events().count) ?? -1 }
+
+  @Test("tells a second process that somebody plans the session, while records are taken") func secondWriter()
+    async throws
+  {
+    let folder = try TemporaryFolder()
+    let session = try begun(folder)
+    let first = try await Tool.run(live(session, ["--budget", "60"])) { process in
+      for _ in 0..<3000 where Self.events(session.log) < 0 { try await Task.sleep(for: .milliseconds(20)) }
+      let second = try await Tool.run(live(session, []))
+      #expect(second.code == 1 && second.errors.contains("another process is writing here"), "\(second.errors)")
+      #expect(second.errors.contains("process \(process.processIdentifier)"), "\(second.errors)")
+      let record = try await Tool.run(["cryo", "record", session.names[3], "4.5", "--log", session.log.path])
+      #expect(record.code == 0, "\(record.errors)")
+      try Data(contentsOf: session.log).write(to: folder / "copy.sqlite")
+      kill(process.processIdentifier, SIGKILL)
+    }
+    #expect(first.wasKilled)
+    #expect(try AcquisitionLog(existing: folder / "copy.sqlite").events().count == 2)
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
+    #expect(!names.contains("s.sqlite-wal"))
+  }
+
+  @Test("goes on under changed settings, which it notes, tells and can take back") func changes() async throws {
+    let folder = try TemporaryFolder()
+    let session = try begun(folder)
+    _ = try await Tool.run(live(session, ["--budget", "60"]), sending: SIGINT) { Self.events(session.log) >= 0 }
+    func record(_ more: [String]) async throws -> Tool.Outcome {
+      try await Tool.run(["cryo", "record", session.names[3]] + more + ["--log", session.log.path])
+    }
+    // The clock jumped by hours: the session is over.
+    let late = try await record(["4.5", "--at", "600"])
+    #expect(
+      late.code == 0 && late.output.contains("the time is over: 600.0 of 60 min"), "\(late.errors) \(late.output)")
+    let over = try await Tool.run(live(session, []))
+    #expect(over.code == 0 && over.errors.contains("--budget gives more"), "\(over.errors)")
+    let more = try await Tool.run(live(session, ["--budget", "700", "--threshold", "5"]), sending: SIGINT) {
+      (try? AcquisitionLog(existing: session.log).settings().budget) == 700
+    }
+    #expect(more.code == 130 && !more.errors.contains("--resume"), "\(more.errors)")
+    #expect(more.errors.contains("budget 60 → 700 min, threshold 6 → 5 Å"), "\(more.errors)")
+    let note = try #require(try AcquisitionLog(existing: session.log).notes().last)
+    let list = try await Tool.run(["cryo", "undo", "--log", session.log.path])
+    #expect(list.output.contains("settings changed") && list.output.contains("\(session.names[3]) 4.5 Å"))
+    #expect(try await Tool.run(["cryo", "undo", "\(note.id)", "--log", session.log.path]).code == 0)
+    #expect(try AcquisitionLog(existing: session.log).settings().budget == 60)
+    // What was recorded at the wrong time is taken back, and recorded at the right one.
+    #expect(try await record(["--withdraw"]).errors.contains("taken back: 2 notes"))
+    #expect(try await record(["--withdraw"]).code == 1)
+    let right = try await record(["4.5", "--at", "2"])
+    #expect(right.code == 0 && right.output.contains("1 good so far; next:"), "\(right.output)")
+    #expect(try await record([]).code == 64)
+    #expect(try await record(["4", "--withdraw"]).code == 64)
+  }
+
+  @Test("outlives files that it cannot read, and says what it waits for") func badFiles() async throws {
+    let folder = try TemporaryFolder()
+    let session = try begun(folder)
+    let watched = folder / "ctf"
+    try FileManager.default.createDirectory(at: watched, withIntermediateDirectories: true)
+    try Data("Please read me.\n".utf8).write(to: watched.appending(path: "README.txt"))
+    try Data(
+      "data_m\nloop_\n_rlnMicrographName\n_rlnCtfMaxResolution\nx/\(session.names[4])_fractions.mrc 4.4\nother.mrc 3\n"
+        .utf8
+    ).write(to: watched.appending(path: "m.star"))
+    let outcome = try await Tool.run(
+      live(session, ["--watch", watched.path, "--watch", (folder / "none").path]), sending: SIGINT
+    ) { Self.events(session.log) == 2 }
+    #expect(outcome.code == 130, "\(outcome.errors)")
+    for text in ["README.txt, line 1: not a row of CTFFIND's output", "none: there is nothing of this name yet"] {
+      #expect(outcome.errors.contains(text), "\(outcome.errors)")
+    }
+    #expect(outcome.errors.contains("'other' in"), "\(outcome.errors)")
+  }
+
+  @Test("answers no page that was made to point at this machine") func otherHosts() async throws {
+    let folder = try TemporaryFolder()
+    let log = folder / "s.sqlite"
+    #expect(try await Tool.run(replay(log, files(folder), speed: 100_000)).code == 0)
+    let server = try await ServerProcess(["cryo", "--log", log.path], program: "quench-server", in: folder)
+    func status(_ host: String) async throws -> Int? {
+      var request = URLRequest(url: try #require(URL(string: server.url)))
+      request.setValue(host, forHTTPHeaderField: "Host")
+      return (try await URLSession.shared.data(for: request).1 as? HTTPURLResponse)?.statusCode
+    }
+    #expect(try await status("127.0.0.1") == 200)
+    #expect(try await status("localhost:1234") == 200)
+    #expect(try await status("evil.example") == 421)
+    #expect(try await server.end().code == 0)
   }
 }

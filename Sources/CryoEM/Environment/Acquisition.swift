@@ -14,6 +14,9 @@ public struct Acquisition: Sendable {
   public private(set) var isVisited: [Bool]
   /// What was measured, by hole; unmeasured until it is known.
   public private(set) var outcomes: [CTFFit]
+  /// Holes other than the start that were measured before the acquisition, in order; they count neither as visits nor as
+  /// holes that are left.
+  public let earlier: [Int]
 
   /// An acquisition that begins at the hole `start`, which was exposed before it.
   /// - Parameters:
@@ -21,7 +24,11 @@ public struct Acquisition: Sendable {
   ///   - rules: Costs, threshold and budget.
   ///   - start: A position in the survey's holes.
   ///   - outcome: What was measured at the start hole.
-  public init(_ survey: Survey, rules: AcquisitionRules, start: Int, outcome: CTFFit = .unmeasured) {
+  ///   - earlier: What was measured before, by hole.
+  public init(
+    _ survey: Survey, rules: AcquisitionRules, start: Int, outcome: CTFFit = .unmeasured,
+    earlier: [Int: CTFFit] = [:]
+  ) {
     self.survey = survey
     self.rules = rules
     current = start
@@ -29,7 +36,12 @@ public struct Acquisition: Sendable {
     isVisited = Array(repeating: false, count: survey.count)
     isVisited[start] = true
     outcomes = Array(repeating: .unmeasured, count: survey.count)
-    outcomes[start] = outcome
+    outcomes[start] = earlier[start] ?? outcome
+    self.earlier = earlier.keys.filter { $0 != start }.sorted()
+    for hole in self.earlier {
+      isVisited[hole] = true
+      outcomes[hole] = earlier[hole] ?? .unmeasured
+    }
   }
 
   /// Notes that `hole` was exposed.
@@ -58,7 +70,7 @@ public struct Acquisition: Sendable {
   /// Minutes of the budget that are left; below 0 when the last visit crossed it.
   public var timeLeft: Double { rules.budget - elapsed }
   /// Whether the budget is crossed or no hole is left.
-  public var isDone: Bool { elapsed > rules.budget || visits.count == survey.count }
+  public var isDone: Bool { elapsed > rules.budget || visits.count + earlier.count == survey.count }
 
   /// Whether a measured hole was good; nil where nothing was measured.
   public func isGood(_ hole: Int) -> Bool? {

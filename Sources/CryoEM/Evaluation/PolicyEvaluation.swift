@@ -106,9 +106,9 @@ public enum CalibrationName: String, CaseIterable, Sendable {
     case .hard: return .hard
     case .scores: return .scores
     case .automatic:
-      if let training { return .logistic(try LogisticCalibration(fitting: training, threshold: threshold)) }
-      let isClassifier = survey.holes.contains { $0.prediction?.probabilityOfGood != nil }
-      return isClassifier ? .scores : .logistic(LogisticCalibration(assumingThreshold: threshold))
+      if let training { return .logistic(try LearnedCalibration(training, threshold: threshold).curve) }
+      return survey.predictionKind == .classes
+        ? .scores : .logistic(LogisticCalibration(assumingThreshold: threshold))
     case .logistic, .isotonic:
       guard let training else {
         throw InputError(
@@ -116,7 +116,7 @@ public enum CalibrationName: String, CaseIterable, Sendable {
           expected: "--train-survey and --train-predictions", remedy: "name them, or use --calibration auto")
       }
       return self == .logistic
-        ? .logistic(try LogisticCalibration(fitting: training, threshold: threshold))
+        ? .logistic(try LearnedCalibration(training, threshold: threshold).curve)
         : .isotonic(try IsotonicCalibration(fitting: training, threshold: threshold))
     }
   }
@@ -155,7 +155,8 @@ public struct PolicyMaker {
       let calibration = try calibration.make(
         training: training, for: survey, threshold: environment.rules.threshold)
       return PlanPolicy.treeDP(survey, calibration, threshold: environment.rules.threshold)
-    case .closedLoop: return try closedLoop(threshold: environment.rules.threshold)
+    case .closedLoop:
+      return try closedLoop(threshold: environment.rules.threshold, for: survey.predictionKind)
     case .dqn:
       guard let network else {
         throw InputError(
@@ -166,8 +167,12 @@ public struct PolicyMaker {
   }
 
   /// The closed-loop planner, which also works while an acquisition is under way.
-  public func closedLoop(threshold: Double) throws(InputError) -> ClosedLoopPlanner {
-    guard let training else { return ClosedLoopPlanner(assumingThreshold: threshold, interval: interval) }
+  public func closedLoop(
+    threshold: Double, for kind: Prediction.Kind = .resolution
+  ) throws(InputError) -> ClosedLoopPlanner {
+    guard let training else {
+      return ClosedLoopPlanner(assumingThreshold: threshold, for: kind, interval: interval)
+    }
     return try ClosedLoopPlanner(training: training, threshold: threshold, interval: interval)
   }
 }

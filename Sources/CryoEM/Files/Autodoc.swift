@@ -145,16 +145,19 @@ extension Autodoc.Section {
   /// Sets `key`, in its place where it is there; else after the last line of one of `predecessors`, or at the end.
   mutating func set(_ key: String, to value: String, after predecessors: [String] = []) {
     guard self[key] != value else { return }
-    let line = Autodoc.Line(
-      source: TextFile.Line("\(key) = \(value)", like: pattern), entry: Autodoc.Entry(key: key, value: value))
+    func line(like model: TextFile.Line) -> Autodoc.Line {
+      Autodoc.Line(
+        source: TextFile.Line("\(key) = \(value)", like: model), entry: Autodoc.Entry(key: key, value: value))
+    }
     if let index = lines.firstIndex(where: { $0.entry?.key == key }) {
-      lines[index] = line
+      let old = lines[index].source
+      lines[index] = line(like: old.isComplete ? old : TextFile.Line(old, endedLike: pattern))
       return
     }
     complete()
     let isPlace: (Autodoc.Line) -> Bool = { $0.entry.map { predecessors.contains($0.key) } ?? false }
     let last = lines.lastIndex(where: isPlace) ?? lines.lastIndex { $0.entry != nil } ?? lines.startIndex
-    lines.insert(line, at: min(last + 1, lines.endIndex))
+    lines.insert(line(like: pattern), at: min(last + 1, lines.endIndex))
   }
 
   mutating func remove(_ key: String) { lines.removeAll { $0.entry?.key == key } }
@@ -169,10 +172,7 @@ extension Autodoc.Section {
   /// Ends the last line, where a file ends without.
   private mutating func complete() {
     guard let last = lines.last, !last.source.isComplete else { return }
-    let end = TextFile.Line("", like: pattern)
-    let source = TextFile.Line(
-      number: last.source.number, bytes: last.source.bytes + end.bytes, text: last.source.text, isComplete: true)
-    lines[lines.count - 1].source = source
+    lines[lines.count - 1].source = TextFile.Line(last.source, endedLike: pattern)
   }
 }
 

@@ -18,6 +18,9 @@ public struct CTFMeasurement: Hashable, Sendable {
     self.line = line
   }
 
+  /// A micrograph's name by a file's: without folder and the extensions that images and their metadata have.
+  package static func name(ofFile name: String) -> String { name.lastPathPart.withoutExtension }
+
   /// A resolution as CTF programs write it: 0, infinity and NaN stand for a failed fit, too.
   static func fit(_ value: Double) -> CTFFit {
     value.isFinite && value > 0 ? CTFFit(fileValue: value) ?? .failed : .failed
@@ -35,7 +38,8 @@ public struct CTFFIND: Hashable, Sendable {
   /// - Parameters:
   ///   - data: The file's bytes.
   ///   - name: What they are, for errors: usually the file's path. Names the micrographs if the comments don't.
-  ///   - isGrowing: Whether a last line without an end is one still in writing, to be left for later.
+  ///   - isGrowing: Whether the file is being written: a last line without an end is left for later, and a row that is none
+  ///     is a warning.
   /// - Throws: `InputError` with the line of a row that is none.
   public init(_ data: Data, name: String, isGrowing: Bool = false) throws(InputError) {
     let file = try TextFile(data, name: name)
@@ -50,28 +54,39 @@ public struct CTFFIND: Hashable, Sendable {
         continue
       }
       if isGrowing, !line.isComplete { continue }
-      let numbers = line.text.words().map(Double.init)
-      guard numbers.count >= Self.columns, !numbers.contains(nil) else {
-        throw InputError(
-          "not a row of CTFFIND's output", at: file.location(line.number),
-          expected: "\(Self.columns) numbers or more: micrograph, defocus 1, defocus 2, azimuth, phase shift,"
-            + " correlation, resolution",
-          found: "'\(line.text.shortened)'")
+      do {
+        let row = try Self.row(line, of: file)
+        measurements.append(
+          CTFMeasurement(
+            name: count > 1 ? "\(input)#\(Int(row[0]))" : input, fit: CTFMeasurement.fit(row[6]),
+            figureOfMerit: row[5].isFinite ? row[5] : nil, line: line.number))
+      } catch {
+        guard isGrowing else { throw error }
+        warnings.append("\(error); left out")
       }
-      let row = numbers.compactMap { $0 }
-      guard let number = Int(exactly: row[0]), number >= 1 else {
-        throw InputError(
-          "a micrograph's number is none", at: file.location(line.number), expected: "1 or more",
-          found: line.text.words()[0].shortened)
-      }
-      measurements.append(
-        CTFMeasurement(
-          name: count > 1 ? "\(input)#\(number)" : input, fit: CTFMeasurement.fit(row[6]),
-          figureOfMerit: row[5].isFinite ? row[5] : nil, line: line.number))
     }
     if measurements.isEmpty { warnings.append("\(name): no micrograph in it yet") }
     self.measurements = measurements
     self.warnings = warnings
+  }
+
+  /// The numbers of a row, the first of which is a micrograph's.
+  private static func row(_ line: TextFile.Line, of file: TextFile) throws(InputError) -> [Double] {
+    let numbers = line.text.words().map(Double.init)
+    guard numbers.count >= columns, !numbers.contains(nil) else {
+      throw InputError(
+        "not a row of CTFFIND's output", at: file.location(line.number),
+        expected: "\(columns) numbers or more: micrograph, defocus 1, defocus 2, azimuth, phase shift,"
+          + " correlation, resolution",
+        found: "'\(line.text.shortened)'")
+    }
+    let row = numbers.compactMap { $0 }
+    guard let number = Int(exactly: row[0]), number >= 1 else {
+      throw InputError(
+        "a micrograph's number is none", at: file.location(line.number), expected: "1 or more",
+        found: line.text.words()[0].shortened)
+    }
+    return row
   }
 }
 

@@ -9,15 +9,18 @@ public struct CTFResults: Hashable, Sendable {
   /// - Parameters:
   ///   - data: CTFFIND's text output or a RELION STAR file.
   ///   - name: What they are, for errors: usually the file's path.
-  ///   - isGrowing: Whether the file is being written: a last line without an end is left for later, and a STAR file
-  ///     without a table of fits has no measurement yet.
+  ///   - isGrowing: Whether the file is being written: a last line without an end is left for later, a STAR file without a
+  ///     table of fits has no measurement yet, and a row that cannot be read is a warning.
   /// - Throws: `InputError` with the line of what cannot be read.
   public init(_ data: Data, name: String, isGrowing: Bool = false) throws(InputError) {
     if try Self.isSTAR(data, name: name) {
       let file = try STARFile(data, name: name, isGrowing: isGrowing)
-      let isMissing = isGrowing && !file.hasFits
-      measurements = isMissing ? [] : try file.measurements()
-      warnings = isMissing ? ["\(name): no table with CTF fits in it yet"] : []
+      guard file.hasFits || !isGrowing else {
+        measurements = []
+        warnings = file.warnings + ["\(name): \(file.missingFits)"]
+        return
+      }
+      (measurements, warnings) = try file.fits()
     } else {
       let file = try CTFFIND(data, name: name, isGrowing: isGrowing)
       measurements = file.measurements

@@ -49,6 +49,8 @@ public struct NavigatorItem: Hashable, Sendable {
   /// What SerialEM calls the item in its table; need not be unique.
   public let label: String
   public let kind: Kind
+  /// Which stage coordinates it has: those of items of one registration fit each other.
+  public let registration: Int
   public let stage: StagePosition
   /// Corners on the stage, in micrometres; one for a point, five for a map's frame, the last equal to the first.
   public let outline: [StagePosition]
@@ -130,7 +132,7 @@ extension NavigatorItem {
     label = section.label
     line = section.line
     kind = Kind(type: try document.integer("Type", in: section) ?? 0)
-    _ = try document.integer("Regis", in: section)
+    registration = try document.integer("Regis", in: section) ?? 1
     let stage = try document.numbers("StageXYZ", in: section, count: 2...3) ?? []
     self.stage = StagePosition(x: stage[0], y: stage[1], z: stage.count > 2 ? stage[2] : 0)
     outline = try Self.outline(section, of: document, z: self.stage.z)

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 
 extension Navigator {
@@ -9,6 +10,10 @@ extension Navigator {
     public let items: [Int]
     /// For each hole of the survey the exposures that its item stands for.
     public let exposures: [Int]
+    /// The registration that they belong to.
+    public let registration: Int
+    /// Points that would be holes but for their registration.
+    public let otherRegistrations: Int
   }
 
   /// The points as a survey: which patch, square and tile each lies in.
@@ -16,23 +21,33 @@ extension Navigator {
   /// A point belongs to the map that it was drawn on (`DrawnID`), or else to the smallest map that encloses it, and
   /// that map in the same way to the next. Of three maps or more the first is the patch, the second the square and
   /// the third the tile. Where there are fewer, the points of one `GroupID` are a patch of the maps that there are.
-  /// Points are the ones marked for acquisition, or all if none is.
+  /// Points are the ones marked for acquisition, or all if none is; those of other registrations lie in coordinates of
+  /// their own and are left out.
+  /// - Parameter registration: Which; nil: the one with the most points, and of equals the one with the most maps.
   /// - Throws: `InputError` if there is no point, or if maps are drawn on each other in a ring.
-  public func targets() throws(InputError) -> Targets {
+  public func targets(registration: Int? = nil) throws(InputError) -> Targets {
     let points = items.indices.filter { items[$0].kind == .point }
     let marked = points.filter { items[$0].acquires }
-    let chosen = marked.isEmpty ? points : marked
+    let candidates = marked.isEmpty ? points : marked
+    let counts = candidates.reduce(into: [Int: Int]()) { $0[items[$1].registration, default: 0] += 1 }
+    let maps = items.filter { $0.kind == .map }.reduce(into: [Int: Int]()) { $0[$1.registration, default: 0] += 1 }
+    let most = counts.max { a, b in (a.value, maps[a.key] ?? 0, a.key) < (b.value, maps[b.key] ?? 0, b.key) }
+    let registration = registration ?? most?.key ?? 1
+    let chosen = candidates.filter { items[$0].registration == registration }
     guard !chosen.isEmpty else {
       throw InputError(
-        "there is no point to expose in the navigator file", at: document.name, expected: "items of Type 0",
-        found: "\(items.count) items of other types")
+        "there is no point to expose in the navigator file", at: document.name,
+        expected: counts.isEmpty ? "items of Type 0" : "items of Type 0 with Regis = \(registration)",
+        found: counts.isEmpty
+          ? "\(NumberText.count(items.count, "item")) of other types"
+          : "Regis = \(counts.keys.sorted().map(String.init).joined(separator: ", "))")
     }
-    let names = uniqueLabels()
-    let maps = try MapHierarchy(items, name: document.name)
+    let names = names()
+    let hierarchy = try MapHierarchy(items, registration: registration, name: document.name)
     var entries: [Survey.Entry] = []
     for index in chosen {
       let item = items[index]
-      let levels = try levels(of: item, in: maps, names)
+      let levels = try levels(of: item, in: hierarchy, names)
       entries.append(
         Survey.Entry(
           name: names[index], patch: levels.patch, square: levels.square, tile: levels.tile,
@@ -41,20 +56,38 @@ extension Navigator {
     let survey = try Survey(entries, from: document.name)
     let itemOf = Dictionary(uniqueKeysWithValues: chosen.map { (names[$0], $0) })
     let order = survey.holes.compactMap { itemOf[$0.name] }
-    return Targets(survey: survey, items: order, exposures: order.map { items[$0].holes })
+    return Targets(
+      survey: survey, items: order, exposures: order.map { items[$0].holes }, registration: registration,
+      otherRegistrations: candidates.count - chosen.count)
   }
 
-  /// The items' labels without commas, which separate columns elsewhere; those that occur twice carry the item's
-  /// number, as no two holes may share a name.
-  private func uniqueLabels() -> [String] {
-    let labels = items.map { $0.label.replacing(",", with: " ") }
+  /// What a hole is called whose item has this label, unless another item has it, too.
+  package static func holeName(ofLabel label: String) -> String { label.replacing(",", with: " ") }
+
+  /// The names of all points by their place in ``items``.
+  func pointNames() -> [Int: String] {
+    let names = names()
+    return Dictionary(
+      uniqueKeysWithValues: items.indices.filter { items[$0].kind == .point }.map { ($0, names[$0]) })
+  }
+
+  /// The items' names: their labels, as no two holes may share a name, with what else tells twins apart, wherever they stand
+  /// in the file: their own number, or where they lie on the stage.
+  private func names() -> [String] {
+    let labels = items.map { Self.holeName(ofLabel: $0.label) }
     let counts = labels.reduce(into: [String: Int]()) { $0[$1, default: 0] += 1 }
-    var taken = Set(labels)
-    return labels.enumerated().map { index, label in
-      guard counts[label] != 1 || label.isEmpty else { return label }
-      var name = "\(label)#\(index + 1)"
-      while !taken.insert(name).inserted { name += "#" }
-      return name
+    var taken: [String: Int] = [:]
+    return zip(items, labels).map { item, label in
+      var name = label
+      if counts[label] != 1 || label.isEmpty {
+        let place = "\(NumberText.plain(item.stage.x, digits: 9))/\(NumberText.plain(item.stage.y, digits: 9))"
+          .replacing(",", with: "")
+        name += "@" + (item.mapID.map { "\($0)" } ?? place)
+      }
+      // Twins of one place are exchangeable: any order of them will do.
+      let twins = taken[name, default: 0]
+      taken[name] = twins + 1
+      return twins == 0 ? name : "\(name)#\(twins + 1)"
     }
   }
 
@@ -81,11 +114,13 @@ private struct MapHierarchy {
   private let maps: [Int]
   private let byID: [Int: Int]
 
-  init(_ items: [NavigatorItem], name: String) throws(InputError) {
+  init(_ items: [NavigatorItem], registration: Int, name: String) throws(InputError) {
     self.items = items
     self.name = name
     let areas = items.map(\.area)
-    maps = items.indices.filter { items[$0].kind == .map }.sorted { (areas[$0], $0) < (areas[$1], $1) }
+    maps = items.indices.filter { items[$0].kind == .map && items[$0].registration == registration }.sorted {
+      (areas[$0], $0) < (areas[$1], $1)
+    }
     var byID: [Int: Int] = [:]
     for map in maps {
       guard let id = items[map].mapID else { continue }

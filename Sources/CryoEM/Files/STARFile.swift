@@ -23,16 +23,21 @@ public struct STARFile: Hashable, Sendable {
   }
 
   public private(set) var tables: [Table] = []
+  /// Rows that were left out.
+  public private(set) var warnings: [String] = []
   private let name: String
+  private let isGrowing: Bool
 
   /// - Parameters:
   ///   - data: The file's bytes.
   ///   - name: What they are, for errors: usually the file's path.
-  ///   - isGrowing: Whether a last line without an end is one still in writing, to be left for later.
+  ///   - isGrowing: Whether the file is being written: a last line without an end is left for later, and a row with too few
+  ///     or too many values is a warning.
   /// - Throws: `InputError` with the line of what has no place in a STAR file, or of a row with too few or too many
   ///   values.
   public init(_ data: Data, name: String, isGrowing: Bool = false) throws(InputError) {
     self.name = name
+    self.isGrowing = isGrowing
     let file = try TextFile(data, name: name)
     for line in file.lines where !line.text.isEmpty && !line.text.hasPrefix("#") && !line.text.hasPrefix(";") {
       if isGrowing, !line.isComplete { continue }
@@ -62,9 +67,12 @@ public struct STARFile: Hashable, Sendable {
       try Self.append(label: line, values, to: &table, of: file)
     } else if table.isLoop, !table.labels.isEmpty {
       guard values.count == table.labels.count else {
-        throw InputError(
+        let error = InputError(
           "a row of data_\(table.name) has another number of values than labels", at: file.location(line.number),
           expected: "\(table.labels.count)", found: "\(values.count)")
+        guard isGrowing else { throw error }
+        warnings.append("\(error); left out")
+        return
       }
       table.rows.append(Row(values: values, line: line.number))
     } else {
@@ -119,41 +127,59 @@ public struct STARFile: Hashable, Sendable {
     return values
   }
 
-  private static let nameLabel = "rlnMicrographName"
+  /// A micrograph's name, or where RELION fitted movies, the movie's.
+  private static let nameLabels = ["rlnMicrographName", "rlnMicrographMovieName"]
   private static let resolutionLabel = "rlnCtfMaxResolution"
 
-  private var fitTable: Table? {
-    tables.first { $0.labels.contains(Self.nameLabel) && $0.labels.contains(Self.resolutionLabel) }
+  private var fitTable: (table: Table, name: Int, resolution: Int)? {
+    for table in tables {
+      let name = Self.nameLabels.lazy.compactMap { table.labels.firstIndex(of: $0) }.first
+      if let name, let resolution = table.labels.firstIndex(of: Self.resolutionLabel) {
+        return (table, name, resolution)
+      }
+    }
+    return nil
   }
 
   /// Whether a table has the labels that ``measurements()`` needs.
   public var hasFits: Bool { fitTable != nil }
 
+  /// What is missing where ``hasFits`` is false.
+  var missingFits: String {
+    let named = tables.first { $0.labels.contains(where: Self.nameLabels.contains) }
+    return named.map { "data_\($0.name) has no _\(Self.resolutionLabel): there is nothing to take from it" }
+      ?? "no table with CTF fits in it yet"
+  }
+
   /// The fits of RELION's micrographs: `rlnMicrographName` and `rlnCtfMaxResolution`, wherever they stand.
   /// - Throws: `InputError` if no table has both, or with the line of a value that is no number.
-  public func measurements() throws(InputError) -> [CTFMeasurement] {
-    let (nameLabel, resolutionLabel) = (Self.nameLabel, Self.resolutionLabel)
-    guard let table = fitTable, let nameColumn = table.labels.firstIndex(of: nameLabel),
-      let resolutionColumn = table.labels.firstIndex(of: resolutionLabel)
-    else {
+  public func measurements() throws(InputError) -> [CTFMeasurement] { try fits().measurements }
+
+  /// The fits, and the rows that are left out: in a file that is being written those with a value that is no number.
+  func fits() throws(InputError) -> (measurements: [CTFMeasurement], warnings: [String]) {
+    guard let (table, nameColumn, resolutionColumn) = fitTable else {
       throw InputError(
-        "no table has CTF fits", at: name, expected: "a table with _\(nameLabel) and _\(resolutionLabel)",
+        "no table has CTF fits", at: name,
+        expected: "a table with _\(Self.nameLabels[0]) and _\(Self.resolutionLabel)",
         found: tables.isEmpty ? "no table" : "data_" + tables.map(\.name).joined(separator: ", data_"),
         remedy: "give RELION's micrographs_ctf.star")
     }
     let meritColumn = table.labels.firstIndex(of: "rlnCtfFigureOfMerit")
-    var measurements: [CTFMeasurement] = []
+    var (measurements, warnings): ([CTFMeasurement], [String]) = ([], warnings)
     for row in table.rows {
       guard let value = Double(row.values[resolutionColumn]) else {
-        throw InputError(
-          "_\(resolutionLabel) is no number", at: "\(name), line \(row.line)", expected: "Å",
+        let error = InputError(
+          "_\(Self.resolutionLabel) is no number", at: "\(name), line \(row.line)", expected: "Å",
           found: "'\(row.values[resolutionColumn].shortened)'")
+        guard isGrowing else { throw error }
+        warnings.append("\(error); left out")
+        continue
       }
       measurements.append(
         CTFMeasurement(
-          name: row.values[nameColumn].lastPathPart.withoutExtension, fit: CTFMeasurement.fit(value),
+          name: CTFMeasurement.name(ofFile: row.values[nameColumn]), fit: CTFMeasurement.fit(value),
           figureOfMerit: meritColumn.flatMap { row.values[$0].finiteNumber }, line: row.line))
     }
-    return measurements
+    return (measurements, warnings)
   }
 }

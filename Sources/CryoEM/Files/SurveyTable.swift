@@ -3,18 +3,18 @@ import Support
 
 extension SurveyFile {
   /// The survey as text with a header line, for names of any kind: what ``init(parsing:name:)`` reads.
-  /// - Throws: `InputError` if a name has a comma or an end of line in it.
+  /// - Throws: `InputError` if a name has an end of line in it.
   public static func table(of survey: Survey) throws(InputError) -> String {
     var text = "name,grid,tile,square,patch,x,y,stage_x,stage_y,ctf,confidence\n"
     for index in survey.holes.indices {
       let entry = survey.entry(index)
       let names = [entry.name, entry.grid, entry.tile, entry.square, entry.patch]
-      if let name = names.first(where: { $0.contains { $0 == "," || $0.isNewline } }) {
-        throw InputError("a name cannot stand in a table", found: "'\(name)'", remedy: "leave out commas")
+      if let name = names.first(where: { $0.contains(where: \.isNewline) }) {
+        throw InputError("a name cannot stand in a table: it has an end of line in it", found: "'\(name)'")
       }
       func pair(_ values: SIMD2<Double>?) -> String { values.map { "\($0.x),\($0.y)" } ?? "," }
       let confidence = entry.confidence.map { "\($0)" } ?? ""
-      text += names.joined(separator: ",")
+      text += names.map { DelimitedFile.field($0, separatedBy: ",") }.joined(separator: ",")
       text += ",\(pair(entry.offset)),\(pair(entry.stage)),\(entry.fit.fileValue),\(confidence)\n"
     }
     return text
@@ -48,38 +48,37 @@ public struct PlanFile: Sendable {
   /// - Throws: `InputError` that names the line with a missing column, a value that is no number, or a hole that occurs
   ///   twice.
   public init(parsing data: Data, name: String) throws(InputError) {
-    let file = try TextLines(data, name: name)
-    func fields(_ text: Substring) -> [Substring] { text.split(separator: ",", omittingEmptySubsequences: false) }
-    let header = file.lines.first.map { fields($0.text) } ?? []
+    let file = try DelimitedFile(parsing: data, name: name)
+    let header = file.rows.first?.fields ?? []
     guard let nameColumn = header.firstIndex(of: "name") else {
       throw InputError(
         "this is no plan", at: name,
         expected: "a header line with the column name, as 'quench cryo plan' writes it",
-        found: file.lines.first.map { "'\($0.text.prefix(60))'" } ?? "an empty file")
+        found: header.isEmpty ? "an empty file" : "'\(header.joined(separator: ",").prefix(60))'")
     }
     let columns = (p: header.firstIndex(of: "p_good"), resolution: header.firstIndex(of: "predicted_ctf"))
-    var lines: [Substring: Int] = [:]
+    var lines: [String: Int] = [:]
     var entries: [Entry] = []
-    for (number, text) in file.lines.dropFirst() {
-      let values = fields(text)
-      guard values.count == header.count else {
+    for row in file.rows.dropFirst() {
+      guard row.fields.count == header.count else {
         throw InputError(
-          "a line has another number of columns than the header", at: file.location(number),
-          expected: "\(header.count)", found: "\(values.count)")
+          "a line has another number of columns than the header", at: file.location(row),
+          expected: "\(header.count)", found: "\(row.fields.count)")
       }
       func value(_ column: Int?) throws(InputError) -> Double? {
-        guard let column, !values[column].isEmpty else { return nil }
-        return try file.number(values[column], String(header[column]), line: number)
+        guard let column, !row.fields[column].isEmpty else { return nil }
+        return try file.number(row.fields[column], header[column], in: row)
       }
-      if let first = lines.updateValue(number, forKey: values[nameColumn]) {
+      let hole = row.fields[nameColumn]
+      if let first = lines.updateValue(row.number, forKey: hole) {
         throw InputError(
-          "the plan visits '\(values[nameColumn].prefix(80))' twice", at: file.location(number),
+          "the plan visits '\(hole.prefix(80))' twice", at: file.location(row),
           found: "it also stands in line \(first)")
       }
       entries.append(
         Entry(
-          hole: String(values[nameColumn]), probability: try value(columns.p),
-          resolution: try value(columns.resolution), line: number))
+          hole: hole, probability: try value(columns.p), resolution: try value(columns.resolution), line: row.number
+        ))
     }
     guard !entries.isEmpty else { throw InputError("the plan has no hole in it", at: name) }
     self.name = name
@@ -96,12 +95,20 @@ extension PlanFile.Entry {
 }
 
 extension Navigator {
-  /// The file's items in the order of a plan (``ordered(by:)``).
-  /// - Throws: `InputError` with the plan's line if it names what the file does not have.
-  public func ordered(by plan: PlanFile) throws(InputError) -> Navigator {
-    let targets = try targets()
-    let places = Dictionary(uniqueKeysWithValues: zip(targets.survey.holes.map(\.name), targets.items))
-    var stops: [Stop] = []
+  /// The file's items in the order of a plan (``ordered(by:)``), and the holes of the plan that are left out.
+  ///
+  /// Where some points are marked for acquisition, those that are not have been taken since the plan was made, or were
+  /// turned off by hand: they are not turned on again.
+  /// - Parameters:
+  ///   - plan: Of holes that ``targets(registration:)`` names.
+  ///   - turnsOn: Whether points that are not marked are to be acquired, too.
+  /// - Throws: `InputError` with the plan's line if it names what the file does not have, or if nothing is left.
+  public func ordered(
+    by plan: PlanFile, turnsOn: Bool = false
+  ) throws(InputError) -> (navigator: Navigator, leftOut: [String]) {
+    let places = Dictionary(uniqueKeysWithValues: pointNames().map { ($1, $0) })
+    let isMarked = items.contains { $0.kind == .point && $0.acquires }
+    var (stops, leftOut): ([Stop], [String]) = ([], [])
     for entry in plan.entries {
       guard let item = places[entry.hole] else {
         throw InputError(
@@ -109,9 +116,18 @@ extension Navigator {
           found: "'\(entry.hole.prefix(80))'",
           remedy: "make the plan from this navigator file: 'quench cryo export --navigator FILE --out survey.csv'")
       }
-      stops.append(Stop(item: item, remark: entry.remark))
+      if isMarked, !items[item].acquires, !turnsOn {
+        leftOut.append(entry.hole)
+      } else {
+        stops.append(Stop(item: item, remark: entry.remark))
+      }
     }
-    return try ordered(by: stops)
+    guard !stops.isEmpty else {
+      throw InputError(
+        "no point of the plan is marked for acquisition any more", at: document.name,
+        remedy: "turn them on again with --turn-on")
+    }
+    return (try ordered(by: stops), leftOut)
   }
 
   /// A new file with the points of a plan, from the stage positions that the survey has.

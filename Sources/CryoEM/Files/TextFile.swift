@@ -51,10 +51,18 @@ extension TextFile.Line {
       number: number, bytes: bytes, text: text.trimmingBlanks(), isComplete: bytes.last == UInt8(ascii: "\n"))
   }
 
-  /// A line that is put in, ended as `model` is.
+  /// A line that is put in, in the encoding of `model` and ended as it is.
   init(_ text: String, like model: TextFile.Line) {
     let end = model.bytes.suffix(2) == Data("\r\n".utf8) ? "\r\n" : "\n"
-    self.init(number: 0, bytes: Data((text + end).utf8), text: text, isComplete: true)
+    let isLatin1 = String(validating: model.bytes, as: UTF8.self) == nil
+    let bytes = isLatin1 ? (text + end).data(using: .isoLatin1) : nil
+    self.init(number: 0, bytes: bytes ?? Data((text + end).utf8), text: text, isComplete: true)
+  }
+
+  /// `line`, which has no end, ended as `model` is.
+  init(_ line: TextFile.Line, endedLike model: TextFile.Line) {
+    let end = TextFile.Line("", like: model)
+    self.init(number: line.number, bytes: line.bytes + end.bytes, text: line.text, isComplete: true)
   }
 }
 

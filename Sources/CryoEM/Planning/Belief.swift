@@ -14,6 +14,9 @@ public struct EffectVariances: Hashable, Sendable {
     self.grid = grid
   }
 
+  /// Rounded from a published survey (cryoRL's), beside its ResNet-50's predictions.
+  public static let published = EffectVariances(patch: 0.5, square: 0.25, tile: 0.25, grid: 0.5)
+
   subscript(level: Survey.Level) -> Double {
     get {
       switch level {

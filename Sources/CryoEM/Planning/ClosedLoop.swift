@@ -39,7 +39,8 @@ public struct MixedBelief: Sendable {
 
   /// Takes in what was measured in `acquisition` since the last call.
   public mutating func update(_ acquisition: Acquisition) {
-    let new = acquisition.visits.filter { acquisition.outcomes[$0].isMeasured && !seen.contains($0) }
+    let known = seen.isEmpty ? acquisition.earlier + acquisition.visits : acquisition.visits
+    let new = known.filter { acquisition.outcomes[$0].isMeasured && !seen.contains($0) }
     for hole in new {
       guard let isGood = acquisition.isGood(hole) else { continue }
       for index in beliefs.indices {
@@ -95,7 +96,8 @@ public struct ClosedLoopPlanner: Policy, Sendable {
 
   public mutating func begin(_ acquisition: Acquisition) {
     belief = MixedBelief(acquisition.survey, hypotheses: hypotheses)
-    planner = TreePlanner(acquisition.survey, minutes: acquisition.rules.minutes)
+    planner = TreePlanner(
+      acquisition.survey, minutes: acquisition.rules.minutes, longest: TreePlanner.quick)
     (plan, position, age) = ([], 0, interval)
   }
 
@@ -148,11 +150,12 @@ extension Acquisition {
 extension ClosedLoopPlanner {
   /// A planner that learns what to expect from a survey whose outcomes are known.
   ///
-  /// It holds three things possible: that the predictor is as good as there, that it is so but for offsets of whole patches,
-  /// and that it is worth nothing here. Calibration and variances come from the training survey alone.
+  /// It holds possible that the predictor is as good as there, that it is so but for offsets of whole patches, that it was
+  /// surer there than it should be here (as a predictor is of holes that it was trained on), and that it is worth nothing
+  /// here. Calibration and variances come from the training survey alone.
   /// - Throws: `InputError` if the training survey cannot calibrate predictions.
   public init(training survey: Survey, threshold: Double, interval: Int = 1) throws(InputError) {
-    let calibration = try LogisticCalibration(fitting: survey, threshold: threshold)
+    let calibration = try LearnedCalibration(survey, threshold: threshold).curve
     let logits = survey.holes.map { $0.prediction.map(calibration.logit) ?? 0 }
     let (variances, _) = Belief.fit(survey, logits: logits, threshold: threshold, fitsIntercept: false)
     var trusting = variances
@@ -164,24 +167,35 @@ extension ClosedLoopPlanner {
     blind.grid = blind.tile
     self.init(
       hypotheses: [
-        Hypothesis(name: "the predictor holds", calibration: calibration, variances: trusting, weight: 0.8),
+        Hypothesis(name: "the predictor holds", calibration: calibration, variances: trusting, weight: 0.6),
         Hypothesis(name: "it errs by patches", calibration: calibration, variances: wary, weight: 0.1),
         Hypothesis(
           name: "it tells nothing", calibration: LogisticCalibration(intercept: intercept, slope: 0),
           variances: blind, weight: 0.1)
-      ], interval: interval)
+      ] + Self.overconfident(calibration, by: [2, 4, 8, 16], weight: 0.2), interval: interval)
   }
 
   /// A planner for a predictor of which nothing is known: assumed calibration and the variances of a published survey.
-  public init(assumingThreshold threshold: Double, interval: Int = 1) {
+  public init(assumingThreshold threshold: Double, for kind: Prediction.Kind = .resolution, interval: Int = 1) {
+    let calibration = LogisticCalibration(assumingThreshold: threshold, for: kind)
     self.init(
       hypotheses: [
         Hypothesis(
-          name: "the predictor is usual", calibration: LogisticCalibration(assumingThreshold: threshold),
-          variances: EffectVariances(patch: 0.5, square: 0.25, tile: 0.25, grid: 0.5), weight: 0.7),
+          name: "the predictor is usual", calibration: calibration, variances: .published, weight: 0.7),
         Hypothesis(
           name: "it tells nothing", calibration: LogisticCalibration(intercept: -0.5, slope: 0),
-          variances: EffectVariances(patch: 1.5, square: 0.75, tile: 0.75, grid: 0.75), weight: 0.3)
-      ], interval: interval)
+          variances: EffectVariances(patch: 1.5, square: 0.75, tile: 0.75, grid: 0.75), weight: 0.2)
+      ] + Self.overconfident(calibration, by: [2, 4], weight: 0.1), interval: interval)
+  }
+
+  /// The hypotheses that log-odds are too large by a factor, which share `weight`.
+  private static func overconfident(
+    _ calibration: LogisticCalibration, by temperatures: [Double], weight: Double
+  ) -> [Hypothesis] {
+    temperatures.map { temperature in
+      Hypothesis(
+        name: "it is too sure, by \(Int(temperature))", calibration: calibration.tempered(by: temperature),
+        variances: .published, weight: weight / Double(temperatures.count))
+    }
   }
 }

@@ -20,39 +20,41 @@ public struct Plan: Hashable, Sendable {
 public struct TreePlanner: Sendable {
   private let survey: Survey
   private let minutes: MoveTable
-  /// The length of one step of the dynamic program, in minutes.
-  public let unit: Double
+  /// Steps of time that there may be at most.
+  private let longest: Int
+
+  /// Steps of time of a plan that is made anew after each exposure: 8 hours in seconds have 28,800.
+  static let quick = 30_000
 
   /// - Parameters:
   ///   - survey: The holes' hierarchy.
   ///   - minutes: Costs, above 0, that grow with the level.
   public init(_ survey: Survey, minutes: MoveTable) {
+    // A row of the table for each region: at most 200 MB, and a second or so.
+    let rows = Survey.Level.allCases.reduce(1) { $0 + survey.regions($1).count }
+    self.init(survey, minutes: minutes, longest: min(25_000_000 / rows, 400_000_000 / survey.count))
+  }
+
+  /// - Parameter longest: Steps of time that there may be at most.
+  init(_ survey: Survey, minutes: MoveTable, longest: Int) {
     self.survey = survey
     self.minutes = minutes
-    unit =
-      [1, 0.5, 0.25, 0.2, 0.1].first { unit in
-        minutes.values.allSatisfy { abs(($0 / unit).rounded() * unit - $0) < 1e-9 }
-      } ?? 0.05
+    self.longest = longest
   }
 
   /// The plan of the largest total value in the time that is left.
+  ///
+  /// It is exact where ``bound(values:from:isVisited:budget:)`` is nil.
   /// - Parameters:
   ///   - values: What each hole is worth, such as the probability that it is good; holes of 0 or less stay out.
   ///   - start: Where the microscope stands.
   ///   - isVisited: Holes that are out of the question.
   ///   - budget: Minutes.
-  /// - Complexity: O(holes × minutes / ``unit``).
+  /// - Complexity: O(holes × steps of time).
   public func plan(values: [Double], from start: Int, isVisited: [Bool], budget: Double) -> Plan {
-    let candidates = survey.patches.map { patch in
-      patch.holes.filter { !isVisited[$0] && values[$0] > 0 }.sorted { (values[$1], $0) < (values[$0], $1) }
-    }
-    // Costs that are no multiple of the unit are rounded up, so that every plan can be kept.
-    let units = minutes.values.map { Int(($0 / unit - 1e-6).rounded(.up)) }
-    let search = TreeSearch(
-      survey: survey, values: values, candidates: candidates, holeCost: units[0],
-      charges: zip(units, units.dropFirst()).map { $1 - $0 }, start: start,
-      cells: max(0, Int((budget / unit + 1e-9).rounded(.down))) + 1)
-    let holes = ordered(search.run(), values: values, from: start)
+    let grid = TimeGrid(minutes, budget: min(budget, wholeMinutes), longest: longest)
+    let chosen = search(values, start, isVisited, grid).run()
+    let holes = ordered(chosen, values: values, from: start)
     var plan = Plan(holes: holes, minutes: 0, value: 0)
     var current = start
     for hole in holes {
@@ -61,6 +63,31 @@ public struct TreePlanner: Sendable {
       current = hole
     }
     return plan
+  }
+
+  /// What no plan's value exceeds, where costs had to be rounded (`TimeGrid`): the best with costs that are rounded down.
+  /// - Returns: Nil where nothing was rounded, so that the plan is the best there is.
+  public func bound(values: [Double], from start: Int, isVisited: [Bool], budget: Double) -> Double? {
+    let grid = TimeGrid(minutes, budget: min(budget, wholeMinutes), longest: longest, rounding: .down)
+    guard !grid.isExact else { return nil }
+    return search(values, start, isVisited, grid).run().joined().reduce(0) { $0 + values[$1] }
+  }
+
+  /// What exposing every hole takes at most.
+  private var wholeMinutes: Double {
+    let costs = minutes.values
+    return Survey.Level.allCases.reduce(Double(survey.count) * costs[0]) { sum, level in
+      sum + Double(survey.regions(level).count) * (costs[level.rawValue + 1] - costs[level.rawValue])
+    }
+  }
+
+  private func search(_ values: [Double], _ start: Int, _ isVisited: [Bool], _ grid: TimeGrid) -> TreeSearch {
+    let candidates = survey.patches.map { patch in
+      patch.holes.filter { !isVisited[$0] && values[$0] > 0 }.sorted { (values[$1], $0) < (values[$0], $1) }
+    }
+    return TreeSearch(
+      survey: survey, values: values, candidates: candidates, holeCost: grid.hole, charges: grid.charges,
+      start: start, cells: grid.budget + 1)
   }
 
   /// The start's patch, square, tile and grid first, then the others by value; inside a patch the best hole first.

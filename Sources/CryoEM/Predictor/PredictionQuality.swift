@@ -83,7 +83,8 @@ extension PredictionFile {
         case .resolution(let value): [value]
         case .classes(let scores): rounded(scores)
         }
-      return ([hole] + values.map { String(format: "%.2f", $0) }).joined(separator: " ") + "\n"
+      return ([DelimitedFile.field(hole, separatedBy: " ")] + values.map { String(format: "%.2f", $0) }).joined(
+        separator: " ") + "\n"
     }.joined()
   }
 

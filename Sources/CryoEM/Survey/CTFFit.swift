@@ -60,6 +60,16 @@ public enum Prediction: Hashable, Sendable {
   /// Probabilities of classes from best to worst; all but the last are good.
   case classes([Double])
 
+  /// What the numbers mean; the same for all predictions of a survey.
+  public enum Kind: Hashable, Sendable { case resolution, classes }
+
+  public var kind: Kind {
+    switch self {
+    case .resolution: .resolution
+    case .classes: .classes
+    }
+  }
+
   /// The probability that the hole is good, by a classifier.
   public var probabilityOfGood: Double? {
     if case .classes(let scores) = self { scores.dropLast().reduce(0, +) } else { nil }

@@ -1,8 +1,10 @@
 import Foundation
+import Reporting
 import Support
 
 /// A predictor's answers as text, a line a hole: `name resolution` for a regressor, in Å, or `name p0 p1 ...` for a
-/// classifier, with the probabilities of its classes from best to worst.
+/// classifier, with the probabilities of its classes from best to worst. Blanks, commas, semicolons or tabs separate them;
+/// a name with blanks stands in quotes, or in a file that is separated otherwise. A header line may come first.
 public struct PredictionFile: Sendable {
   public struct Entry: Hashable, Sendable {
     public var hole: String
@@ -26,33 +28,40 @@ public struct PredictionFile: Sendable {
   /// - Throws: `InputError` that names the line with a value that is no number, a resolution that is not above 0,
   ///   probabilities that are not, another number of values than the first line has, or a hole that occurs twice.
   public init(parsing data: Data, name: String) throws(InputError) {
-    let file = try TextLines(data, name: name)
+    let file = try DelimitedFile(parsing: data, name: name)
     self.name = name
     entries = []
-    var lines: [Substring: Int] = [:]
+    var lines: [String: Int] = [:]
     var width: Int?
-    for (number, line) in file.lines {
-      let fields = line.split { $0 == " " || $0 == "\t" || $0 == "," }
+    for (index, row) in file.rows.enumerated() {
+      let fields = row.fields
+      if index == 0, ["name", "hole"].contains(fields[0].lowercased()),
+        fields.dropFirst().allSatisfy({ Double($0) == nil })
+      {
+        continue
+      }
       guard fields.count >= 2, fields.count == width ?? fields.count else {
         throw InputError(
-          "a line has another number of values", at: file.location(number),
-          expected: width.map { "a name and \($0 - 1) values, as in the first line" } ?? "a name and a resolution",
-          found: "\(max(fields.count - 1, 0)) values")
+          "a line has another number of values", at: file.location(row),
+          expected: width.map { "a name and \(NumberText.count($0 - 1, "value")), as in the first line" }
+            ?? "a name and a resolution",
+          found: NumberText.count(max(fields.count - 1, 0), "value"),
+          remedy: "put names with blanks in quotes, or separate columns by tabs")
       }
       width = fields.count
-      if let first = lines.updateValue(number, forKey: fields[0]) {
+      if let first = lines.updateValue(row.number, forKey: fields[0]) {
         throw InputError(
-          "the hole '\(fields[0].prefix(80))' is predicted twice", at: file.location(number),
+          "the hole '\(fields[0].prefix(80))' is predicted twice", at: file.location(row),
           found: "it also stands in line \(first)")
       }
       var values: [Double] = []
-      for field in fields.dropFirst() { values.append(try file.number(field, "prediction", line: number)) }
+      for field in fields.dropFirst() { values.append(try file.number(field, "prediction", in: row)) }
       let prediction: Prediction
       if values.count == 1 {
         guard values[0] > 0 else {
           throw InputError(
-            "the prediction is no resolution", at: file.location(number), expected: "Å above 0",
-            found: "\(fields[1])")
+            "the prediction is no resolution", at: file.location(row), expected: "Å above 0",
+            found: fields[1])
         }
         prediction = .resolution(values[0])
       } else {
@@ -60,13 +69,13 @@ public struct PredictionFile: Sendable {
         let slack = 0.005 * Double(values.count) + 1e-9
         guard values.allSatisfy({ (0...1).contains($0) }), abs(values.reduce(0, +) - 1) <= slack else {
           throw InputError(
-            "these are not the probabilities of classes", at: file.location(number),
+            "these are not the probabilities of classes", at: file.location(row),
             expected: "\(values.count) values of 0 to 1 that add up to 1",
             found: fields.dropFirst().joined(separator: " "))
         }
         prediction = .classes(values)
       }
-      entries.append(Entry(hole: String(fields[0]), prediction: prediction, line: number))
+      entries.append(Entry(hole: fields[0], prediction: prediction, line: row.number))
     }
     guard !entries.isEmpty else {
       throw InputError(
@@ -74,16 +83,10 @@ public struct PredictionFile: Sendable {
     }
   }
 
-  /// The predictions as text: resolutions and probabilities with two decimals.
+  /// The predictions as text; holes without one are left out.
   public static func text(of survey: Survey) -> String {
-    func two(_ value: Double) -> String { String(format: "%.2f", value) }
-    return survey.holes.reduce(into: "") { text, hole in
-      switch hole.prediction {
-      case .resolution(let value): text += "\(hole.name) \(two(value))\n"
-      case .classes(let scores): text += "\(hole.name) \(scores.map(two).joined(separator: " "))\n"
-      case nil: break
-      }
-    }
+    let predicted = survey.holes.filter { $0.prediction != nil }
+    return text(predicted.map(\.name), predicted.compactMap(\.prediction))
   }
 }
 

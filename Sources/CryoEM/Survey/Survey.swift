@@ -188,6 +188,14 @@ public struct Survey: Hashable, Sendable {
       found: "'\(name)'", remedy: nearest.map { "the nearest name is '\($0)'" })
   }
 
+  /// What was measured, by hole.
+  public var measurements: [Int: CTFFit] {
+    holes.enumerated().reduce(into: [:]) { if $1.element.fit.isMeasured { $0[$1.offset] = $1.element.fit } }
+  }
+
+  /// What predictions mean; resolutions where there are none.
+  public var predictionKind: Prediction.Kind { holes.lazy.compactMap(\.prediction).first?.kind ?? .resolution }
+
   /// How many holes are good at `threshold` Å.
   public func goodCount(threshold: Double) -> Int { holes.count { $0.fit.isGood(threshold: threshold) } }
 

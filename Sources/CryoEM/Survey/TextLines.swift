@@ -24,17 +24,6 @@ struct TextLines {
   }
 
   func location(_ line: Int) -> String { "\(name), line \(line)" }
-
-  /// A finite number.
-  /// - Parameter column: What it means, for the error.
-  func number(_ text: Substring, _ column: String, line: Int) throws(InputError) -> Double {
-    guard let value = Double(text), value.isFinite else {
-      throw InputError(
-        "the \(column) is no number", at: location(line), expected: "a finite number", found: "'\(text.prefix(40))'"
-      )
-    }
-    return value
-  }
 }
 
 extension Substring {

@@ -22,16 +22,15 @@ public struct TimestampFile: Sendable {
   ///   - name: The file, for errors.
   /// - Throws: `InputError` that names the line that is no name and time, or if there are none.
   public init(parsing data: Data, name: String) throws(InputError) {
-    let file = try TextLines(data, name: name)
+    let file = try DelimitedFile(parsing: data, name: name)
     entries = []
-    for (number, line) in file.lines {
-      let fields = line.split(separator: ",", omittingEmptySubsequences: false)
-      guard fields.count == 2, !fields[0].isEmpty, let seconds = Self.seconds(fields[1]) else {
+    for row in file.rows {
+      guard row.fields.count == 2, !row.fields[0].isEmpty, let seconds = Self.seconds(row.fields[1][...]) else {
         throw InputError(
-          "this is no time stamp", at: file.location(number), expected: "name,YYYY-MM-DD HH:MM:SS",
-          found: "'\(line.prefix(80))'")
+          "this is no time stamp", at: file.location(row), expected: "name,YYYY-MM-DD HH:MM:SS",
+          found: "'\(row.fields.joined(separator: ",").prefix(80))'")
       }
-      entries.append(Entry(image: String(fields[0]), seconds: seconds))
+      entries.append(Entry(image: row.fields[0], seconds: seconds))
     }
     guard !entries.isEmpty else {
       throw InputError("the file holds no time stamps", at: name, expected: "lines name,YYYY-MM-DD HH:MM:SS")

@@ -19,7 +19,7 @@ public struct CryoDashboard: Sendable {
     host: String = "127.0.0.1", port: Int = 0, ready: @escaping @Sendable (String) -> Void = { _ in }
   ) -> some ApplicationProtocol {
     let router = Router(context: BasicRequestContext.self)
-    routes.add(to: router)
+    routes.add(to: router, host: host)
     var logger = Logger(label: "quench-server")
     logger.logLevel = .error
     return Application(

@@ -10,7 +10,7 @@ extension DashboardPage {
       return element;
     };
     let survey, edges, last = 0, plan = null, now = null, marks = [], overlay, centre = [], middle = [], width = 0;
-    const outcome = new Map(), exposures = [], history = [];   // Å by hole; holes in order; [minutes, good]
+    const outcome = new Map(), earlier = new Map(), exposures = [], history = [];   // Å by hole; holes in order; [minutes, good]
 
     const bin = value => { const i = edges.findIndex(edge => value <= edge); return i < 0 ? edges.length : i; };
     const predictedBin = value => survey.classifier
@@ -99,7 +99,8 @@ extension DashboardPage {
     }
 
     function mark(hole) {
-      const { group, title } = marks[hole], [x, y, patch] = centre[hole], value = outcome.get(hole);
+      const { group, title } = marks[hole], [x, y, patch] = centre[hole];
+      const value = outcome.has(hole) ? outcome.get(hole) : earlier.get(hole);
       const predicted = survey.holes[hole][5], radius = patch * 0.075;
       group.replaceChildren(title);
       if (value === undefined) {
@@ -221,6 +222,8 @@ extension DashboardPage {
       try {
         const response = await fetch(`/state.json?after=${last}`), state = await response.json();
         if (state.error) throw new Error(state.error);
+        // Something was taken back or changed: what is shown is made anew.
+        if (state.revision !== survey.revision) return location.reload();
         for (const [id, hole, minutes, value] of state.events) {
           last = id;
           lastMinutes = Math.max(lastMinutes, minutes);
@@ -255,6 +258,7 @@ extension DashboardPage {
       const t = survey.threshold;
       edges = [0.6 * t, 0.8 * t, t, 1.35 * t, 2 * t].map((edge, i) => i === 2 ? t : Math.round(edge * 2) / 2);
       if (survey.synthetic) { $("notice").hidden = false; $("notice").textContent = "SYNTHETIC holes: no microscope was involved."; }
+      for (const [hole, value] of survey.earlier) earlier.set(hole, value);
       legend();
       layout();
       let waiting;

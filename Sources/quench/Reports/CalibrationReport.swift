@@ -25,7 +25,8 @@ enum CalibrationReport {
       let reading =
         "Each point is the holes whose probability lies in one span: how often they were good, with Wilson's 95 % "
         + "interval, over the mean probability that they were given. On the diagonal a probability means what it says."
-      sections = [
+      sections = summary["warning"]?.string.map { [Report.Section("What to heed", [.callout(.caution, $0)])] } ?? []
+      sections += [
         Report.Section("Reliability", [.prose(reading)] + plots.map { .figure($0) }),
         Report.Section("Scores", [.table(table(summary))])
       ]
@@ -69,8 +70,8 @@ enum CalibrationReport {
 
   private static func table(_ summary: Record) -> Table {
     let splits = ["train", "test"].filter { summary["\($0)_n"] != nil }
-    let rows = CalibrationRun.methods.map { method in
-      [Table.Cell(method)]
+    let rows = (CalibrationRun.methods + ["base_rate"]).map { method in
+      [Table.Cell(method.replacing("_", with: " "))]
         + splits.flatMap { split in
           ["log_loss", "brier", "calibration_error"].map { score in
             Table.Cell(fixed(summary["\(split)_\(method)_\(score)"]?.number))

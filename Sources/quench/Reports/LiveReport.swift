@@ -2,6 +2,7 @@ import CryoEM
 import CryoSession
 import Foundation
 import Reporting
+import Support
 
 /// What is told about a session under way.
 enum LiveReport {
@@ -37,10 +38,27 @@ enum LiveReport {
     """
   }
 
+  /// Takes in what was just noted, keeps the new plan and shows what comes next.
+  static func planAnew(_ session: inout LiveSession, _ output: OutputOptions) throws(InputError) {
+    try session.catchUp()
+    let plan = session.plan()
+    try session.log.keep(plan)
+    output.printResult(summary(session, plan, slowest: nil), next(session, plan))
+  }
+
+  /// Why a session has nothing more to do; nil where it has.
+  static func end(_ session: LiveSession) -> String? {
+    guard session.acquisition.isDone else { return nil }
+    guard session.acquisition.elapsed > session.settings.budget else { return "every hole is exposed" }
+    return "the time is over: \(NumberText.fixed(session.acquisition.elapsed, decimals: 1)) of "
+      + "\(NumberText.plain(session.settings.budget)) min; --budget gives more, and if the clock was wrong, 'quench cryo "
+      + "undo' takes notes back"
+  }
+
   /// The next holes.
   static func next(_ session: LiveSession, _ plan: SessionPlan) -> String {
     guard !plan.holes.isEmpty else {
-      return "\(session.good) good so far; nothing left to do in the time that is left"
+      return "\(session.good) good so far; " + (end(session) ?? "nothing left to do in the time that is left")
     }
     let lines = zip(plan.holes, plan.probabilities).prefix(5).map { hole, probability in
       "  \(session.survey.holes[hole].name)  \(NumberText.percent(probability, decimals: 0)) good"

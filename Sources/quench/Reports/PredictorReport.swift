@@ -12,7 +12,7 @@ enum PredictorReport {
     training     \(Wording.duration(summary["seconds"]?.number)), \
     \(Wording.count(summary["images_per_second"]?.number)) pictures a second
     weights      \(url.appending(path: TrainRun.modelFileName).relativePath)
-    predictions  \(url.appending(path: PredictorRun.predictionsFileName).relativePath)
+    predictions  \(url.appending(path: summary["predictions"]?.string ?? PredictorRun.predictionsFileName).relativePath)
     report       \(url.appending(path: "report.html").relativePath)
     """
   }

@@ -15,18 +15,23 @@ struct CalibrationRun {
   func perform() throws(InputError) -> Record {
     let logistic = try LogisticCalibration(fitting: train, threshold: threshold)
     let isotonic = try IsotonicCalibration(fitting: train, threshold: threshold)
-    let isClassifier = train.holes.contains { $0.prediction?.probabilityOfGood != nil }
+    let isClassifier = train.predictionKind == .classes
     let ways: [Calibration] = [.logistic(logistic), .isotonic(isotonic), isClassifier ? .scores : .hard]
     var summary: Record = [
       "threshold": .double(threshold), "predictor": .string(isClassifier ? "classifier" : "regressor"),
       "logistic_intercept": .double(logistic.intercept), "logistic_slope": .double(logistic.slope),
       "isotonic_steps": .array(isotonic.steps.map { [.double($0.rank), .double($0.probability)] })
     ]
+    summary["warning"] = try LearnedCalibration(train, threshold: threshold).warning.map { .string($0) }
+    let base = Double(train.goodCount(threshold: threshold)) / Double(max(train.measurements.count, 1))
     let splits = [("train", train)] + (test.map { [("test", $0)] } ?? [])
     for (name, survey) in splits {
       let measured = survey.holes.count { $0.fit.isMeasured }
       summary["\(name)_n"] = .int(measured)
       summary["\(name)_good"] = .int(survey.goodCount(threshold: threshold))
+      let constant = CalibrationScore(survey.holes.map { _ in base }, of: survey, threshold: threshold)
+      summary["\(name)_base_rate_log_loss"] = .double(constant.logLoss)
+      summary["\(name)_base_rate_brier"] = .double(constant.brier)
       for (method, way) in zip(Self.methods, ways) {
         let probabilities = way.probabilities(of: survey, threshold: threshold)
         let score = CalibrationScore(probabilities, of: survey, threshold: threshold)

@@ -17,7 +17,8 @@ enum CryoData {
         remedy: "policies can be compared only on holes whose outcome is known")
     }
     output.note(
-      "note: \(survey.count - measured.count) of \(survey.count) holes have no measured CTF and are left out")
+      "note: \(survey.count - measured.count) of \(NumberText.count(survey.count, "hole")) without a measured CTF left out"
+    )
     return try survey.subset(measured, from: "--survey")
   }
 

@@ -8,6 +8,8 @@ import Vision
 /// What `quench cryo predictor train` does.
 struct PredictorRun {
   static let predictionsFileName = "predictions.txt"
+  /// Predictions of holes that the network was trained on.
+  static let seenFileName = "predictions-of-training-holes.txt"
 
   let command: PredictorTrainCommand
   let device: Device
@@ -50,12 +52,8 @@ struct PredictorRun {
 
   /// Trains, keeps the best epoch where there is a validation survey, and predicts.
   func perform(in folder: RunFolder, resumes: Bool) throws -> Record {
-    let (task, options) = (try command.task, command.options)
-    let predictor = try CTFPredictor(
-      command.model, task: task, side: command.side, seed: options.seedBits, device: device)
-    if let weights = command.weights {
-      try predictor.begin(with: WeightsFile.state(weights), from: weights)
-    }
+    let options = command.options
+    let predictor = try newPredictor()
     let examples = try examples(train, predictor)
     let held = try validation.map { try self.examples($0, predictor) }
     let learner = PredictorTraining(
@@ -87,17 +85,33 @@ struct PredictorRun {
     let chosen = try CTFPredictor(contentsOf: model, device: device)
     let judged = held ?? examples
     let clock = ContinuousClock.now
-    let predictions = chosen.predict(judged.images, precision: options.machine.precision)
+    var predictions = chosen.predict(judged.images, precision: options.machine.precision)
     let rate = Double(judged.count) / ((ContinuousClock.now - clock) / .seconds(1))
+    let isCrossFitted = held == nil && command.folds > 0
+    if isCrossFitted {
+      predictions = try CrossFitting(folds: command.folds).predictions(
+        examples, of: train, precision: options.machine.precision, train: trainFold)
+    } else if held == nil {
+      options.output.note(
+        "warning: the predictions are of holes that the network was trained on and better than those of others will be: "
+          + "no calibration can be learned from them; --folds 2 or --validation-survey gives some that can be")
+    }
+    let text = PredictionFile.text(judged.images.names, predictions)
     try AtomicFile.write(
-      Data(PredictionFile.text(judged.images.names, predictions).utf8),
-      to: folder.artefact(Self.predictionsFileName))
+      Data(text.utf8),
+      to: folder.artefact(held == nil && !isCrossFitted ? Self.seenFileName : Self.predictionsFileName))
     let quality = PredictionQuality(predictions, fits: judged.fits, threshold: command.threshold)
     var summary: Record = [
       "model": .string(command.model.rawValue),
       "task": .string(command.classes == nil ? "regression" : "classification"),
       "synthetic": .bool(judged.images.names.allSatisfy { $0.hasPrefix("synthetic") }),
-      "judged_on": .string(held == nil ? "training survey" : "validation survey"),
+      "judged_on": .string(
+        held != nil
+          ? "validation survey"
+          : isCrossFitted
+            ? "training survey, each of \(command.folds) parts predicted by a network trained on the others"
+            : "training survey, which the network was trained on"),
+      "predictions": .string(held == nil && !isCrossFitted ? Self.seenFileName : Self.predictionsFileName),
       "threshold": .double(command.threshold),
       "training_holes": .int(examples.count)
     ]
@@ -109,6 +123,28 @@ struct PredictorRun {
       "parameters": .int(chosen.network.architecture.parameterCount), "seed": .int(options.seed)
     ])
     return summary
+  }
+
+  private func newPredictor() throws(InputError) -> CTFPredictor {
+    let predictor = try CTFPredictor(
+      command.model, task: command.task, side: command.side, seed: command.options.seedBits, device: device)
+    if let weights = command.weights {
+      try predictor.begin(with: WeightsFile.state(weights), from: weights)
+    }
+    return predictor
+  }
+
+  /// A predictor as the run's own, trained on other holes.
+  private func trainFold(_ examples: HoleExamples, fold: Int) throws -> CTFPredictor {
+    let predictor = try newPredictor()
+    var session = TrainingSession()
+    session.task = "Part \(fold + 1) of \(command.folds)"
+    session.progress = command.options.output.progress
+    _ = try session.run(
+      PredictorTraining(
+        predictor, on: examples, recipe: command.recipe, threshold: command.threshold,
+        seed: command.options.seedBits, precision: command.options.machine.precision))
+    return predictor
   }
 
   private func examples(_ survey: Survey, _ predictor: CTFPredictor) throws(InputError) -> HoleExamples {

@@ -33,7 +33,7 @@ struct CryoBenchCommand: ParsableCommand {
   }
 
   func run() throws {
-    let survey = try CryoData.measured(self.survey.load().survey, output)
+    let survey = try CryoData.measured(self.survey.load(output).survey, output)
     guard survey.holes.allSatisfy({ $0.prediction != nil }) else {
       throw InputError("this needs a prediction of every hole", at: "--predictions")
     }
@@ -83,8 +83,9 @@ struct CryoBench {
       "oracle_plan_ms": .double(plan(environment.survey.holes.map { $0.fit.isGood(threshold: 6) ? 1 : 0 })),
       "tree_dp_plan_ms": .double(
         plan(
-          Calibration.logistic(LogisticCalibration(assumingThreshold: 6))
-            .probabilities(of: environment.survey, threshold: 6))),
+          Calibration.logistic(
+            LogisticCalibration(assumingThreshold: 6, for: environment.survey.predictionKind)
+          ).probabilities(of: environment.survey, threshold: 6))),
       "replan_ms": .double(replans.median), "replan_worst_ms": .double(replans.worst)
     ]
   }
@@ -133,7 +134,7 @@ struct CryoBench {
 
   /// Milliseconds of taking in an outcome and planning anew, over an acquisition of 480 minutes.
   private func replans() -> (median: Double, worst: Double) {
-    var planner = ClosedLoopPlanner(assumingThreshold: 6)
+    var planner = ClosedLoopPlanner(assumingThreshold: 6, for: environment.survey.predictionKind)
     var episode = environment.start(at: 0)
     planner.begin(episode.acquisition)
     var times: [Double] = []

@@ -14,7 +14,9 @@ struct CryoCalibrateCommand: ParsableCommand {
       probability that a hole is good. Two ways are fitted to a survey whose outcomes
       are known: a logistic curve of the logarithm of the predicted resolution, and
       the best curve that never rises as predictions get worse (isotonic). With a
-      test survey both are also judged on holes that they were not fitted to.
+      test survey both are also judged on holes that they were not fitted to. Neither
+      rises: where worse predictions were good more often, the logistic curve is the
+      share of good holes, and planners assume a usual predictor instead.
 
       Example:
         quench cryo calibrate --survey train.csv --predictions train.txt \\
@@ -67,6 +69,7 @@ struct CryoCalibrateCommand: ParsableCommand {
     let record = RunRecord.current(settings, inputs: inputs, device: device)
     let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { _ in try job.perform()
     }
+    if let warning = summary["warning"]?.string { options.output.note("warning: \(warning)") }
     options.output.printResult(summary, CalibrationReport.text(summary, url))
   }
 
@@ -76,7 +79,7 @@ struct CryoCalibrateCommand: ParsableCommand {
     let (surveyURL, predictionsURL) = (URL(filePath: survey), URL(filePath: predictions))
     inputs["\(name) survey"] = .string(try Fingerprint.sha256(ofFile: surveyURL))
     inputs["\(name) predictions"] = .string(try Fingerprint.sha256(ofFile: predictionsURL))
-    return try SurveyFile(contentsOf: surveyURL).survey.predicting(PredictionFile(contentsOf: predictionsURL))
+    return try SurveyOptions.load(survey, predictions, allowsStrangers: false, options.output).survey
   }
 
   private var settings: Record {

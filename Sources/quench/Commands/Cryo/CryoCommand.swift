@@ -19,12 +19,13 @@ struct CryoCommand: ParsableCommand {
       A survey is a table 'name,x,y,CTF,confidence' of Leginon names without a
       header, or one with a header line and columns such as
       name,tile,square,patch,ctf. Predictions are lines 'name resolution' or 'name p0
-      p1 ...'.
+      p1 ...'. Commas, semicolons or tabs separate columns.
       """,
     subcommands: [
       CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
       CryoEvaluateCommand.self, CryoStudyCommand.self, CryoCalibrateCommand.self, CryoTimeModelCommand.self,
-      CryoLiveCommand.self, CryoRecordCommand.self, CryoExportCommand.self, CryoPredictorCommand.self,
+      CryoLiveCommand.self, CryoRecordCommand.self, CryoUndoCommand.self, CryoExportCommand.self,
+      CryoPredictorCommand.self,
       CryoBenchCommand.self
     ])
 }

@@ -54,11 +54,13 @@ struct CryoEvaluateCommand: ParsableCommand {
   func run() throws {
     let device = try options.machine.prepare()
     let url = try options.folder(named: "cryo-evaluate")
-    let file = try survey.load()
+    let file = try survey.load(options.output)
     let measured = try CryoData.measured(file.survey, options.output)
     let starts = try CryoData.starts(starts, of: measured, seed: options.seedBits)
     let maker = try policy.maker(
-      training: training.load(allowsStrangers: survey.extraPredictions), seed: options.seedBits)
+      training: training.load(
+        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output),
+      seed: options.seedBits)
     let environment = try Environment(measured, rules: rules.rules(budget: budget.minutes.max() ?? 0))
     let run = CryoEvaluationRun(
       name: policy.policy, maker: maker, environment: environment, starts: starts, budgets: budget.minutes,

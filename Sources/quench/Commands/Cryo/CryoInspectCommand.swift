@@ -22,7 +22,7 @@ struct CryoInspectCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let file = try survey.load()
+    let file = try survey.load(output)
     let survey = file.survey
     let fits = survey.holes.map(\.fit)
     let resolutions = fits.compactMap(\.clippedResolution).sorted()
@@ -51,6 +51,7 @@ struct CryoInspectCommand: ParsableCommand {
 
   private static func text(_ survey: Survey, _ summary: Record, _ threshold: Double) -> String {
     func count(_ key: String) -> String { Wording.count(summary[key]?.number) }
+    func counted(_ key: String, _ noun: String) -> String { NumberText.count(summary[key]?.integer ?? 0, noun) }
     let tiles = Table(
       "", columns: [.text("tile"), .number("squares"), .number("patches"), .number("holes"), .number("good")],
       rows: survey.tiles.map { tile in
@@ -64,14 +65,14 @@ struct CryoInspectCommand: ParsableCommand {
       ", right for \(NumberText.percent($0, decimals: 1))"
     }
     return """
-      holes      \(count("holes")) in \(count("patches")) patches, \(count("squares")) squares, \(count("tiles")) \
-      tiles, \(count("grids")) grids
+      holes      \(count("holes")) in \(counted("patches", "patch")), \(counted("squares", "square")), \
+      \(counted("tiles", "tile")), \(counted("grids", "grid"))
       measured   \(count("measured")), \(count("good")) good at \(NumberText.plain(threshold)) Å, \
-      \(count("failed")) failed fits
+      \(counted("failed", "failed fit"))
       resolution quartiles \(summary["resolution_q25"]?.description ?? "–"), \
       \(summary["resolution_median"]?.description ?? "–"), \(summary["resolution_q75"]?.description ?? "–") Å
       predicted  \(count("predicted")), \(count("predicted_good")) good\(accuracy ?? "")
-      passed     \(count("other_images")) images that are no holes, \(count("raw_exposures")) raw exposures\(note)
+      left out   \(counted("other_images", "image")) of no hole, \(counted("raw_exposures", "raw exposure"))\(note)
 
       \(tiles.text)
       """

@@ -16,15 +16,24 @@ struct CryoLiveCommand: ParsableCommand {
           --train-survey train.csv --train-predictions train.txt \\
           --start HOLE --budget 480 --watch micrographs_ctf.star --plan plan.csv
         quench cryo live   goes on with the session in session.sqlite
+        quench cryo live --budget 600   goes on with more time, and notes that
         quench cryo live --survey val.csv --predictions val.txt \\
           --train-survey train.csv \\
           --train-predictions train.txt --replay timestamps.csv --speed 1000
 
       Everything is noted in one SQLite file, --log, before it counts: whatever ends
-      this command, the same command goes on with the same plan. Measurements come
-      from watched CTFFIND or STAR files, or from 'quench cryo record'. --plan is the
-      order of the holes that are left, written anew after each change; 'quench cryo
-      export' carries it to SerialEM.
+      this command, the same command goes on with the same plan, and a copy of the
+      file is a copy of the session. One process at a time plans it. Measurements come
+      from watched CTFFIND or STAR files, or from 'quench cryo record'; 'quench cryo
+      undo' takes back what was noted. --plan is the order of the holes that are left,
+      written anew after each change; 'quench cryo export' carries it to SerialEM.
+      Holes that the survey has measured already count as exposed, and are learned
+      from.
+
+      Micrographs find their holes by name, without what EPU, MotionCor, CTFFIND,
+      RELION and cryoSPARC put before and after it. SerialEM's .mdoc files in a watched
+      folder say at which item of the navigator (NavigatorLabel) a movie was taken.
+      For other names there are --match and --names.
 
       The dashboard needs quench-server beside this program:
         swift build -c release --product quench-server
@@ -42,26 +51,43 @@ struct CryoLiveCommand: ParsableCommand {
 
   @OptionGroup(title: "Calibration") var training: TrainingSurveyOptions
 
-  @Option(help: ArgumentHelp("Where the microscope stands: a hole's name.", valueName: "hole"))
+  @Option(help: ArgumentHelp("Where the microscope stands at the start: a hole's name.", valueName: "hole"))
   var start: String?
 
-  @Option(help: ArgumentHelp("Å up to which a micrograph is good.", valueName: "Å"))
-  var threshold = AcquisitionRules().threshold
+  @Option(
+    help: ArgumentHelp("Å up to which a micrograph is good; 6 unless given, or the session's.", valueName: "Å"))
+  var threshold: Double?
 
   @Option(
     help: ArgumentHelp(
-      "Minutes to a hole of the same patch, square, tile, and to another tile; a fifth number is for another grid.",
-      valueName: "list"))
-  var costs = CostsArgument(.headMinutes)
+      """
+      Minutes to a hole of the same patch, square, tile, and to another tile; a fifth number is for another grid. \
+      1,2,6,8 unless given, or the session's.
+      """, valueName: "list"))
+  var costs: CostsArgument?
 
-  @Option(help: ArgumentHelp("Minutes at the microscope.", valueName: "minutes"))
-  var budget = AcquisitionRules().budget
+  @Option(
+    help: ArgumentHelp("Minutes at the microscope; 480 unless given, or the session's.", valueName: "minutes"))
+  var budget: Double?
+
+  @Flag(help: "Plan as if the survey had no measurements: they are there to compare with.")
+  var ignoreMeasured = false
 
   @Option(
     help: ArgumentHelp(
       "CTFFIND or STAR file, or folder of them, to take measurements from; may be repeated.",
       valueName: "path"), completion: .file())
   var watch: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Regular expression for micrographs' names, whose first group is the hole's name.", valueName: "regex"))
+  var match: String?
+
+  @Option(
+    help: ArgumentHelp("Table of two columns: names of micrographs and of their holes.", valueName: "csv"),
+    completion: .file())
+  var names: String?
 
   @Option(
     help: ArgumentHelp("Replay an earlier session: the time stamps of its images.", valueName: "csv"),
@@ -89,13 +115,22 @@ struct CryoLiveCommand: ParsableCommand {
     guard speed > 0, speed.isFinite else { throw ValidationError("--speed must be above 0.") }
     guard longestGap ?? 1 > 0 else { throw ValidationError("--longest-gap must be above 0.") }
     guard (0...65535).contains(port) else { throw ValidationError("--port must be 0 to 65535.") }
-    try requireUsage { try rules.validate() }
+    try requireUsage { try rules(AcquisitionRules(rule: .strict)).validate() }
   }
 
   func run() throws {
     Interruption.watch()
     let url = URL(filePath: log)
-    let given = try survey.map { try SurveyOptions.load($0, predictions, allowsStrangers: false).survey }
+    let lock = try FolderLock(file: url)
+    do { try withExtendedLifetime(lock) { try follow(url) } } catch is Interrupted {
+      FileHandle.standardError.write(Data("interrupted; 'quench cryo live --log \(log)' goes on\n".utf8))
+      throw ExitCode(130)
+    }
+  }
+
+  /// Plans the session in the log at `url` to its end.
+  private func follow(_ url: URL) throws {
+    let given = try survey.map { try SurveyOptions.load($0, predictions, allowsStrangers: false, output).survey }
     let replay = try self.replay.map { path in
       guard let given else {
         throw InputError("a replay needs the survey with its measurements", at: "--replay", remedy: "give --survey")
@@ -112,7 +147,8 @@ struct CryoLiveCommand: ParsableCommand {
     runner.replay = replay
     runner.speed = speed
     runner.interval = replay == nil ? 0.25 : 0.02
-    runner.watchers = watch.map { OutcomeWatcher(URL(filePath: $0), survey: runner.session.survey) }
+    let finder = try finder(runner.session.survey)
+    runner.watchers = watch.map { OutcomeWatcher(URL(filePath: $0), finder: finder) }
     runner.planFile = plan.map { URL(filePath: $0) }
     runner.note = { output.note("warning: \($0)") }
     var slowest = 0.0
@@ -120,6 +156,7 @@ struct CryoLiveCommand: ParsableCommand {
       slowest = max(slowest, milliseconds)
       output.note(LiveReport.line(session, plan, milliseconds))
     }
+    if let end = LiveReport.end(runner.session) { output.note("note: \(end)") }
     let dashboard = try Dashboard.start(log: url, port: port, output)
     defer { dashboard?.stop() }
     let last = try runner.run()
@@ -128,14 +165,29 @@ struct CryoLiveCommand: ParsableCommand {
       LiveReport.text(runner.session, last, slowest: slowest))
   }
 
-  private var rules: AcquisitionRules {
-    AcquisitionRules(minutes: costs.table, threshold: threshold, budget: budget, rule: .strict)
+  private func finder(_ survey: Survey) throws(InputError) -> HoleFinder {
+    var finder =
+      try match.map { pattern throws(InputError) in try HoleFinder(survey, pattern: pattern) }
+      ?? HoleFinder(survey)
+    if let names { try finder.read(table: URL(filePath: names)) }
+    return finder
+  }
+
+  /// `standing`, but for what the flags say.
+  private func rules(_ standing: AcquisitionRules) -> AcquisitionRules {
+    var rules = standing
+    rules.minutes = costs?.table ?? rules.minutes
+    rules.threshold = threshold ?? rules.threshold
+    rules.budget = budget ?? rules.budget
+    return rules
   }
 
   private func open(_ url: URL, _ given: Survey?, _ replay: SessionReplay?) throws(InputError) -> AcquisitionLog {
     if FileManager.default.fileExists(atPath: url.path) {
       let log = try AcquisitionLog(existing: url)
       if let given { try log.check(isOf: given) }
+      try change(log)
+      if let given { try takeMeasurements(given, into: log) }
       return log
     }
     guard let given else {
@@ -150,73 +202,69 @@ struct CryoLiveCommand: ParsableCommand {
     } else {
       throw InputError("where the microscope stands is not said", at: "--start", expected: "a hole's name")
     }
-    let (calibration, hypotheses) = try expectations(rules)
+    let rules = rules(AcquisitionRules(rule: .strict))
+    let isMeasured = given.holes.allSatisfy(\.fit.isMeasured)
+    if isMeasured, replay == nil, !ignoreMeasured {
+      output.note("note: every hole of the survey is measured; planned as if none were, to compare with")
+    }
+    let (calibration, hypotheses) = try expectations(rules, given.predictionKind)
     let settings = SessionSettings(
-      rules: rules, start: start, hypotheses: hypotheses, began: Date(), isReplay: replay != nil)
-    let curves = try SessionCurve.references(given, rules: rules, start: start, calibration: calibration)
+      rules: rules, start: start, hypotheses: hypotheses, began: Date(), isReplay: replay != nil,
+      knowsMeasurements: replay == nil && !ignoreMeasured && !isMeasured)
+    let curves = try SessionCurve.references(
+      settings.knowsMeasurements || isMeasured ? given : given.withoutMeasurements, rules: rules, start: start,
+      calibration: calibration)
     return try AcquisitionLog(creating: url, survey: given, settings: settings, curves: curves)
   }
 
+  /// Notes in the log of a session under way what the flags change, and says so.
+  private func change(_ log: AcquisitionLog) throws(InputError) {
+    let (standing, survey) = (try log.settings(), try log.survey())
+    let rules = rules(try standing.rules)
+    try rules.validate()
+    var hypotheses: [Hypothesis]?
+    if training.trainSurvey != nil || standing.assumesExpectations(of: survey.predictionKind) {
+      hypotheses = try expectations(rules, survey.predictionKind).hypotheses
+    } else if rules.threshold != standing.threshold {
+      output.note(
+        "warning: what predictions are worth was learned for \(NumberText.plain(standing.threshold)) Å; name "
+          + "--train-survey to learn it for \(NumberText.plain(rules.threshold)) Å")
+    }
+    var changed = standing.with(
+      rules: rules,
+      start: try start.map { name throws(InputError) in try survey.index(of: name, at: "--start") }
+        ?? standing.start, hypotheses: hypotheses)
+    if ignoreMeasured { changed.knowsMeasurements = false }
+    let changes = changed.changes(since: standing, of: survey)
+    guard !changes.isEmpty else { return }
+    let note = try log.change(to: changed, at: max(0, log.minutes(at: Date())), source: "live")
+    output.note("note: \(changes.joined(separator: ", ")); 'quench cryo undo \(note)' takes that back")
+  }
+
+  /// Notes what the survey has measured since the session began.
+  private func takeMeasurements(_ given: Survey, into log: AcquisitionLog) throws(InputError) {
+    guard try !log.settings().isReplay else { return }
+    let (before, minutes) = (try log.survey(), max(0, try log.minutes(at: Date())))
+    var count = 0
+    for (hole, fit) in given.measurements.sorted(by: { $0.key < $1.key }) where !before.holes[hole].fit.isMeasured {
+      if try log.record(fit, of: hole, at: minutes, source: survey ?? "survey") { count += 1 }
+    }
+    if count > 0 { output.note("note: \(NumberText.count(count, "measurement")) of the survey noted") }
+  }
+
   private func expectations(
-    _ rules: AcquisitionRules
+    _ rules: AcquisitionRules, _ kind: Prediction.Kind
   ) throws(InputError) -> (calibration: LogisticCalibration, hypotheses: [Hypothesis]) {
-    guard let train = try training.load(allowsStrangers: false) else {
+    guard let train = try training.load(allowsStrangers: false, threshold: rules.threshold, output) else {
       output.note("no --train-survey: what predictions are worth is assumed, and learned from outcomes")
       return (
-        LogisticCalibration(assumingThreshold: rules.threshold),
-        ClosedLoopPlanner(assumingThreshold: rules.threshold).hypotheses
+        LogisticCalibration(assumingThreshold: rules.threshold, for: kind),
+        ClosedLoopPlanner(assumingThreshold: rules.threshold, for: kind).hypotheses
       )
     }
     return (
-      try LogisticCalibration(fitting: train, threshold: rules.threshold),
+      try LearnedCalibration(train, threshold: rules.threshold).curve,
       try ClosedLoopPlanner(training: train, threshold: rules.threshold).hypotheses
     )
-  }
-}
-
-struct CryoRecordCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "record",
-    abstract: "Note a micrograph's resolution in a session, and see what comes next.",
-    discussion: """
-      Examples:
-        quench cryo record 21mar02c_00024gr_00016sq_00002hl_00005en-a 3.8
-        quench cryo record HOLE failed        where no rings were found
-
-      A hole that is recorded again is corrected. 'quench cryo live' may run beside
-      it.
-      """)
-
-  @Argument(help: "The hole's name.") var hole: String
-  @Argument(help: "Å up to which rings were fitted, or 'failed'.") var resolution: String
-
-  @Option(help: ArgumentHelp("The session's file.", valueName: "sqlite"), completion: .file())
-  var log = "session.sqlite"
-
-  @OptionGroup var output: OutputOptions
-
-  func validate() throws { try requireUsage { _ = try fit } }
-
-  func run() throws {
-    var session = try LiveSession(AcquisitionLog(existing: URL(filePath: log)))
-    let index = try session.survey.index(of: hole, at: "HOLE")
-    let minutes = session.settings.isReplay ? session.acquisition.elapsed : session.settings.minutes(at: Date())
-    let isNew = try session.log.record(fit, of: index, at: minutes, source: "record")
-    try session.catchUp()
-    let plan = session.plan()
-    try session.log.keep(plan)
-    if !isNew { output.note("this was recorded before") }
-    output.printResult(LiveReport.summary(session, plan, slowest: nil), LiveReport.next(session, plan))
-  }
-
-  private var fit: CTFFit {
-    get throws(InputError) {
-      if resolution == "failed" { return .failed }
-      guard let value = Double(resolution), value > 0, let fit = CTFFit(fileValue: value) else {
-        throw InputError(
-          "not a resolution", at: "RESOLUTION", expected: "Å above 0, or 'failed'", found: "'\(resolution)'")
-      }
-      return fit
-    }
   }
 }

@@ -15,15 +15,16 @@ struct SurveyOptions: ParsableArguments {
   @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
   var extraPredictions = false
 
-  /// The survey with its predictions.
-  func load() throws(InputError) -> SurveyFile {
-    try Self.load(survey, predictions, allowsStrangers: extraPredictions)
+  /// The survey with its predictions; says what is left out.
+  func load(_ output: OutputOptions) throws(InputError) -> SurveyFile {
+    try Self.load(survey, predictions, allowsStrangers: extraPredictions, output)
   }
 
   static func load(
-    _ survey: String, _ predictions: String?, allowsStrangers: Bool
+    _ survey: String, _ predictions: String?, allowsStrangers: Bool, _ output: OutputOptions
   ) throws(InputError) -> SurveyFile {
     var file = try SurveyFile(contentsOf: URL(filePath: survey))
+    for warning in file.warnings { output.note("warning: \(warning)") }
     if let predictions {
       file.survey = try file.survey.predicting(
         PredictionFile(contentsOf: URL(filePath: predictions)), allowsStrangers: allowsStrangers)
@@ -58,9 +59,18 @@ struct TrainingSurveyOptions: ParsableArguments {
     }
   }
 
-  func load(allowsStrangers: Bool) throws(InputError) -> Survey? {
+  /// The survey with its predictions; says where these are not to be trusted.
+  func load(
+    allowsStrangers: Bool, threshold: Double, _ output: OutputOptions
+  ) throws(InputError) -> Survey? {
     guard let trainSurvey else { return nil }
-    return try SurveyOptions.load(trainSurvey, trainPredictions, allowsStrangers: allowsStrangers).survey
+    let survey = try SurveyOptions.load(trainSurvey, trainPredictions, allowsStrangers: allowsStrangers, output)
+      .survey
+    // What is too little to learn from is an error where something is learned.
+    if let warning = (try? LearnedCalibration(survey, threshold: threshold))?.warning {
+      output.note("warning: \(warning)")
+    }
+    return survey
   }
 
   var settings: Record {

@@ -9,9 +9,11 @@ struct CryoPlanCommand: ParsableCommand {
     commandName: "plan",
     abstract: "Write the order in which to expose holes.",
     discussion: """
-      The plan is the exact best for calibrated predictions and level-based costs;
-      holes that the survey gives a measured CTF for count as exposed unless
-      --ignore-measured.
+      The plan is the exact best for calibrated predictions and level-based costs in
+      thousandths of a minute or half seconds; for other costs, or where these are too
+      many for the time, it says how much more may be possible. Holes that the survey
+      gives a measured CTF for count as exposed unless --ignore-measured, or unless
+      all are measured: a finished survey is planned anew.
 
       Examples:
         quench cryo plan --survey grid.csv --predictions grid.txt --start 0 \\
@@ -60,7 +62,7 @@ struct CryoPlanCommand: ParsableCommand {
   }
 
   func run() throws {
-    let survey = try self.survey.load().survey
+    let survey = try self.survey.load(output).survey
     guard survey.holes.allSatisfy({ $0.prediction != nil }) else {
       throw InputError("a plan needs a prediction of every hole", at: "--predictions")
     }
@@ -69,40 +71,68 @@ struct CryoPlanCommand: ParsableCommand {
       let url = URL(filePath: timeStamps)
       rules.minutes = try TimeModel(TimestampFile(contentsOf: url), from: url.path).minutes(includesStops: true)
     }
-    let trained = try training.load(allowsStrangers: self.survey.extraPredictions)
+    let trained = try training.load(
+      allowsStrangers: self.survey.extraPredictions, threshold: rules.threshold, output)
     let probabilities = try calibration.make(training: trained, for: survey, threshold: rules.threshold)
       .probabilities(of: survey, threshold: rules.threshold)
     let start = try CryoData.start(self.start, of: survey, at: "--start")
-    var isVisited = survey.holes.map { !ignoreMeasured && $0.fit.isMeasured }
+    let isFinished = survey.holes.allSatisfy(\.fit.isMeasured)
+    if isFinished, !ignoreMeasured {
+      output.note("note: every hole of the survey is measured; planned as if none were (--ignore-measured)")
+    }
+    var isVisited = survey.holes.map { !ignoreMeasured && !isFinished && $0.fit.isMeasured }
     isVisited[start] = true
+    let planner = TreePlanner(survey, minutes: rules.minutes)
     let plan =
       if let stageSpeed {
         try LocalSearch(survey, minutes: rules.minutes, speed: stageSpeed)
           .plan(values: probabilities, from: start, isVisited: isVisited, budget: budget)
       } else {
-        TreePlanner(survey, minutes: rules.minutes)
-          .plan(values: probabilities, from: start, isVisited: isVisited, budget: budget)
+        planner.plan(values: probabilities, from: start, isVisited: isVisited, budget: budget)
       }
+    let bound =
+      stageSpeed == nil
+      ? planner.bound(values: probabilities, from: start, isVisited: isVisited, budget: budget) : nil
     guard !plan.holes.isEmpty else {
       throw InputError(
         "nothing can be exposed in this time", at: "--budget",
-        expected: "more than \(NumberText.plain(rules.minutes.hole)) minutes, and unmeasured holes",
-        found: "\(NumberText.plain(budget)) minutes and \(isVisited.count { !$0 }) holes",
-        remedy: isVisited.contains(false)
-          ? "give more time" : "add --ignore-measured to plan a finished survey anew")
+        expected: "at least \(NumberText.plain(rules.minutes.hole)) min, and unmeasured holes",
+        found: "\(NumberText.plain(budget)) min and \(NumberText.count(isVisited.count { !$0 }, "hole"))",
+        remedy: "give more time")
     }
     let table = PlanTable(plan, survey, probabilities, from: start, minutes: rules.minutes)
     try AtomicFile.write(Data(table.csv.utf8), to: URL(filePath: out))
-    let summary = table.summary(survey)
+    var summary = table.summary(survey)
+    let shortfall = bound.map { max(0, $0 - plan.value) } ?? 0
+    summary["possibly_better_by"] = stageSpeed == nil ? .double(shortfall < 1e-6 ? 0 : shortfall) : nil
+    let basis = try calibrationBasis(trained, rules.threshold)
     output.printResult(
       summary,
       """
       exposures      \(plan.holes.count) in \(CryoReport.text(plan.minutes)) min
       expected good  \(CryoReport.text(plan.value)) (95 %: \(CryoReport.text(summary["expected_good_low"]?.number)) to \
-      \(CryoReport.text(summary["expected_good_high"]?.number)) if holes are independent)
-      calibration    \(trained == nil ? "assumed; name --train-survey to learn it" : "learned from the training survey")
+      \(CryoReport.text(summary["expected_good_high"]?.number)) if holes are independent)\(Self.shortfall(shortfall))
+      calibration    \(basis)
       plan           \(out)
       """)
+  }
+
+  /// What may be missing where costs had to be rounded.
+  private static func shortfall(_ shortfall: Double) -> String {
+    shortfall < 0.005
+      ? ""
+      : "\n               at most \(NumberText.plain(shortfall, digits: 2)) more are possible: costs were rounded"
+  }
+
+  private func calibrationBasis(_ trained: Survey?, _ threshold: Double) throws(InputError) -> String {
+    switch (calibration, trained) {
+    case (.hard, _), (.scores, _): return calibration.rawValue
+    case (_, nil): return "assumed; name --train-survey to learn it"
+    case (.isotonic, _): return "learned from the training survey"
+    case (_, let trained?):
+      return try LearnedCalibration(trained, threshold: threshold).isFitted
+        ? "learned from the training survey" : "not learned: see the warning"
+    }
   }
 }
 
@@ -132,7 +162,10 @@ struct PlanTable {
       elapsed += cost
       good += probabilities[hole]
       let prediction = survey.holes[hole].prediction?.resolution.map { Self.decimal($0) } ?? ""
-      csv += "\(index + 1),\(entry.name),\(entry.tile),\(entry.square),\(entry.patch),\(prediction),"
+      csv += "\(index + 1),"
+      csv += [entry.name, entry.tile, entry.square, entry.patch]
+        .map { DelimitedFile.field($0, separatedBy: ",") }.joined(separator: ",")
+      csv += ",\(prediction),"
       csv += "\(Self.decimal(probabilities[hole])),\(survey.move(from: current, to: hole)),\(Self.decimal(cost)),"
       csv += "\(Self.decimal(elapsed)),\(Self.decimal(good))\n"
       current = hole

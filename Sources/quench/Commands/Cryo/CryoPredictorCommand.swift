@@ -55,7 +55,8 @@ struct PredictorSynthesizeCommand: ParsableCommand {
     line.finish()
     output.printResult(
       ["synthetic": true, "holes": .int(count), "folder": .string(out)],
-      "\(count) SYNTHETIC pictures, no microscope involved\nimages  \(out)/images\nsurvey  \(out)/survey.csv")
+      "\(NumberText.count(count, "SYNTHETIC picture")), no microscope involved\nimages  \(out)/images\nsurvey  \(out)/survey.csv"
+    )
   }
 }
 
@@ -77,8 +78,12 @@ struct PredictorTrainCommand: ParsableCommand {
       Pictures are PNG, JPEG or MRC files named after their holes. The defaults are
       those of cryoRL's released code. With a validation survey the weights of the
       epoch with the lowest loss on it are kept. Writes model.safetensors,
-      predictions.txt for the validation survey (else for the training survey),
-      metrics.jsonl, summary.json, config.yaml and report.html.
+      predictions.txt, metrics.jsonl, summary.json, config.yaml and report.html.
+
+      predictions.txt is of the validation survey. Without one it is of the training
+      survey, and cross-fitted: each part (--folds) is predicted by another network,
+      trained on the other parts, so that planners may learn from it how good
+      predictions are. These networks are not kept.
       """)
 
   @Option(help: ArgumentHelp("Folder of pictures.", valueName: "dir"), completion: .directory)
@@ -120,6 +125,14 @@ struct PredictorTrainCommand: ParsableCommand {
     .learningRate
   @Option(help: "L2 penalty on every parameter.") var weightDecay = standard.weightDecay
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Without a validation survey: parts that are predicted by networks trained on the others, which takes n - 1 \
+      trainings more; 0: none.
+      """, valueName: "n"))
+  var folds = 2
+
   @Option(help: ArgumentHelp("The least share of a picture that a random crop keeps.", valueName: "fraction"))
   var leastCrop = HoleAugmentation().area.lowerBound
 
@@ -144,6 +157,7 @@ struct PredictorTrainCommand: ParsableCommand {
     guard threshold > 0, threshold < CTFFit.clip else {
       throw ValidationError("--threshold must be above 0 and below \(Int(CTFFit.clip)) Å.")
     }
+    guard folds == 0 || (2...100).contains(folds) else { throw ValidationError("--folds must be 0, or 2 to 100.") }
   }
 
   func run() throws {
@@ -189,7 +203,7 @@ struct PredictorTrainCommand: ParsableCommand {
       "threshold": .double(threshold),
       "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
       "weight-decay": .double(weightDecay), "least-crop": .double(leastCrop), "augmentation": .bool(augmentation),
-      "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
+      "folds": .int(folds), "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
     ])
     return settings
   }
@@ -249,7 +263,8 @@ struct PredictorPredictCommand: ParsableCommand {
         "holes": .int(pictures.count), "images_per_second": .double(Double(pictures.count) / seconds),
         "file": .string(out)
       ],
-      "\(pictures.count) holes, \(Wording.count(Double(pictures.count) / seconds)) pictures a second\n\(out)")
+      "\(NumberText.count(pictures.count, "hole")), \(Wording.count(Double(pictures.count) / seconds)) pictures a second\n"
+        + out)
   }
 }
 

@@ -86,8 +86,9 @@ struct CryoSimulateCommand: ParsableCommand {
         "seed": .int(self.seed)
       ],
       """
-      synthetic  \(Wording.count(Double(survey.count))) holes in \(survey.patches.count) patches, \
-      \(survey.squares.count) squares, \(survey.tiles.count) tiles; \(good) good at 6 Å
+      synthetic  \(NumberText.count(survey.count, "hole")) in \(NumberText.count(survey.patches.count, "patch")), \
+      \(NumberText.count(survey.squares.count, "square")), \(NumberText.count(survey.tiles.count, "tile")); \
+      \(good) good at 6 Å
       files      \(folder.relativePath)
       """)
   }

@@ -50,8 +50,11 @@ struct CryoStudyCommand: ParsableCommand {
   func run() throws {
     let device = try options.machine.prepare()
     let url = try options.folder(named: "cryo-study")
-    let measured = try CryoData.measured(survey.load().survey, options.output)
-    guard let trained = try training.load(allowsStrangers: survey.extraPredictions) else { return }
+    let measured = try CryoData.measured(survey.load(options.output).survey, options.output)
+    guard
+      let trained = try training.load(
+        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output)
+    else { return }
     var networks: [(name: String, networks: [QNetwork])] = []
     var inputs = try survey.inputs()
     inputs.merge(try training.inputs())

@@ -67,7 +67,7 @@ struct CryoTrainCommand: ParsableCommand {
   func run() throws {
     let device = try options.machine.prepare()
     let url = try options.folder(named: "cryo-train")
-    let file = try survey.load()
+    let file = try survey.load(options.output)
     guard survey.predictions != nil else { throw ValidationError("cryo train needs --predictions.") }
     let training = DQNRun(
       method: method, survey: file.survey, rules: try rules.rules(budget: method.budget), options: options)
