@@ -55,7 +55,8 @@ import Vision
     var weak = CarliniWagner()
     (weak.epsilon, weak.steps, weak.searchSteps) = (0.08, 2, 1)
     let report = try Self.report(weak, on: Self.saturated())
-    #expect(report.findings.map(\.kind) == [.weakAttack] && report.robust.correct == 8)
+    #expect(report.findings.map(\.kind) == [.weakAttack])
+    #expect(report.robust.correct > report.probes[0].robust.correct)
   }
 
   @Test("a gradient that is tiny and not zero is followed at full length in L2") func tiny() throws {

@@ -138,7 +138,9 @@ import Vision
     let tokens = try BearerToken.all(contentsOf: (folder / "tokens").path)
     var limits = InferenceServer.Limits()
     limits.requestsAMinute = 1
-    let server = try InferenceServer(Box.thread(), metrics: ServerMetrics(), limits: limits, tokens: tokens)
+    let start = ContinuousClock.now
+    let server = try InferenceServer(
+      Box.thread(), metrics: ServerMetrics(), limits: limits, tokens: tokens, now: { start })
     try await server.application().test(.router) { client in
       for (header, status) in [
         ("bearer one", 200), ("BEARER one", 429), ("Bearer two", 200), ("Bearer three", 401), ("Bearer  two", 429)

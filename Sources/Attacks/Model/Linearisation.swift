@@ -47,7 +47,7 @@ struct Linearisation {
   func nearest(among classes: Tensor, _ norm: Norm, floor: Double) -> Boundary {
     let count = classes.size(1)
     samples.ledger.note(samples, forward: 0, backward: count)
-    var best = boundary(to: classes[TensorIndex.all, 0], norm, floor, isLast: count == 1)
+    let best = boundary(to: classes[TensorIndex.all, 0], norm, floor, isLast: count == 1)
     for rank in 1..<max(1, count) {
       let next = boundary(to: classes[TensorIndex.all, rank], norm, floor, isLast: rank == count - 1)
       let nearer = (next.distance .< best.distance).positions()

@@ -38,16 +38,19 @@ public struct InferenceServer: Sendable {
   ///   - tokens: What requests must carry one of; empty: nothing.
   ///   - readiness: Tells why the model could not answer now; nil: it could.
   ///   - logger: Takes a line for every request.
+  ///   - now: The clock by which requests a minute are counted.
   public init(
     _ model: ModelThread, metrics: ServerMetrics, limits: Limits = Limits(), tokens: [BearerToken] = [],
     readiness: @escaping @Sendable () async -> String? = { nil },
-    logger: Logger = Logger(label: "quench-server")
+    logger: Logger = Logger(label: "quench-server"),
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
   ) {
     routes = InferenceRoutes(
       model: model, metrics: metrics, limits: limits,
       intake: Intake(limit: limits.body ?? model.description.largestRequest), readiness: Readiness(readiness),
       admission: Admission(
-        tokens: tokens, rate: limits.requestsAMinute.map { RequestRate(requestsAMinute: $0) }), logger: logger)
+        tokens: tokens, rate: limits.requestsAMinute.map { RequestRate(requestsAMinute: $0, now: now) }),
+      logger: logger)
   }
 
   /// What answers requests.

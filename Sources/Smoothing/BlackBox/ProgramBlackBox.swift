@@ -57,13 +57,18 @@ public final class ProgramBlackBox: BlackBox {
   }
 
   /// Becomes the program, which Ctrl-C does not reach: who asks ends it. A watcher beside it ends it should this
-  /// process (`$0`) be gone without a word; the kernel then gives the program another parent.
+  /// process (`$0`) be gone without a word; the kernel then gives the program another parent. The watcher holds copies
+  /// of this process's files, by one of which Foundation learns of the program's end: it must not outlive the program,
+  /// which is a zombie (`Z`) until then.
   private static let start = """
     trap '' INT
     isChild() {
       [ -r /proc/$$/status ] || { kill -0 "$0"; return; }
       while read -r key value; do
-        [ "$key" = PPid: ] && [ "$value" = "$0" ] && return 0
+        case "$key$value" in
+          State:Z*) exit 0 ;;
+          "PPid:$0") return 0 ;;
+        esac
       done < /proc/$$/status
       return 1
     }
