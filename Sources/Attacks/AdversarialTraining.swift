@@ -51,7 +51,7 @@ public final class AdversarialTraining: Learner {
     self.precision = precision
     self.seed = seed
     loader = .training(
-      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation ? Augmentation() : nil,
       seed: Generator.derive(seed, "data-order"))
     optimizer = SGD(network, recipe)
     sound = network.copy()
@@ -75,7 +75,7 @@ public final class AdversarialTraining: Learner {
     let logits = forward(perturbed)
     let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
     guard collapsedAfterEpoch == nil else { return StepResult(loss: loss, logits: logits, labels: batch.labels) }
-    optimizer.learningRate = recipe.learningRate * factor(recipe.schedule, at: position)
+    optimizer.learningRate = recipe.learningRate * factor(recipe.learningRateSchedule, at: position)
     optimizer.zeroGradients()
     loss.backward()
     if let clipNorm = recipe.clipNorm { optimizer.clipGradients(maxNorm: clipNorm) }

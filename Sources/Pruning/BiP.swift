@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -13,7 +14,9 @@ import Vision
 ///
 /// Four defaults differ from the published values, which each property names; `RESULTS.md` says how they were chosen. For
 /// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for groups.
-public struct BiP: Pruner, Hashable, Codable, Sendable {
+public struct BiP: PruningMethod, Hashable {
+  public static let name = "bip"
+
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {
     /// (F1), the published method.
@@ -40,10 +43,10 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   public var lowerLearningRate = 0.1
   /// lr_m; as published 0.1, which in short runs hardly moves the mask.
   public var upperLearningRate = 1.0
-  /// The most that an upper step may move the scores before momentum, as a fraction of their norm; nil, as published:
+  /// The most that an upper step may move the scores before momentum, as a fraction of their norm; 0, as published:
   /// no limit. (F1) has g squared, and where the first cut takes almost all weights g is hundreds of times its
   /// later size: the first steps would throw the mask to where no training finds back.
-  public var scoreStepLimit: Double? = 0.01
+  public var scoreStepLimit = 0.01
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.
   public var weightDecay = 5e-4
@@ -51,17 +54,40 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   public var batchSize = 128
   public var lowerSchedule = Schedule.cosine
   public var upperSchedule = Schedule.step(milestones: [0.5, 0.75], factor: 0.1)
-  public var augmentation: Augmentation? = Augmentation()
-  /// Training of what stays, with the last mask held; nil: none, as published. Its batches are of ``batchSize``.
-  public var finetuning: TrainingRecipe?
+  /// Crop and mirror training images at random.
+  public var augmentation = true
+  /// Epochs of training what stays, with the last mask held; 0: none, as published.
+  public var finetuneEpochs = 0
+
+  private enum CodingKeys: String, CodingKey {
+    case target, mode, gamma, lowerSteps, momentum, weightDecay, epochs, batchSize, augmentation, finetuneEpochs
+    case learnsFromUpperBatch = "learnFromBoth"
+    case lowerLearningRate = "learningRate"
+    case upperLearningRate = "maskLearningRate"
+    case scoreStepLimit = "maskStepLimit"
+  }
 
   /// - Parameter target: What is pruned, which the rates depend on; set it here rather than later.
   public init(_ target: PruningTarget) {
     self.target = target
-    if target.granularity != .weight { (upperLearningRate, scoreStepLimit, weightDecay) = (0.1, nil, 1e-4) }
+    if target.granularity != .weight { (upperLearningRate, scoreStepLimit, weightDecay) = (0.1, 0, 1e-4) }
   }
 
   public init(keepRatio: KeepRatio) { self.init(PruningTarget(keepRatio: keepRatio)) }
+
+  public func validate() throws(InputError) {
+    try requireSetting(epochs > 0, "epochs", "at least 1", epochs)
+    try requireSetting(batchSize > 1, "batch-size", "at least 2, which batch norm needs", batchSize)
+    try requireSetting(
+      lowerLearningRate > 0 && lowerLearningRate.isFinite, "learning-rate", "above 0", lowerLearningRate)
+    for (key, value) in [
+      ("mask-learning-rate", upperLearningRate), ("mask-step-limit", scoreStepLimit), ("weight-decay", weightDecay)
+    ] { try requireSetting(value >= 0 && value.isFinite, key, "0 or more", value) }
+    try requireSetting(gamma > 0, "gamma", "above 0", gamma)
+    try requireSetting(lowerSteps > 0, "lower-steps", "at least 1", lowerSteps)
+    try requireSetting((0..<1).contains(momentum), "momentum", "0 or more and below 1", momentum)
+    try requireSetting(finetuneEpochs >= 0, "finetune-epochs", "0 or more", finetuneEpochs)
+  }
 
   /// ∂ℓ/∂s for the scores s: the upper gradient through the straight-through estimator and |s|.
   /// - Parameters:
@@ -82,8 +108,9 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
   ) throws -> any PruningLearner {
     let training = try BiPTraining(self, network, on: dataset, seed: seed, precision: precision)
-    guard var recipe = finetuning else { return training }
-    recipe.batchSize = batchSize
+    guard finetuneEpochs > 0 else { return training }
+    var recipe = TrainingRecipe()
+    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (finetuneEpochs, batchSize, augmentation)
     return FinetunedPruning(training, on: dataset, recipe: recipe, seed: seed, precision: precision)
   }
 }
@@ -110,7 +137,8 @@ public final class BiPTraining: PruningLearner {
 
     func loader(_ name: String) -> BatchLoader {
       .training(
-        dataset, batchSize: method.batchSize, augmentation: method.augmentation, seed: Generator.derive(seed, name))
+        dataset, batchSize: method.batchSize, augmentation: method.augmentation ? Augmentation() : nil,
+        seed: Generator.derive(seed, name))
     }
     lowerLoader = loader("lower")
     upperLoader = loader("upper")
@@ -172,7 +200,8 @@ public final class BiPTraining: PruningLearner {
 
   /// The upper gradient, shortened to the method's ``BiP/scoreStepLimit``.
   private func limited(_ gradient: Tensor) -> Tensor {
-    guard let limit = method.scoreStepLimit, scoreOptimizer.learningRate > 0 else { return gradient }
+    let limit = method.scoreStepLimit
+    guard limit > 0, scoreOptimizer.learningRate > 0 else { return gradient }
     let longest = scores.norm() * (limit / scoreOptimizer.learningRate)
     return gradient * (longest / gradient.norm()).clamped(to: ...1)
   }

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 
@@ -7,7 +8,7 @@ import Torch
 ///
 /// The released code cuts at the ⌊p·total⌋-th smallest |γ|, which takes one channel more than asked, and may empty
 /// a layer; here the count is exact and each batch norm keeps a channel.
-public struct EarlyBird: Hashable, Codable, Sendable {
+public struct EarlyBird: Hashable, InlineGroup, Sendable {
   /// Of the channels of all batch norms together.
   public var keepRatio: KeepRatio
   /// Of Σ|γ| in the loss.
@@ -16,6 +17,11 @@ public struct EarlyBird: Hashable, Codable, Sendable {
   public var window = 5
   /// How far the newest mask may be from each of the others, as a fraction of the channels.
   public var tolerance = 0.1
+
+  private enum CodingKeys: String, CodingKey {
+    case keepRatio = "keep"
+    case penalty
+  }
 
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
 

@@ -1,11 +1,22 @@
+import Reporting
 import Support
 import Torch
 import Vision
 
 /// Early-Bird training: search for the ticket while the network trains, then train what it keeps to the end.
-public struct EarlyBirdPruning: Pruner {
-  /// Of filters; its ratio is that of the channels.
-  public var target: PruningTarget
+public struct EarlyBirdPruning: PruningMethod {
+  public static let name = "early-bird"
+  public static let startsTrained = false
+
+  /// Of filters; its ratio is that of the channels, and nothing else of it can be set.
+  public var target: PruningTarget {
+    get {
+      var target = PruningTarget(keepRatio: method.keepRatio)
+      target.granularity = .filter
+      return target
+    }
+    set { method.keepRatio = newValue.keepRatio }
+  }
   public var method: EarlyBird
   /// How the network trains, the search included.
   public var recipe = TrainingRecipe()
@@ -13,9 +24,21 @@ public struct EarlyBirdPruning: Pruner {
   public var latestEpoch: Int?
 
   public init(keepRatio: KeepRatio) {
-    target = PruningTarget(keepRatio: keepRatio)
-    target.granularity = .filter
     method = EarlyBird(keepRatio: keepRatio)
+  }
+
+  /// - Parameter target: Its keep ratio is that of the filters.
+  public init(_ target: PruningTarget) { self.init(keepRatio: target.keepRatio) }
+
+  public var batchSize: Int { recipe.batchSize }
+
+  public func validate() throws(InputError) {
+    try recipe.validate()
+    try requireSetting(recipe.epochs > 1, "epochs", "at least 2, to train the ticket", recipe.epochs)
+    try requireSetting(
+      (1..<recipe.epochs).contains(latestEpoch ?? 1), "latest-epoch", "at least 1 and below epochs",
+      latestEpoch ?? 0)
+    try requireSetting(method.penalty >= 0 && method.penalty.isFinite, "penalty", "0 or more", method.penalty)
   }
 
   var lastSearchEpoch: Int { latestEpoch ?? recipe.epochs / 2 }

@@ -44,6 +44,21 @@ extension Granularity: LosslessStringConvertible {
     }
   }
 
+  public init(from decoder: any Decoder) throws {
+    let text = try decoder.singleValueContainer().decode(String.self)
+    guard let granularity = Granularity(text) else {
+      throw InputError(
+        "not a granularity", at: "granularity", expected: "weight, filter, channel, group or a pattern such as 2:4",
+        found: "'\(text)'")
+    }
+    self = granularity
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+
   /// Whether single weights are ranked together, over all layers or within each.
   public var isUnstructured: Bool { self == .weight }
 

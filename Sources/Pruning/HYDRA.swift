@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -9,7 +10,9 @@ import Vision
 ///
 /// Ranked over the whole network and with the weights as first scores, as Zhang et al. 2022 compare with it;
 /// the original ranks each layer (``PruningTarget/Scope/layer``) from scaled scores.
-public struct HYDRA: Pruner {
+public struct HYDRA: PruningMethod, Hashable {
+  public static let name = "hydra"
+
   public var target: PruningTarget
   public var scoreStart = ScoreStart.weights
   public var learningRate = 0.1
@@ -17,11 +20,16 @@ public struct HYDRA: Pruner {
   /// On batch norm and biases, which are trained along; scores do not decay.
   public var weightDecay = 5e-4
   public var epochs = 100
-  public var batchSize = 128
   public var schedule = Schedule.cosine
-  public var augmentation: Augmentation? = Augmentation()
-  /// Its batches are of ``batchSize``.
+  /// Of the training of what stays; its batches and augmentation are those of the scores' training too.
   public var finetuning: TrainingRecipe
+
+  private enum CodingKeys: String, CodingKey {
+    case target, finetuning
+    case epochs = "scoreEpochs"
+    case learningRate = "scoreLearningRate"
+    case scoreStart = "scores"
+  }
 
   public init(_ target: PruningTarget) {
     self.target = target
@@ -33,9 +41,16 @@ public struct HYDRA: Pruner {
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
   ) throws -> any PruningLearner {
     let scores = try HYDRATraining(self, network, on: dataset, seed: seed, precision: precision)
-    var recipe = finetuning
-    recipe.batchSize = batchSize
-    return FinetunedPruning(scores, on: dataset, recipe: recipe, seed: seed, precision: precision)
+    return FinetunedPruning(scores, on: dataset, recipe: finetuning, seed: seed, precision: precision)
+  }
+
+  public var batchSize: Int { finetuning.batchSize }
+
+  public func validate() throws(InputError) {
+    try finetuning.validate()
+    try requireSetting(epochs > 0, "score-epochs", "at least 1", epochs)
+    try requireSetting(
+      learningRate > 0 && learningRate.isFinite, "score-learning-rate", "above 0", learningRate)
   }
 }
 
@@ -55,7 +70,7 @@ public final class HYDRATraining: PruningLearner {
     let scored = try ScoredNetwork(network, method.target, start: method.scoreStart, precision: precision)
     self.scored = scored
     loader = .training(
-      dataset, batchSize: method.batchSize, augmentation: method.augmentation,
+      dataset, batchSize: method.batchSize, augmentation: method.finetuning.augmentation ? Augmentation() : nil,
       seed: Generator.derive(seed, "scores"))
     scoreOptimizer = SGD(
       parameters: [("scores", scored.scores)], learningRate: method.learningRate, momentum: method.momentum)

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -10,20 +11,49 @@ import Vision
 ///       train to the end
 ///
 /// Starts from the trained dense network, which is round 0.
-public struct IMP: Pruner {
+public struct IMP: PruningMethod {
+  public static let name = "imp"
+
   public var target: PruningTarget
   /// The fraction of the remaining weights that a round drops.
   public var fraction = 0.2
   /// How each round trains, with a fresh optimiser.
   public var recipe = TrainingRecipe()
-  /// Weights and statistics of the early point.
-  public var rewind: StateDictionary
+  /// The file of the early point's weights; nil: the dense training is part of the run, and keeps them.
+  public var rewindFile: String?
+  /// The epoch of that dense training to rewind to.
+  public var rewindEpoch = 1
+  /// Weights and statistics of the early point; read by ``prepare(early:)`` if a file is named.
+  nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
   /// Keep ratios on the way at which a round must end as well: tickets that are wanted beside the last.
   public var stops: [KeepRatio] = []
 
+  private enum CodingKeys: String, CodingKey {
+    case target, fraction, recipe, rewindEpoch
+    case rewindFile = "rewind"
+    case stops = "stop"
+  }
+
+  public init(_ target: PruningTarget) { self.target = target }
+
   public init(_ target: PruningTarget, rewind: StateDictionary) {
-    self.target = target
+    self.init(target)
     self.rewind = rewind
+  }
+
+  public var files: KeyValuePairs<String, String?> { ["rewind": rewindFile] }
+  public var snapshotEpoch: Int? { rewindFile == nil ? rewindEpoch : nil }
+  public var batchSize: Int { recipe.batchSize }
+
+  public mutating func prepare(early: StateDictionary?) throws(InputError) {
+    rewind =
+      try rewindFile.map { path throws(InputError) in try StateDictionary.weights(at: path) } ?? early ?? rewind
+  }
+
+  public func validate() throws(InputError) {
+    try recipe.validate()
+    try requireSetting(fraction > 0 && fraction < 1, "fraction", "above 0 and below 1", fraction)
+    try requireSetting(rewindEpoch >= 0, "rewind-epoch", "0 or more", rewindEpoch)
   }
 
   /// The keep ratio after each round: each drops round(fraction · remaining) of `count` weights; where a round would
@@ -78,7 +108,10 @@ public final class IMPTraining: PruningLearner {
     mask = try method.target.checkedMask(layout.weights(of: network).abs(), layout)
     rounds = method.schedule(count: layout.count)
     early = network.copy()
-    try early.load(method.rewind, from: "the weights to rewind to")
+    guard let rewind = method.rewind else {
+      throw InputError("there are no weights to rewind to", at: "rewind", remedy: "name their file")
+    }
+    try early.load(rewind, from: "the weights to rewind to")
     let makeTraining: (Int) -> ClassifierTraining = { number in
       ClassifierTraining(
         network, on: dataset, recipe: method.recipe, seed: Generator.derive(seed, "round \(number)"),

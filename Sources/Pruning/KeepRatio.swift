@@ -6,7 +6,7 @@ public struct KeepRatio: Hashable, Codable, Sendable {
   public let value: Double
 
   /// - Throws: `InputError` outside (0, 1].
-  public init(_ value: Double, at location: String = "--keep") throws(InputError) {
+  public init(_ value: Double, at location: String = "keep") throws(InputError) {
     guard value > 0, value <= 1 else {
       throw InputError(
         "not a keep ratio", at: location, expected: "a number above 0 and at most 1", found: "\(value)",
@@ -27,4 +27,15 @@ public struct KeepRatio: Hashable, Codable, Sendable {
 
   /// As the published code truncates, without the guard.
   public func keptByTruncation(of count: Int) -> Int { max(1, count - Int(sparsity * Double(count))) }
+}
+
+extension KeepRatio {
+  public init(from decoder: any Decoder) throws {
+    try self.init(decoder.singleValueContainer().decode(Double.self), at: "keep")
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(value)
+  }
 }

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -7,15 +8,34 @@ import Vision
 ///
 /// Trained again from where? The lottery-ticket protocol rewinds what stays to an early point of the dense
 /// training; without ``rewind`` it goes on from the trained weights, which needs fewer epochs.
-public struct OMP: Pruner {
+public struct OMP: PruningMethod {
+  public static let name = "omp"
+
   public var target: PruningTarget
   /// How what stays is trained again.
   public var recipe = TrainingRecipe()
-  /// Weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones.
-  public var rewind: StateDictionary?
+  /// The file of ``rewind``.
+  public var rewindFile: String?
+  /// Weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones. Read by
+  /// ``prepare(early:)`` if a file is named.
+  nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
+
+  private enum CodingKeys: String, CodingKey {
+    case target, recipe
+    case rewindFile = "rewind"
+  }
 
   public init(_ target: PruningTarget) { self.target = target }
   public init(keepRatio: KeepRatio) { self.init(PruningTarget(keepRatio: keepRatio)) }
+
+  public var files: KeyValuePairs<String, String?> { ["rewind": rewindFile] }
+  public var batchSize: Int { recipe.batchSize }
+
+  public mutating func prepare(early: StateDictionary?) throws(InputError) {
+    if let rewindFile { rewind = try .weights(at: rewindFile) }
+  }
+
+  public func validate() throws(InputError) { try recipe.validate() }
 
   /// The mask of the largest magnitudes.
   /// - Throws: `InputError` if the target does not fit the network.

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -17,6 +18,39 @@ public protocol Pruner {
   func training(
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision
   ) throws -> any PruningLearner
+}
+
+/// A pruning method that can be named in a configuration: its hyper-parameters are a group of settings.
+public protocol PruningMethod: Pruner, InlineGroup, Sendable {
+  /// What it is called there, such as `bip`.
+  static var name: String { get }
+  /// Whether it prunes a trained network; else it starts from a new one.
+  static var startsTrained: Bool { get }
+
+  /// The method with every hyper-parameter at its default, which may depend on what is pruned.
+  init(_ target: PruningTarget)
+
+  /// Images a training step.
+  var batchSize: Int { get }
+  /// Files that the method reads, by their settings.
+  var files: KeyValuePairs<String, String?> { get }
+  /// The epoch of the dense training whose weights the method wants as well, where that training is part of the run.
+  var snapshotEpoch: Int? { get }
+
+  /// - Throws: `InputError` for a hyper-parameter out of its range.
+  func validate() throws(InputError)
+
+  /// Reads ``files``.
+  /// - Parameter early: The weights after ``snapshotEpoch``.
+  /// - Throws: `InputError` if a file is missing or damaged.
+  mutating func prepare(early: StateDictionary?) throws(InputError)
+}
+
+extension PruningMethod {
+  public static var startsTrained: Bool { true }
+  public var files: KeyValuePairs<String, String?> { [:] }
+  public var snapshotEpoch: Int? { nil }
+  public mutating func prepare(early: StateDictionary?) throws(InputError) {}
 }
 
 /// A pruning method at work on a network.

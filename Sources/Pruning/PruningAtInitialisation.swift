@@ -1,16 +1,30 @@
+import Reporting
+import Support
 import Torch
 import Vision
 
 /// Pruning before training: a criterion ranks the weights of an untrained network once, and what stays is trained.
-public struct PruningAtInitialisation: Pruner {
+public struct PruningAtInitialisation<Criterion: PruningCriterion>: PruningMethod {
+  public static var name: String { Criterion.name }
+  public static var startsTrained: Bool { false }
+
   public var target: PruningTarget
-  public var criterion: any PruningCriterion
+  public var criterion: Criterion
   /// How what stays is trained.
   public var recipe = TrainingRecipe()
 
-  public init(_ target: PruningTarget, by criterion: any PruningCriterion) {
+  public init(_ target: PruningTarget, by criterion: Criterion) {
     self.target = target
     self.criterion = criterion
+  }
+
+  public init(_ target: PruningTarget) { self.init(target, by: Criterion(target)) }
+
+  public var batchSize: Int { recipe.batchSize }
+
+  public func validate() throws(InputError) {
+    try recipe.validate()
+    try criterion.validate()
   }
 
   public func training(

@@ -1,8 +1,9 @@
+import Reporting
 import Support
 import Torch
 
 /// What a pruned network must look like: how much of which weights stays, and what is dropped together.
-public struct PruningTarget: Hashable, Codable, Sendable {
+public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
   /// Where weights compete.
   public enum Scope: String, CaseIterable, Codable, Sendable {
     /// All layers in one ranking.
@@ -22,7 +23,25 @@ public struct PruningTarget: Hashable, Codable, Sendable {
   /// Patterns of the names of the weights to leave dense.
   public var excluded: [String] = []
 
+  private enum CodingKeys: String, CodingKey {
+    case keepRatio = "keep"
+    case granularity, scope, layerFloor
+    case included = "include"
+    case excluded = "exclude"
+  }
+
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
+
+  /// The target with the ratio of its pattern, where it has one.
+  /// - Throws: `InputError` for a setting out of its range.
+  public func checked() throws(InputError) -> PruningTarget {
+    try requireSetting((0...1).contains(layerFloor), "layer-floor", "from 0 to 1", layerFloor)
+    var target = self
+    if case .pattern(let kept, let group) = granularity {
+      target.keepRatio = try KeepRatio(Double(kept) / Double(group))
+    }
+    return target
+  }
 
   /// The weights of `network` that are pruned.
   /// - Throws: `InputError` for a pattern that matches no weight (with the nearest name), or if nothing is left.
@@ -39,7 +58,7 @@ public struct PruningTarget: Hashable, Codable, Sendable {
     }
     guard layerFloor <= keepRatio.value else {
       throw InputError(
-        "the layers' floor is above the keep ratio", at: "--layer-floor", expected: "at most \(keepRatio.value)",
+        "the layers' floor is above the keep ratio", at: "layer-floor", expected: "at most \(keepRatio.value)",
         found: "\(layerFloor)")
     }
     let nodes = network.architecture.nodes
@@ -100,7 +119,7 @@ public struct PruningTarget: Hashable, Codable, Sendable {
     if let empty = mask.table.first(where: { $0.kept == 0 }) {
       throw InputError(
         "the keep ratio empties a layer", at: empty.name, expected: "at least one weight",
-        found: "none of \(empty.total)", remedy: "keep more, set --layer-floor 0.01, or rank with --scope layer")
+        found: "none of \(empty.total)", remedy: "keep more, set a layer floor of 0.01, or rank by the scope layer")
     }
     return mask
   }

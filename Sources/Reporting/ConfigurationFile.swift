@@ -7,6 +7,8 @@ public enum ConfigurationFile {
   private struct Flags {
     /// Names of options, which take a value.
     var options = Set<String>()
+    /// Names of those options that can be repeated.
+    var lists = Set<String>()
     /// Names of flags, which take none.
     var flags = Set<String>()
 
@@ -62,6 +64,7 @@ public enum ConfigurationFile {
       let names = (argument["names"]?.array ?? []).compactMap { name -> String? in
         name.record?["kind"]?.string == "long" ? name.record?["name"]?.string : nil
       }
+      if argument["isRepeating"] == .bool(true) { flags.lists.formUnion(names) }
       if argument["kind"]?.string == "flag" { flags.flags.formUnion(names) } else { flags.options.formUnion(names) }
     }
     return (depth, flags)
@@ -69,9 +72,11 @@ public enum ConfigurationFile {
 
   private static func arguments(of data: Data, _ flags: Flags, name: String) throws(InputError) -> [String] {
     let content = try Value(yaml: data, name: name)
-    guard let record = content == .null ? Record() : content.record else {
+    guard var record = content == .null ? Record() : content.record else {
       throw InputError("the configuration is not a mapping", at: name, expected: "lines such as 'epochs: 10'")
     }
+    // A run's own configuration has its settings in a mapping of their own, beside what they were performed with.
+    if let settings = record["settings"]?.record { record = settings }
     var arguments: [String] = []
     for (key, value) in record {
       let location = "\(name), key '\(key.excerpt(80))'"
@@ -80,8 +85,11 @@ public enum ConfigurationFile {
         throw InputError("unknown key", at: location, remedy: nearest.map { "did you mean '\($0)'?" })
       }
       switch value {
+      case .array(let values) where flags.lists.contains(key): arguments += values.map { "--\(key)=\($0)" }
+      case .array(let values) where values.allSatisfy { $0.array == nil && $0.record == nil }:
+        arguments.append("--\(key)=\(values.map(\.description).joined(separator: ","))")
       case .array, .object:
-        throw InputError("a key takes one plain value", at: location, found: "a nested one")
+        throw InputError("a key takes one plain value or a list of such", at: location, found: "a nested one")
       case .null:
         throw InputError("the key has no value", at: location, remedy: "give one or remove the key")
       case .bool(let isOn) where flags.flags.contains(key):

@@ -7,21 +7,27 @@ public struct RunRecord: Hashable, Sendable {
     case completed, interrupted, failed
   }
 
-  /// The command line, as typed.
+  /// The command line, as typed; empty where a program began the run.
   public var command: [String]
+  /// The experiment's kind, such as `prune-bip`; nil for runs of earlier versions.
+  public var kind: String?
   /// Every setting after defaults were filled in, the seed among them.
   public var settings: Record
   /// Versions of what computes: this program, libraries, device, threads.
   public var versions: Record
   /// Input files and their SHA-256 fingerprints.
   public var inputs: Record
+  /// Whether a version wrote it that told no kind: some of its keys may be unknown now.
+  public var isEarlier = false
   /// How the run ended; `nil` while it works, and so for ever if it is killed.
   public var outcome: Outcome?
 
   public init(
-    command: [String], settings: Record, versions: Record = [:], inputs: Record = [:], outcome: Outcome? = nil
+    command: [String], kind: String? = nil, settings: Record, versions: Record = [:], inputs: Record = [:],
+    outcome: Outcome? = nil
   ) {
     self.command = command
+    self.kind = kind
     self.settings = settings
     self.versions = versions
     self.inputs = inputs
@@ -29,13 +35,21 @@ public struct RunRecord: Hashable, Sendable {
   }
 
   var value: Value {
-    [
-      "command": .array(command.map { .string($0) }),
+    var record: Record = ["command": .array(command.map { .string($0) })]
+    record["kind"] = kind.map { .string($0) }
+    record.merge([
       "outcome": outcome.map { .string($0.rawValue) } ?? .null,
       "settings": .object(settings),
       "versions": .object(versions),
       "inputs": .object(inputs)
-    ]
+    ])
+    return .object(record)
+  }
+
+  /// Reads a file of this form, such as a run's `config.yaml`.
+  /// - Throws: `InputError` if it cannot be read or holds no settings.
+  public init(contentsOf url: URL) throws(InputError) {
+    try self.init(Value(yaml: InputFile.read(url, limit: 4 << 20), name: url.path), name: url.path)
   }
 
   init(_ value: Value, name: String) throws(InputError) {
@@ -47,10 +61,12 @@ public struct RunRecord: Hashable, Sendable {
     if settings["limit"] != nil || settings["train-limit"] != nil, settings["limit-order"] == nil {
       settings["limit-order"] = "first"
     }
+    let command = record["command"]?.array?.map(\.description) ?? []
     self.init(
-      command: record["command"]?.array?.map(\.description) ?? [], settings: settings,
+      command: command, kind: record["kind"]?.string ?? EarlierRuns.kind(of: command, settings), settings: settings,
       versions: record["versions"]?.record ?? [:], inputs: record["inputs"]?.record ?? [:],
       outcome: record["outcome"]?.string.flatMap(Outcome.init(rawValue:)))
+    isEarlier = record["kind"] == nil
   }
 }
 
@@ -128,13 +144,17 @@ public struct RunFolder: Sendable {
         earlier.settings.differences(from: record.settings)
         + earlier.inputs.differences(from: record.inputs).map { "input \($0)" }
       guard differences.isEmpty else {
-        throw InputError(
-          "the run to resume has another configuration: \(differences.joined(separator: ", ")) differ",
-          at: url.path,
-          remedy: "resume with the settings in \(config.lastPathComponent), or start a new run in another folder")
+        throw Self.otherConfiguration(differences, at: url)
       }
     }
     try write(record)
+  }
+
+  /// What is wrong where the run to go on with differs from the one that is asked for.
+  static func otherConfiguration(_ differences: [String], at url: URL) -> InputError {
+    InputError(
+      "the run to resume has another configuration: \(differences.joined(separator: ", ")) differ", at: url.path,
+      remedy: "resume with the settings in \(configName), or start a new run in another folder")
   }
 
   /// Finds out before any work whether a run can begin at `url`, which need not exist, or go on there.
@@ -199,11 +219,14 @@ public struct RunFolder: Sendable {
   /// The run's configuration.
   /// - Throws: `InputError` if the file is missing or is no configuration.
   public func record() throws(InputError) -> RunRecord {
-    try RunRecord(Value(yaml: try InputFile.read(config), name: config.path), name: config.path)
+    try RunRecord(contentsOf: config)
   }
 
   /// Whether a row of metrics was begun.
   public var hasMetrics: Bool { (try? InputFile(metrics))?.count ?? 0 > 0 }
+
+  /// Whether the run has come to its summary.
+  public var hasSummary: Bool { FileManager.default.fileExists(atPath: summary.path) }
 
   /// Notes how the run ended. A run without this note shows as unfinished.
   public func finish(_ outcome: RunRecord.Outcome) throws(InputError) {

@@ -13,16 +13,6 @@ public enum Value: Hashable, Sendable {
   case array([Value])
   case object(Record)
 
-  /// The value that `encodable` encodes to, keys in the order in which it encodes them.
-  /// - Throws: `InputError` if it cannot be encoded.
-  public init(encoding encodable: some Encodable) throws(InputError) {
-    let text: String
-    do { text = try YAMLEncoder().encode(encodable) } catch {
-      throw InputError("the value cannot be encoded: \(error)", at: "\(type(of: encodable))")
-    }
-    try self.init(yaml: Data(text.utf8), name: "\(type(of: encodable))")
-  }
-
   /// The number, if it is an `int` or a `double`.
   public var number: Double? {
     switch self {
@@ -62,6 +52,13 @@ public struct Record: Hashable, Sendable {
   /// Sets every key of `other`.
   public mutating func merge(_ other: Record) {
     for (key, value) in other { self[key] = value }
+  }
+
+  /// The record with every key of `other` set.
+  public func merging(_ other: Record) -> Record {
+    var record = self
+    record.merge(other)
+    return record
   }
 
   /// The record with nested records taken apart: `{"a": {"b": 1}}` becomes `{"a.b": 1}`.

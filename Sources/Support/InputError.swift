@@ -24,6 +24,17 @@ public struct InputError: Error, Hashable, Sendable {
   }
 }
 
+/// Checks the value of a setting.
+/// - Parameters:
+///   - key: The setting's name in a configuration, such as `learning-rate`.
+///   - expected: What it must be, such as `above 0`.
+/// - Throws: `InputError` unless `holds`.
+public func requireSetting(
+  _ holds: Bool, _ key: String, _ expected: String, _ found: some CustomStringConvertible
+) throws(InputError) {
+  guard holds else { throw InputError("out of range", at: key, expected: expected, found: "\(found)") }
+}
+
 extension InputError: CustomStringConvertible {
   public var description: String {
     var line = location.map { "\($0): " } ?? ""

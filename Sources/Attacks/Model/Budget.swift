@@ -146,3 +146,14 @@ extension PixelBudget: CustomStringConvertible {
     return isWhole ? "\(Int(levels.rounded()))/255" : "\(value)"
   }
 }
+
+extension PixelBudget {
+  public init(from decoder: any Decoder) throws {
+    try self.init(parsing: decoder.singleValueContainer().decode(String.self))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}

@@ -102,7 +102,8 @@ public struct OriginClassifier {
     let shape = Array(images.shape.dropFirst())
     let dataset = ImageDataset.features(images, labels: labels, classNames: classes)
     var recipe = TrainingRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, min(64, max(2, images.size(0) / 4)), nil)
+    (recipe.epochs, recipe.batchSize) = (epochs, min(64, max(2, images.size(0) / 4)))
+    (recipe.warmUp, recipe.augmentation) = (1, false)
     let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed)
     var session = TrainingSession()
     session.divergenceRemedy = "check the denoiser: nothing is learned from perturbations that are no numbers"

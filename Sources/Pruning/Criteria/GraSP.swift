@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -10,6 +11,8 @@ import Vision
 /// batch's statistics. There one half of the images holds the first half of the classes; here both halves hold all
 /// classes.
 public struct GraSP: PruningCriterion {
+  public static let name = "grasp"
+
   /// T: logits are divided by it.
   public var temperature = 200.0
   /// Images drawn of each class; they are gone through in two halves.
@@ -18,6 +21,14 @@ public struct GraSP: PruningCriterion {
   public var redrawsLinear = true
 
   public init() {}
+  public init(_ target: PruningTarget) {}
+
+  private enum CodingKeys: String, CodingKey { case temperature, samplesPerClass }
+
+  public func validate() throws(InputError) {
+    try requireSetting(temperature > 0 && temperature.isFinite, "temperature", "above 0", temperature)
+    try requireSetting(samplesPerClass >= 1, "samples-per-class", "at least 1", samplesPerClass)
+  }
 
   public func ranking(
     of network: Network, layout: WeightLayout, on dataset: ImageDataset, seed: UInt64

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -8,6 +9,8 @@ import Vision
 ///
 /// The steps move batch norm and biases too. The graphs of all M steps are held at once; ``firstOrder`` holds one.
 public struct ProsPr: PruningCriterion {
+  public static let name = "prospr"
+
   /// M.
   public var steps = 3
   /// Of the inner steps.
@@ -21,6 +24,18 @@ public struct ProsPr: PruningCriterion {
   public var firstOrder = false
 
   public init() {}
+  public init(_ target: PruningTarget) {}
+
+  private enum CodingKeys: String, CodingKey {
+    case steps, firstOrder
+    case learningRate = "innerLearningRate"
+  }
+
+  public func validate() throws(InputError) {
+    try requireSetting(steps >= 1, "steps", "at least 1", steps)
+    try requireSetting(
+      learningRate > 0 && learningRate.isFinite, "inner-learning-rate", "above 0", learningRate)
+  }
 
   public func ranking(
     of network: Network, layout: WeightLayout, on dataset: ImageDataset, seed: UInt64

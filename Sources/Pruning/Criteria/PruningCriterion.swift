@@ -1,9 +1,19 @@
+import Reporting
 import Support
 import Torch
 import Vision
 
 /// A way to rank weights once, before any training of the pruned network.
-public protocol PruningCriterion: Hashable, Codable, Sendable {
+public protocol PruningCriterion: Hashable, InlineGroup, Sendable {
+  /// What it is called in a configuration, such as `snip`.
+  static var name: String { get }
+
+  /// The criterion with every hyper-parameter at its default.
+  init(_ target: PruningTarget)
+
+  /// - Throws: `InputError` for a hyper-parameter out of its range.
+  func validate() throws(InputError)
+
   /// The importance of each prunable weight. The network stays as it is: weights, statistics and training flag.
   /// - Parameters:
   ///   - network: Whose weights are ranked.

@@ -1,10 +1,16 @@
+import Reporting
 import Support
 import Torch
 import Vision
 
 /// Every weight is as likely to stay as any other: what a criterion must beat.
 public struct RandomPruning: PruningCriterion {
+  public static let name = "random"
+
   public init() {}
+  public init(_ target: PruningTarget) {}
+
+  public func validate() throws(InputError) {}
 
   /// Uniform numbers.
   public func ranking(

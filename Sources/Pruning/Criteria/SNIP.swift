@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -8,6 +9,8 @@ import Vision
 /// Gradients are added up over the batches before the absolute value is taken. The paper divides by the sum of all
 /// scores, which leaves their order alone, and prunes biases as well; here only weights are pruned.
 public struct SNIP: PruningCriterion {
+  public static let name = "snip"
+
   /// Images of the one batch.
   public var batchSize = 128
   /// Draws so many images of each class instead, in batches of ``batchSize`` or somewhat more. Nil: one batch of
@@ -15,6 +18,13 @@ public struct SNIP: PruningCriterion {
   public var samplesPerClass: Int?
 
   public init() {}
+  public init(_ target: PruningTarget) {}
+
+  private enum CodingKeys: String, CodingKey { case samplesPerClass }
+
+  public func validate() throws(InputError) {
+    try requireSetting(samplesPerClass ?? 1 >= 1, "samples-per-class", "at least 1", samplesPerClass ?? 0)
+  }
 
   public func ranking(
     of network: Network, layout: WeightLayout, on dataset: ImageDataset, seed: UInt64

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
@@ -10,12 +11,22 @@ import Vision
 /// score is |θ ∂R/∂θ|: the sum over all paths through it. After round i of n the fraction ρ^(i/n) of all weights is
 /// left, and the scores are computed again.
 public struct SynFlow: PruningCriterion {
+  public static let name = "synflow"
+
   /// ρ, what the last round leaves.
   public var keepRatio: KeepRatio
   /// n.
   public var rounds = 100
 
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
+  public init(_ target: PruningTarget) { self.init(keepRatio: target.keepRatio) }
+
+  private enum CodingKeys: String, CodingKey {
+    case keepRatio = "keep"
+    case rounds
+  }
+
+  public func validate() throws(InputError) { try requireSetting(rounds >= 1, "rounds", "at least 1", rounds) }
 
   /// ρ^(i/n), the fraction of weights left after round i, from 1.
   public func density(after round: Int) -> Double { pow(keepRatio.value, Double(round) / Double(rounds)) }

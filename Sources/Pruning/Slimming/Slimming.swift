@@ -10,7 +10,7 @@ import Vision
 /// A channel is cut only if that leaves no trace: everything that reads it has its input plane masked, or reads
 /// zero. Masked filters read as zero once their batch norm is silent: see ``SilentChannels``. The result is
 /// compared with the masked network every time. At least one channel stays of every layer.
-public struct Slimming: Hashable, Codable, Sendable {
+public struct Slimming: Hashable, InlineGroup, Sendable {
   /// What may be cut.
   public enum Policy: String, CaseIterable, Codable, Sendable {
     /// Channels inside blocks, which one layer writes, so that its own mask decides; streams stay as wide as they
@@ -37,6 +37,12 @@ public struct Slimming: Hashable, Codable, Sendable {
   /// The largest difference to the masked network's logits that is taken for rounding, relative to the largest
   /// logit.
   public var tolerance = 1e-4
+
+  private enum CodingKeys: String, CodingKey {
+    case policy, roundTo
+    case keptLayers = "keepLayer"
+    case silencesMaskedFilters = "silence"
+  }
 
   public init(policy: Policy = .innerOnly) { self.policy = policy }
 

@@ -25,7 +25,7 @@ public final class ClassifierTraining: Learner {
     self.penalty = penalty
     self.constraint = constraint
     loader = .training(
-      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation ? Augmentation() : nil,
       seed: Generator.derive(seed, "data-order"))
     optimizer = SGD(network, recipe)
   }
@@ -37,7 +37,7 @@ public final class ClassifierTraining: Learner {
 
   public func step(at position: LoaderPosition) -> StepResult {
     let batch = loader.batch(at: position)
-    optimizer.learningRate = recipe.learningRate * factor(recipe.schedule, at: position)
+    optimizer.learningRate = recipe.learningRate * factor(recipe.learningRateSchedule, at: position)
     network.isTraining = true
     let images = recipe.noise > 0 ? batch.images.noisy(recipe.noise, seed: seed, at: position) : batch.images
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(images) }

@@ -33,8 +33,8 @@ struct BenchWorkload {
     var recipe = TrainingRecipe()
     recipe.batchSize = batchSize
     recipe.nesterov = false
-    recipe.schedule = .constant
-    recipe.augmentation = nil
+    (recipe.schedule, recipe.warmUp) = (.constant, 0)
+    recipe.augmentation = false
     let training = ClassifierTraining(network, on: dataset, recipe: recipe, seed: 0, precision: precision)
     return { training.step(at: LoaderPosition()).loss }
   }

@@ -77,7 +77,7 @@ struct ExportCommand: ParsableCommand {
       throw InputError("the file exists", at: out, remedy: "choose another name, or overwrite it with --force")
     }
     let file = try ModelFile(contentsOf: source, architecture: try namedArchitecture)
-    output.tell(file, at: weights)
+    file.tell(output.console, at: weights)
     let network = file.network
     if network.architecture.mean.isEmpty {
       output.note("note: the weights do not say how pixels are normalised, so the network takes them as they are")

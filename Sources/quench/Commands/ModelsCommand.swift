@@ -91,7 +91,7 @@ struct ModelsDescribeCommand: ParsableCommand {
   func run() throws {
     let named = try name.map { try $0.architecture(input: input, classes: classes) }
     let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), architecture: named) }
-    if let file, let weights { output.tell(file, at: weights) }
+    if let file, let weights { file.tell(output.console, at: weights) }
     guard let architecture = file?.network.architecture ?? named else { return }
     let size = NetworkSize(of: architecture)
     let zeros = file.map { Self.zeros(of: $0.network) }
@@ -189,46 +189,6 @@ struct NetworkSize {
   }
 
   static func text(_ count: Int) -> String { NumberText.fixed(Double(count), decimals: 0) }
-}
-
-/// `[channels, height, width]`, written `3x32x32`.
-struct ImageShape: ExpressibleByArgument {
-  let sizes: [Int]
-
-  init?(argument: String) {
-    let parts = argument.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
-    let sizes = parts.compactMap { $0 }
-    guard parts.count == 3, sizes.count == 3, (1...1024).contains(sizes[0]),
-      sizes.dropFirst().allSatisfy({ (1...4096).contains($0) })
-    else { return nil }
-    self.sizes = sizes
-  }
-
-  var defaultValueDescription: String { Self.text(sizes) }
-
-  static func text(_ sizes: [Int]) -> String { sizes.map(String.init).joined(separator: "x") }
-}
-
-extension ModelName {
-  /// The network for the images that it was made for.
-  var usualArchitecture: Architecture {
-    switch self {
-    case .resnet18ImageNet, .resnet50ImageNet: architecture(input: [3, 224, 224], classes: 1000)
-    default: architecture(input: [3, 32, 32], classes: 10)
-    }
-  }
-
-  /// The network for images and a number of classes that a user gives; nil: as usual.
-  /// - Throws: `InputError` if the images are too small for it.
-  func architecture(input: ImageShape?, classes: Int? = nil) throws(InputError) -> Architecture {
-    let usual = usualArchitecture
-    let shape = input?.sizes ?? usual.inputShape
-    let architecture = architecture(input: shape, classes: classes ?? usual.outputShape[0])
-    do { try architecture.validate(at: rawValue) } catch {
-      throw InputError("the images do not suit \(rawValue)", at: "--input", found: ImageShape.text(shape))
-    }
-    return architecture
-  }
 }
 
 extension Layer {

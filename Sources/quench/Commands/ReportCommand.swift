@@ -19,9 +19,15 @@ struct ReportCommand: ParsableCommand {
 
   func run() throws {
     let folder = try RunFolder(existing: URL(filePath: folder, directoryHint: .isDirectory))
-    let files = try RunFiles(folder)
-    for warning in files.warnings { output.note("warning: \(warning)") }
-    try files.report().write(to: folder.report)
+    let (report, warnings) = try page(of: folder)
+    for warning in warnings { output.note("warning: \(warning)") }
+    try report.write(to: folder.report)
     output.printResult(["report": .string(folder.report.relativePath)], folder.report.relativePath)
+  }
+
+  private func page(of folder: RunFolder) throws -> (Report, warnings: [String]) {
+    if let type = try Experiments.type(of: folder.record().kind) { return try type.page(of: folder) }
+    let files = try RunFiles(folder)
+    return (try files.report(), files.warnings)
   }
 }

@@ -6,7 +6,9 @@ import Support
 import Torch
 import Vision
 
-struct SlimCommand: ParsableCommand {
+struct SlimCommand: ExperimentCommand {
+  typealias Work = Slim
+
   static let configuration = CommandConfiguration(
     commandName: "slim",
     abstract: "Cut pruned channels out of a network, so that it gets smaller and faster.",
@@ -82,70 +84,8 @@ struct SlimCommand: ParsableCommand {
   @OptionGroup(title: "Data of --recalibrate") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
-  func validate() throws {
-    func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
-    try require((1...1024).contains(roundTo), "--round-to must be 1 to 1024.")
-    try require(recalibrate >= 0, "--recalibrate must be 0 or more.")
-    try require(batchSize > 1, "--batch-size must be at least 2, which batch norm needs.")
-    try require((0...60).contains(seconds), "--seconds must be 0 to 60.")
-    try require(classes.map { (1...100_000).contains($0) } ?? true, "--classes must be 1 to 100000.")
-    try require(model != nil || input == nil && classes == nil, "--input and --classes need --model.")
-  }
-
-  func run() throws {
-    let device = try options.machine.prepare()
-    let url = try options.folder(named: "slim")
-    var inputs: Record = ["weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))]
-    if let mask { inputs["mask"] = .string(try Fingerprint.sha256(ofFile: URL(filePath: mask))) }
-    var images: ImageData?
-    let file: ModelFile
-    if recalibrate > 0 {
-      let loaded = try ImageData(data, holdOut: nil, seed: options.seedBits, on: device, options.output)
-      inputs.merge(loaded.inputs)
-      let classifier = model.map(ClassifierName.init(model:))
-      file = try WeightsFile.load(weights, model: classifier, for: loaded.test, on: device, options.output)
-      images = loaded
-    } else {
-      let named = try model.map { try $0.architecture(input: input, classes: classes) }
-      file = try ModelFile(contentsOf: URL(filePath: weights), architecture: named, device: device)
-      options.output.tell(file, at: weights)
-    }
-    let slim = SlimRun(
-      slimming: slimming, file: file, mask: mask.map { URL(filePath: $0) }, images: images,
-      batches: recalibrate, batchSize: batchSize, augmentation: augmentation ? Augmentation() : nil,
-      seconds: seconds, options: options)
-
-    let record = RunRecord.current(settings, inputs: inputs, device: device)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform(slim.perform)
-    options.output.printResult(summary, SlimReport.text(summary, url))
-  }
-
-  var slimming: Slimming {
-    var slimming = Slimming(policy: policy)
-    slimming.roundTo = roundTo
-    slimming.keptLayers = keepLayer
-    slimming.silencesMaskedFilters = silence
-    return slimming
-  }
-
-  private var settings: Record {
-    var settings: Record = ["weights": .string(weights)]
-    settings["mask"] = mask.map { .string($0) }
-    settings["model"] = model.map { .string($0.rawValue) }
-    settings["policy"] = .string(policy.rawValue)
-    settings["round-to"] = .int(roundTo)
-    settings["keep-layer"] = .array(keepLayer.map { .string($0) })
-    settings["silence"] = .bool(silence)
-    settings["recalibrate"] = .int(recalibrate)
-    if recalibrate > 0 {
-      settings["batch-size"] = .int(batchSize)
-      settings["augmentation"] = .bool(augmentation)
-      settings.merge(data.settings)
-    }
-    settings["seed"] = .int(options.seed)
-    settings["precision"] = .string(options.machine.precision.rawValue)
-    return settings
-  }
+  var runOptions: RunOptions { options }
 }
 
+extension ImageShape: ExpressibleByArgument {}
 extension Slimming.Policy: ExpressibleByArgument {}

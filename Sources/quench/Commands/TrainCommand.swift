@@ -6,7 +6,9 @@ import Support
 import Torch
 import Vision
 
-struct TrainCommand: ParsableCommand {
+struct TrainCommand: LearningCommand {
+  typealias Work = Train
+
   static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Train a classifier and test it.",
@@ -56,47 +58,28 @@ struct TrainCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
-    guard noise >= 0, noise.isFinite else { throw ValidationError("--noise must be 0 or more.") }
-    guard noise == 0 || robustness.settings == nil else {
+    guard noise == 0 || robustness.adversarial == nil else {
       throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
     }
-    if let snapshotEpoch, !(0...recipe.epochs).contains(snapshotEpoch) {
-      throw ValidationError("--snapshot-epoch must be from 0 to the number of epochs.")
+    try requireUsage {
+      _ = try robust?.checked() ?? Train(settings: settings, name: "flags").checked() as any Experiment
+    }
+  }
+
+  /// The training on adversarial images; nil for a plain one.
+  private var robust: AdversarialTrain? {
+    get throws {
+      guard robustness.adversarial != nil else { return nil }
+      var settings = settings
+      settings["noise"] = nil
+      return try AdversarialTrain(settings: settings, name: "flags")
     }
   }
 
   func run() throws {
-    let run = options.run
-    let url = try run.folder(named: "train")
-    let device = try run.machine.prepare()
-    let data = try options.load(on: device)
-    var training = TrainRun(
-      model: (model ?? .resnet20).model, recipe: recipe, options: options, data: data, device: device)
-    training.initial = try initial.map { path in
-      (path, try WeightsFile.load(path, model: model, for: data.train, on: device, run.output).network)
+    guard let robust = try robust else {
+      return try runOptions.perform(Train.self, settings, named: Self.folderName, in: lab)
     }
-    training.snapshotEpoch = snapshotEpoch
-    training.adversary = robustness.settings
-    training.noise = noise
-    var inputs = data.inputs
-    inputs.merge(try Fingerprint.inputs(["initial": initial]))
-    let record = RunRecord.current(training.settings, inputs: inputs, device: device)
-    let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
-      try training.train(in: folder, resumes: run.resume)
-    }
-    run.output.printResult(summary, Self.text(summary, url))
-  }
-
-  private static func text(_ summary: Record, _ url: URL) -> String {
-    let interval = Wording.interval(
-      summary["test_interval_low"]?.number, summary["test_interval_high"]?.number)
-    return """
-      test accuracy  \(Wording.accuracy(summary["test_accuracy"]?.number)) of \
-      \(Wording.count(summary["n"]?.number, "image")) (95 %: \(interval))
-      training       \(Wording.duration(summary["seconds"]?.number)), \
-      \(Wording.count(summary["images_per_second"]?.number)) images a second
-      weights        \(url.appending(path: TrainRun.modelFileName).relativePath)
-      report         \(url.appending(path: "report.html").relativePath)
-      """
+    try runOptions.perform(AdversarialTrain.self, robust.settings, named: Self.folderName, in: lab)
   }
 }

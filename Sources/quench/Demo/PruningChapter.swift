@@ -1,4 +1,6 @@
+import Pruning
 import Reporting
+import Vision
 
 /// A dense network, what two ways of pruning make of it, and a smaller one.
 enum PruningChapter: DemoChapter {
@@ -52,14 +54,14 @@ enum PruningChapter: DemoChapter {
     var summary: Record = [:]
     for part in own(all) {
       let key = part.name.replacing("-", with: "_")
-      summary["\(key)_accuracy"] = part.run.summary["accuracy"] ?? part.run.summary["test_accuracy"]
+      summary["\(key)_accuracy"] = part.run.summary["accuracy"]
     }
     summary["n"] = all[dense]?.summary["n"]
     return summary
   }
 
   static func tables(_ all: [RunFiles.Part]) -> [Table] {
-    [networks(all)] + (all[slim].map { [SlimReport.table($0.summary)] } ?? [])
+    [networks(all)] + (slimOutcome(all).map { [$0.table] } ?? [])
   }
 
   /// One row a network.
@@ -73,14 +75,13 @@ enum PruningChapter: DemoChapter {
       rows: own(all).filter { $0.name != slim }.map { part in
         let (name, run) = (part.name, part.run)
         let isDense = name == dense
-        let prefix = isDense ? "test_" : ""
         let prunable = pruned(all).first?.run.number("prunable")
         return [
           "\(isDense ? "dense" : method(name) + (name == channels ? ", channels" : ""))",
           "\(Wording.count(isDense ? prunable : run.number("kept")))",
           "\(NumberText.plain(isDense ? 1 : run.number("keep_ratio") ?? .nan))",
-          "\(Wording.accuracy(run.number(prefix + "accuracy")))",
-          "\(Wording.interval(run.number(prefix + "interval_low"), run.number(prefix + "interval_high")))",
+          "\(Wording.accuracy(run.number("accuracy")))",
+          "\(Wording.interval(run.number("accuracy_low"), run.number("accuracy_high")))",
           "\(Wording.duration(run.number("seconds")))"
         ]
       })
@@ -92,19 +93,18 @@ enum PruningChapter: DemoChapter {
   static func keyFigures(_ all: [RunFiles.Part]) -> [Report.KeyFigure] {
     own(all).filter { $0.name != channels }.map { entry in
       let (name, part) = (entry.name, entry.run)
-      let prefix = name == dense ? "test_" : ""
       let ratio = part.number("keep_ratio").map { " at \(NumberText.percent($0, decimals: 0))" } ?? ""
       return Report.KeyFigure(
         name == dense ? "Dense" : name == slim ? "Half the channels cut" : method(name) + ratio,
-        Wording.accuracy(part.number(prefix + "accuracy")),
+        Wording.accuracy(part.number("accuracy")),
         detail: "95 %: "
-          + Wording.interval(part.number(prefix + "interval_low"), part.number(prefix + "interval_high")))
+          + Wording.interval(part.number("accuracy_low"), part.number("accuracy_high")))
     }
   }
 
   static func sections(_ all: [RunFiles.Part]) -> [Report.Section] {
     [comparison(all[dense], pruned(all)), Report.Section("The networks", [.table(networks(all))])]
-      + layers(pruned(all)) + slimmed(all[slim])
+      + layers(pruned(all)) + slimmed(slimOutcome(all))
       + TestSections.make(all[dense]?.evaluation, of: "the dense network")
   }
 
@@ -115,11 +115,11 @@ enum PruningChapter: DemoChapter {
         pruned.filter { Self.method($0.name) == method }
           .map(\.run).compactMap { run in
             guard let keep = run.number("keep_ratio"), let accuracy = run.number("accuracy") else { return nil }
-            let (low, high) = (run.number("interval_low") ?? accuracy, run.number("interval_high") ?? accuracy)
+            let (low, high) = (run.number("accuracy_low") ?? accuracy, run.number("accuracy_high") ?? accuracy)
             return LineChart.Point(keep * 100, accuracy, interval: min(low, high)...max(low, high))
           })
     }
-    let reference = dense?.number("test_accuracy").map { [LineChart.Reference($0, "dense")] } ?? []
+    let reference = dense?.number("accuracy").map { [LineChart.Reference($0, "dense")] } ?? []
     return Report.Section(
       "Accuracy against size",
       [
@@ -128,7 +128,7 @@ enum PruningChapter: DemoChapter {
             "Test accuracy of what is left", x: Axis("Weights kept", unit: "%", scale: .logarithmic),
             y: Axis("Accuracy", unit: nil, style: .percent), series: [series("BiP"), series("OMP")],
             references: reference, caption: "Bars: 95 % intervals (Wilson) over the test images; one seed.")),
-        .callout(.note, PruneReport.speedStatement)
+        .callout(.note, Prune<BiP>.speedStatement)
       ])
   }
 
@@ -153,8 +153,12 @@ enum PruningChapter: DemoChapter {
     ]
   }
 
-  private static func slimmed(_ run: RunFiles?) -> [Report.Section] {
-    guard let summary = run?.summary else { return [] }
+  private static func slimOutcome(_ all: [RunFiles.Part]) -> SlimOutcome? {
+    all[slim].flatMap { try? Value.object($0.summary).decode(style: .figures, name: slim) }
+  }
+
+  private static func slimmed(_ outcome: SlimOutcome?) -> [Report.Section] {
+    guard let outcome else { return [] }
     return [
       Report.Section(
         "A smaller network",
@@ -162,8 +166,8 @@ enum PruningChapter: DemoChapter {
           .prose(
             "BiP chose half of the channels, whole groups that residual blocks add to at a time, and these were cut "
               + "out: a network of the same kind with half of the width."),
-          .table(SlimReport.table(summary))
-        ] + SlimReport.statements(summary).map { .callout(.note, $0) })
+          .table(outcome.table)
+        ] + outcome.statements.map { .callout(.note, $0) })
     ]
   }
 }

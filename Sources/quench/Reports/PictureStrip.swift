@@ -57,12 +57,3 @@ struct PictureStrip: Codable, Equatable {
     return strips
   }
 }
-
-extension ImageGrid {
-  /// A PNG of uint8 `[1 or 3, H, W]`.
-  static func png(_ image: Tensor) throws(InputError) -> Data {
-    try PNG.encode(
-      pixels: Array(image.permuted([1, 2, 0]).data()), width: image.size(2), height: image.size(1),
-      channels: image.size(0))
-  }
-}

@@ -1,6 +1,7 @@
 import CryoEM
 import Foundation
 import Reporting
+import Vision
 
 /// What is told about `quench cryo predictor train`: on the terminal and as a page.
 enum PredictorReport {
@@ -11,7 +12,7 @@ enum PredictorReport {
     \(summary["synthetic"]?.bool == true ? SyntheticGrid.notice + "\n" : "")\
     training     \(Wording.duration(summary["seconds"]?.number)), \
     \(Wording.count(summary["images_per_second"]?.number)) pictures a second
-    weights      \(url.appending(path: TrainRun.modelFileName).relativePath)
+    weights      \(url.appending(path: ClassifierWork.modelFileName).relativePath)
     predictions  \(url.appending(path: summary["predictions"]?.string ?? PredictorRun.predictionsFileName).relativePath)
     report       \(url.appending(path: "report.html").relativePath)
     """

@@ -4,16 +4,10 @@ import Reporting
 import Smoothing
 import Support
 import Torch
+import Vision
 
 /// What a run's folder tells: all that its report is made from.
 struct RunFiles {
-  /// Kept and total weights of one layer.
-  struct LayerCount: Equatable {
-    var name: String
-    var kept: Int
-    var total: Int
-  }
-
   /// A run within a run: its folder's name and what that tells.
   struct Part {
     var name: String
@@ -38,8 +32,6 @@ struct RunFiles {
   var examples: [PictureStrip] = []
   /// What is amiss with the files, and does not stop a report.
   var warnings: [String] = []
-  /// Of a study: what is compared, and what came of it so far.
-  var study: (plan: PruningStudy, results: PruningStudy.Results)?
 
   init(
     record: RunRecord, metrics: [Record] = [], summary: Record = [:], evaluation: Evaluation? = nil,
@@ -58,16 +50,13 @@ struct RunFiles {
     var warnings: [String] = []
     func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
     let evaluation = folder.artefact(Evaluation.fileName)
-    let mask = folder.artefact(PruneRun.maskFileName)
+    let mask = folder.artefact(Mask.fileName)
     self.init(
       record: try folder.record(),
       metrics: exists(folder.metrics) ? try MetricStream.read(folder.metrics) { warnings.append($0) } : [],
       summary: exists(folder.summary) ? try folder.readSummary() : [:],
       evaluation: exists(evaluation) ? try Evaluation(contentsOf: evaluation) : nil,
-      layers: exists(mask)
-        ? try StateDictionary.load(mask).map { name, tensor in
-          LayerCount(name: name, kept: tensor.nonzeroCount(), total: tensor.count)
-        } : [])
+      layers: exists(mask) ? try LayerCount.read(mask) : [])
     self.warnings = warnings
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
@@ -76,10 +65,6 @@ struct RunFiles {
     let table = folder.artefact(CertifiedTable.fileName)
     if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
-    if record.command.dropFirst().prefix(2) == ["prune", "study"] {
-      let study = PruningStudy(record.settings)
-      self.study = (study, study.results(in: folder))
-    }
   }
 
   /// The demo's runs that are there, in the order in which it makes them.
@@ -93,12 +78,6 @@ struct RunFiles {
   /// - Throws: `InputError` if no command of this version writes such runs.
   func report() throws(InputError) -> Report {
     switch record.command.dropFirst().first {
-    case "train": return TrainReport.make(self)
-    case "evaluate": return EvaluateReport.make(self)
-    case "prune":
-      if let study { return StudyReport.make(study.plan, study.results, record) }
-      return PruneReport.make(self)
-    case "slim": return SlimReport.make(self)
     case "certify": return CertifyReport.make(self)
     case "defend":
       if record.settings["epsilons"] != nil { return ReconstructionReport.make(self) }

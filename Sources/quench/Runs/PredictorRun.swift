@@ -59,7 +59,7 @@ struct PredictorRun {
     let learner = PredictorTraining(
       predictor, on: examples, recipe: command.recipe, threshold: command.threshold, seed: options.seedBits,
       precision: options.machine.precision)
-    let model = folder.artefact(TrainRun.modelFileName)
+    let model = folder.artefact(ClassifierWork.modelFileName)
     let best = folder.checkpoints.appending(path: "best.json")
 
     Interruption.watch()
@@ -129,7 +129,7 @@ struct PredictorRun {
     let predictor = try CTFPredictor(
       command.model, task: command.task, side: command.side, seed: command.options.seedBits, device: device)
     if let weights = command.weights {
-      try predictor.begin(with: WeightsFile.state(weights), from: weights)
+      try predictor.begin(with: StateDictionary.weights(at: weights), from: weights)
     }
     return predictor
   }

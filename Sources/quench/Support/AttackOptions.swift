@@ -118,7 +118,9 @@ struct AttackedOptions: ParsableArguments {
     let url = try run.folder(named: "attack-\(name)")
     let device = try run.machine.prepare()
     let test = try data.load(.test, on: device, seed: run.seedBits, run.output)
-    let network = try WeightsFile.load(weights, model: model, for: test, on: device, run.output).network
+    let network = try ModelFile(
+      path: weights, model: model?.model, for: test, on: device, run.output.console
+    ).network
     let target = AttackedModel(network, precision: precision)
     var evaluator = try make(target, test, device)
     evaluator.seed = run.seedBits
@@ -165,29 +167,4 @@ struct RobustnessOptions: ParsableArguments {
 
   @Option(help: "Steps of pgd (default: 7).")
   var adversarialSteps: Int?
-
-  func validate() throws {
-    guard let adversarial else {
-      for (flag, isGiven) in [
-        ("--adversarial-epsilon", adversarialEpsilon != nil), ("--adversarial-steps", adversarialSteps != nil)
-      ] where isGiven { throw ValidationError("\(flag): this is for --adversarial.") }
-      return
-    }
-    guard adversarial == .pgd || adversarialSteps == nil else {
-      throw ValidationError(
-        "--adversarial-steps: \(adversarial.rawValue) does not take this; it takes --adversarial-epsilon.")
-    }
-    guard adversarialSteps ?? 1 > 0 else { throw ValidationError("--adversarial-steps must be at least 1.") }
-    try requireUsage { try adversarialEpsilon?.validate(for: .linf, at: "--adversarial-epsilon") }
-  }
-
-  var settings: AdversarialTraining.Settings? {
-    adversarial.map { method in
-      var settings = AdversarialTraining.Settings()
-      settings.method = method
-      settings.epsilon = adversarialEpsilon?.value ?? settings.epsilon
-      settings.steps = adversarialSteps ?? settings.steps
-      return settings
-    }
-  }
 }

@@ -75,14 +75,6 @@ struct OutputOptions: ParsableArguments {
   var quiet = false
 }
 
-/// Which images a limit takes.
-enum LimitOrder: String, CaseIterable, ExpressibleByArgument {
-  /// Drawn by the seed, evenly over the classes.
-  case balanced
-  /// The first ones of the data set.
-  case first
-}
-
 /// Which images.
 struct DataOptions: ParsableArguments {
   @Option(help: "The data set; 'quench data list' says what each is.")
@@ -102,7 +94,7 @@ struct DataOptions: ParsableArguments {
       Which images --limit and --train-limit take: balanced draws them by the seed, as many of each class; first takes \
       them in the data set's own order.
       """)
-  var limitOrder = LimitOrder.balanced
+  var limitOrder = DataSelection.Order.balanced
 
   @Flag(help: "Leave out pictures that cannot be decoded, and count them, instead of stopping.")
   var skipCorrupt = false
@@ -114,17 +106,20 @@ struct DataOptions: ParsableArguments {
 
   /// The settings under the names of their flags.
   var settings: Record {
-    var settings: Record = ["data": .string(data.rawValue)]
-    settings["data-dir"] = dataDir.map { .string($0) }
-    settings["limit"] = limit.map { .int($0) }
-    settings["train-limit"] = trainLimit.map { .int($0) }
-    if limit != nil || trainLimit != nil { settings["limit-order"] = .string(limitOrder.rawValue) }
-    settings["skip-corrupt"] = .bool(skipCorrupt)
+    var settings = Flags.settings(of: self)
+    if limit == nil, trainLimit == nil { settings["limit-order"] = nil }
     return settings
+  }
+
+  var selection: DataSelection {
+    get throws(InputError) {
+      let defaults = try Value(encoding: DataSelection()).record ?? [:]
+      return try Value.object(defaults.merging(settings)).decode(name: "flags")
+    }
   }
 }
 
-/// What every command that trains a network takes: which images, how it is watched, and the run.
+/// What every command that trains a network takes: which images, and the run.
 struct LearningOptions: ParsableArguments {
   @OptionGroup(title: "Data") var data: DataOptions
 
@@ -155,8 +150,16 @@ struct LearningOptions: ParsableArguments {
   }
 
   /// Reads training, held-out and test images onto `device`.
-  func load(on device: Device) throws -> ImageData {
-    try ImageData(data, holdOut: holdOut, seed: run.seedBits, on: device, run.output)
+  func load(on device: Device) throws -> LearningData {
+    try LearningData(data.selection, holdOut: holdOut, seed: run.seedBits, on: device, run.output.console)
+  }
+
+  /// Tells of training images that each epoch leaves out since they do not fill a batch.
+  /// - Returns: Their count for the run's summary; empty where there are none.
+  func leftOut(of data: LearningData, batchSize: Int) -> Record {
+    guard let count = data.leftOutPerEpoch(batchSize: batchSize) else { return [:] }
+    run.output.note("note: \(Wording.leftOut(count, of: data.train.count))")
+    return ["left_out_per_epoch": .int(count)]
   }
 
   /// A session of `task` in `folder`, which Ctrl-C from now on ends with a checkpoint.
@@ -173,12 +176,18 @@ struct LearningOptions: ParsableArguments {
   }
 }
 
+extension DataOptions {
+  /// Reads a split of the data set onto `device`, cut to the limit that holds for it.
+  /// - Parameter seed: Of the run, by which a limit's images are drawn.
+  func load(
+    _ split: DataSplit, on device: Device, seed: UInt64, _ output: OutputOptions
+  ) throws(InputError) -> ImageDataset {
+    try selection.load(split, on: device, seed: seed, output.console)
+  }
+}
+
 /// How a classifier is trained.
 struct RecipeOptions: ParsableArguments {
-  enum ScheduleName: String, CaseIterable, ExpressibleByArgument {
-    case cosine, step, constant
-  }
-
   private static let standard = TrainingRecipe()
 
   @Option(help: "Times that every training image is seen.")
@@ -203,7 +212,7 @@ struct RecipeOptions: ParsableArguments {
   var clipNorm: Double?
 
   @Option(help: "The learning rate's course; step divides it by 10 after a half and three quarters of the epochs.")
-  var schedule = ScheduleName.cosine
+  var schedule = standard.schedule
 
   @Option(
     help: ArgumentHelp(
@@ -213,56 +222,16 @@ struct RecipeOptions: ParsableArguments {
 
   @Flag(inversion: .prefixedNo, help: "Crop and mirror training images at random.")
   var augmentation = true
-
-  func validate() throws {
-    if let warmUp, !(0...Double(max(epochs, 0))).contains(warmUp) {
-      throw ValidationError("--warm-up must be from 0 to the number of epochs.")
-    }
-    try requireUsage { try recipe.validate() }
-  }
-
-  private var warmUpEpochs: Double { warmUp ?? min(1, Double(epochs) / 5) }
-
-  var recipe: TrainingRecipe {
-    var recipe = TrainingRecipe()
-    recipe.epochs = epochs
-    recipe.batchSize = batchSize
-    recipe.learningRate = learningRate
-    recipe.momentum = momentum
-    recipe.nesterov = momentum > 0
-    recipe.weightDecay = weightDecay
-    recipe.labelSmoothing = labelSmoothing
-    recipe.clipNorm = clipNorm
-    recipe.augmentation = augmentation ? Augmentation() : nil
-    let base: Schedule =
-      switch schedule {
-      case .cosine: .cosine
-      case .step: .step(milestones: [0.5, 0.75], factor: 0.1)
-      case .constant: .constant
-      }
-    recipe.schedule = warmUpEpochs > 0 ? .warmUp(epochs: warmUpEpochs, from: 0.1, then: base) : base
-    return recipe
-  }
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings: Record = [
-      "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
-      "momentum": .double(momentum), "weight-decay": .double(weightDecay),
-      "label-smoothing": .double(labelSmoothing), "schedule": .string(schedule.rawValue),
-      "warm-up": .double(warmUpEpochs), "augmentation": .bool(augmentation)
-    ]
-    settings["clip-norm"] = clipNorm.map { .double($0) }
-    return settings
-  }
 }
 
 extension Precision: ExpressibleByArgument {}
 extension DataName: ExpressibleByArgument {}
+extension DataSelection.Order: ExpressibleByArgument {}
+extension TrainingRecipe.Course: ExpressibleByArgument {}
 extension ModelName: ExpressibleByArgument {}
 
 /// A network that answers a class for each image, as a flag names it.
-struct ClassifierName: RawRepresentable, CaseIterable, ExpressibleByArgument {
+struct ClassifierName: RawRepresentable, CaseIterable, Encodable, ExpressibleByArgument {
   let model: ModelName
 
   static let resnet20 = ClassifierName(model: .resnet20)
@@ -280,5 +249,5 @@ struct ClassifierName: RawRepresentable, CaseIterable, ExpressibleByArgument {
 
 /// Checks values of flags: what `check` finds wrong is wrong usage.
 func requireUsage(_ check: () throws -> Void) throws {
-  do { try check() } catch let error as InputError { throw ValidationError("\(error)") }
+  do { try check() } catch let error as InputError { throw ValidationError("\(error.namingFlags)") }
 }

@@ -44,7 +44,6 @@ struct PruningOptions: ParsableArguments {
         throw ValidationError("Give either --keep or --sparsity\(keep == nil ? "." : ", not both.")")
       }
     }
-    guard (0...1).contains(layerFloor) else { throw ValidationError("--layer-floor must be from 0 to 1.") }
     try requireUsage { _ = try keepRatio }
   }
 
@@ -61,28 +60,21 @@ struct PruningOptions: ParsableArguments {
       return try KeepRatio(((1 - sparsity) * 1e12).rounded() / 1e12, at: "--sparsity")
     }
   }
+}
 
-  var target: PruningTarget {
-    get throws(InputError) {
-      var target = PruningTarget(keepRatio: try keepRatio)
-      target.granularity = granularity
-      target.scope = scope
-      target.layerFloor = layerFloor
-      target.included = include
-      target.excluded = exclude
-      return target
+/// A command for a pruning method.
+protocol PruneMethodCommand: LearningCommand {
+  var pruning: PruningOptions { get }
+}
+
+extension PruneMethodCommand {
+  var settings: Record {
+    get throws {
+      var settings = Flags.settings(of: self)
+      settings["sparsity"] = nil
+      settings["keep"] = .double(try pruning.keepRatio.value)
+      return settings
     }
-  }
-
-  /// The settings under the names of their flags.
-  func settings(_ target: PruningTarget) -> Record {
-    var settings: Record = [
-      "keep": .double(target.keepRatio.value), "granularity": .string(granularity.description),
-      "scope": .string(scope.rawValue), "layer-floor": .double(layerFloor)
-    ]
-    if !include.isEmpty { settings["include"] = .array(include.map { .string($0) }) }
-    if !exclude.isEmpty { settings["exclude"] = .array(exclude.map { .string($0) }) }
-    return settings
   }
 }
 
@@ -97,21 +89,8 @@ struct DenseOptions: ParsableArguments {
   @Option(help: "The network to train first, or whose weights --weights holds where the file does not say.")
   var model: ClassifierName?
 
-  @Option(help: "Epochs of the dense training where no --weights are given.")
-  var denseEpochs = TrainingRecipe().epochs
-
-  func validate() throws {
-    guard denseEpochs > 0 else { throw ValidationError("--dense-epochs must be at least 1.") }
-  }
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings: Record = [:]
-    settings["weights"] = weights.map { .string($0) }
-    settings["model"] = model.map { .string($0.rawValue) }
-    if weights == nil { settings["dense-epochs"] = .int(denseEpochs) }
-    return settings
-  }
+  @Option(help: "Epochs of the dense training where no --weights are given (default: 10).")
+  var denseEpochs: Int?
 }
 
 /// The new network that a method starts from.
@@ -126,14 +105,6 @@ struct InitialOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("A trained dense network to compare with.", valueName: "file"), completion: .file())
   var dense: String?
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings: Record = ["model": .string(model.rawValue)]
-    settings["initial"] = initial.map { .string($0) }
-    settings["dense"] = dense.map { .string($0) }
-    return settings
-  }
 }
 
 extension Granularity: ExpressibleByArgument {}

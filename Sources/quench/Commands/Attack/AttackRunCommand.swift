@@ -89,8 +89,10 @@ struct AttackChoice: ParsableArguments {
       attack = feature
     }
     if let from {
-      let source = try WeightsFile.load(from, model: options.model, for: test, on: device, options.run.output)
-        .network
+      let source = try ModelFile(
+        path: from, model: options.model?.model, for: test, on: device, options.run.output.console
+      )
+      .network
       attack = transfer(attack, from: AttackedModel(source, precision: options.precision))
     }
     var evaluator = AttackEvaluator([attack])

@@ -51,7 +51,8 @@ struct CertifyRunCommand: ParsableCommand {
     let url = try options.folder(named: "certify")
     let device = try options.machine.prepare()
     let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
-    let file = try WeightsFile.load(weights, model: model, for: test, on: device, options.output)
+    let file = try ModelFile(
+      path: weights, model: model?.model, for: test, on: device, options.output.console)
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
     let record = RunRecord.current(
       settings, inputs: ["test images": .string(test.fingerprint), "weights": .string(fingerprint)], device: device)

@@ -118,7 +118,9 @@ struct BlackBoxOptions: ParsableArguments {
         "a first-order method needs the model's weights", at: program == nil ? "--endpoint" : "--program",
         remedy: "choose zo-ds or zo-ae-ds")
     }
-    return try WeightsFile.load(weights, model: model, for: dataset, on: device, output).network
+    return try ModelFile(
+      path: weights, model: model?.model, for: dataset, on: device, output.console
+    ).network
   }
 
   /// Whether the model is somebody else's, of whose answers nothing is known.

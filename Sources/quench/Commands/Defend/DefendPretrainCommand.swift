@@ -93,7 +93,7 @@ struct DefendPretrainCommand: ParsableCommand {
   }
 
   /// The fresh network of a part that is one.
-  private func network(for data: ImageData, _ device: Device) throws(InputError) -> Network? {
+  private func network(for data: LearningData, _ device: Device) throws(InputError) -> Network? {
     let seed = options.run.seedBits
     switch part {
     case .autoencoder: return nil
@@ -124,7 +124,7 @@ extension Defense.Autoencoder {
   /// A fresh one for a data set's images.
   /// - Throws: `InputError` if none takes such images.
   static func fresh(
-    _ name: AutoencoderName?, for data: ImageData, _ run: RunOptions, _ device: Device
+    _ name: AutoencoderName?, for data: LearningData, _ run: RunOptions, _ device: Device
   ) throws(InputError) -> Defense.Autoencoder {
     let shape = data.train.imageShape
     guard let name = name ?? AutoencoderName.usual(for: shape), name.inputShape == shape else {

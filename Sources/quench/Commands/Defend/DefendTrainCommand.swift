@@ -121,7 +121,7 @@ struct DefendTrainCommand: ParsableCommand {
     run.output.printResult(summary, Self.text(summary, url))
   }
 
-  private func defense(for data: ImageData, _ device: Device) throws(InputError) -> Defense {
+  private func defense(for data: LearningData, _ device: Device) throws(InputError) -> Defense {
     let network: Network
     if let warmStart {
       let file = URL(filePath: warmStart).appending(path: Defense.denoiserFileName)
@@ -145,7 +145,7 @@ struct DefendTrainCommand: ParsableCommand {
   }
 
   private func train(
-    _ defense: Defense, _ data: ImageData, in folder: RunFolder, _ device: Device
+    _ defense: Defense, _ data: LearningData, in folder: RunFolder, _ device: Device
   ) throws -> Record {
     let run = options.run
     Interruption.watch()

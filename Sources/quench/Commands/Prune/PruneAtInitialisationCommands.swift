@@ -3,7 +3,9 @@ import Pruning
 import Reporting
 import Vision
 
-struct PruneSNIPCommand: ParsableCommand {
+struct PruneSNIPCommand: PruneMethodCommand {
+  typealias Work = Prune<PruningAtInitialisation<SNIP>>
+
   static let configuration = CommandConfiguration(
     commandName: "snip",
     abstract: "Keep what the loss of one batch is most sensitive to, then train (Lee et al. 2019).",
@@ -21,18 +23,11 @@ struct PruneSNIPCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws { try requireAtLeastOne(samplesPerClass, "--samples-per-class") }
-
-  func run() throws {
-    var criterion = SNIP()
-    criterion.samplesPerClass = samplesPerClass
-    try initial.job("snip", criterion, ["samples-per-class": samplesPerClass.map { .int($0) }], pruning, recipe)
-      .run(pruning, options)
-  }
 }
 
-struct PruneGraSPCommand: ParsableCommand {
+struct PruneGraSPCommand: PruneMethodCommand {
+  typealias Work = Prune<PruningAtInitialisation<GraSP>>
+
   static let configuration = CommandConfiguration(
     commandName: "grasp",
     abstract: "Keep what preserves the gradient's flow, then train (Wang et al. 2020).",
@@ -53,24 +48,11 @@ struct PruneGraSPCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    try requireAtLeastOne(samplesPerClass, "--samples-per-class")
-    guard temperature > 0, temperature.isFinite else { throw ValidationError("--temperature must be above 0.") }
-  }
-
-  func run() throws {
-    var criterion = GraSP()
-    criterion.samplesPerClass = samplesPerClass
-    criterion.temperature = temperature
-    try initial.job(
-      "grasp", criterion, ["samples-per-class": .int(samplesPerClass), "temperature": .double(temperature)],
-      pruning, recipe
-    ).run(pruning, options)
-  }
 }
 
-struct PruneSynFlowCommand: ParsableCommand {
+struct PruneSynFlowCommand: PruneMethodCommand {
+  typealias Work = Prune<PruningAtInitialisation<SynFlow>>
+
   static let configuration = CommandConfiguration(
     commandName: "synflow",
     abstract: "Keep what carries synaptic flow, without data, then train (Tanaka et al. 2020).",
@@ -88,17 +70,11 @@ struct PruneSynFlowCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws { try requireAtLeastOne(rounds, "--rounds") }
-
-  func run() throws {
-    var criterion = SynFlow(keepRatio: try pruning.keepRatio)
-    criterion.rounds = rounds
-    try initial.job("synflow", criterion, ["rounds": .int(rounds)], pruning, recipe).run(pruning, options)
-  }
 }
 
-struct PruneProsPrCommand: ParsableCommand {
+struct PruneProsPrCommand: PruneMethodCommand {
+  typealias Work = Prune<PruningAtInitialisation<ProsPr>>
+
   static let configuration = CommandConfiguration(
     commandName: "prospr",
     abstract: "Keep what the loss after the first steps is most sensitive to, then train (Alizadeh et al. 2022).",
@@ -122,29 +98,11 @@ struct PruneProsPrCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    try requireAtLeastOne(steps, "--steps")
-    guard innerLearningRate > 0, innerLearningRate.isFinite else {
-      throw ValidationError("--inner-learning-rate must be above 0.")
-    }
-  }
-
-  func run() throws {
-    var criterion = ProsPr()
-    criterion.steps = steps
-    criterion.learningRate = innerLearningRate
-    criterion.firstOrder = firstOrder
-    try initial.job(
-      "prospr", criterion,
-      [
-        "steps": .int(steps), "inner-learning-rate": .double(innerLearningRate), "first-order": .bool(firstOrder)
-      ], pruning, recipe
-    ).run(pruning, options)
-  }
 }
 
-struct PruneRandomCommand: ParsableCommand {
+struct PruneRandomCommand: PruneMethodCommand {
+  typealias Work = Prune<PruningAtInitialisation<RandomPruning>>
+
   static let configuration = CommandConfiguration(
     commandName: "random",
     abstract: "Keep weights at random, then train: the floor that every method must beat.",
@@ -158,13 +116,11 @@ struct PruneRandomCommand: ParsableCommand {
   @OptionGroup(title: "Network") var initial: InitialOptions
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func run() throws {
-    try initial.job("random", RandomPruning(), [:], pruning, recipe).run(pruning, options)
-  }
 }
 
-struct PruneEarlyBirdCommand: ParsableCommand {
+struct PruneEarlyBirdCommand: LearningCommand {
+  typealias Work = Prune<EarlyBirdPruning>
+
   static let configuration = CommandConfiguration(
     commandName: "early-bird",
     abstract: "Train, stop when batch norm's scales agree on the filters, train those on (You et al. 2020).",
@@ -189,43 +145,4 @@ struct PruneEarlyBirdCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    try requireUsage { _ = try KeepRatio(keep) }
-    try requireAtLeastOne(latestEpoch, "--latest-epoch")
-    guard recipe.epochs > 1, latestEpoch ?? 1 < recipe.epochs else {
-      throw ValidationError("--epochs must be at least 2 and above --latest-epoch, to train the ticket.")
-    }
-    guard penalty >= 0, penalty.isFinite else { throw ValidationError("--penalty must be 0 or more.") }
-  }
-
-  func run() throws {
-    var method = EarlyBirdPruning(keepRatio: try KeepRatio(keep))
-    method.method.penalty = penalty
-    method.recipe = recipe.recipe
-    method.latestEpoch = latestEpoch
-    var settings = recipe.settings
-    settings["latest-epoch"] = latestEpoch.map { .int($0) }
-    settings["penalty"] = .double(penalty)
-    try PruneJob(method: "early-bird", settings: settings, start: .initial(initial)) { [method] _ in method }
-      .run(try PruningOptions.parse(["--keep", "\(keep)", "--granularity", "filter"]), options)
-  }
-}
-
-extension InitialOptions {
-  /// A pruning of a new network by `criterion`.
-  func job(
-    _ method: String, _ criterion: any PruningCriterion, _ criterionSettings: [String: Value?],
-    _ pruning: PruningOptions, _ recipe: RecipeOptions
-  ) throws -> PruneJob {
-    var pruner = PruningAtInitialisation(try pruning.target, by: criterion)
-    pruner.recipe = recipe.recipe
-    var settings = recipe.settings
-    for (key, value) in criterionSettings.sorted(by: { $0.key < $1.key }) { settings[key] = value }
-    return PruneJob(method: method, settings: settings, start: .initial(self)) { [pruner] _ in pruner }
-  }
-}
-
-private func requireAtLeastOne(_ value: Int?, _ flag: String) throws {
-  if let value, value < 1 { throw ValidationError("\(flag) must be at least 1.") }
 }

@@ -5,7 +5,9 @@ import Support
 import Torch
 import Vision
 
-struct PruneBiPCommand: ParsableCommand {
+struct PruneBiPCommand: PruneMethodCommand {
+  typealias Work = Prune<BiP>
+
   static let configuration = CommandConfiguration(
     commandName: "bip",
     abstract: "Bi-level pruning: learn which weights to keep while training them (Zhang et al. 2022).",
@@ -76,61 +78,11 @@ struct PruneBiPCommand: ParsableCommand {
   var finetuneEpochs = 0
 
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
-    for (value, flag) in [
-      (maskLearningRate, "--mask-learning-rate"), (maskStepLimit, "--mask-step-limit"),
-      (weightDecay, "--weight-decay")
-    ] { try require((value ?? 0) >= 0 && (value ?? 0).isFinite, "\(flag) must be 0 or more.") }
-    try require(epochs > 0, "--epochs must be at least 1.")
-    try require(batchSize > 1, "--batch-size must be at least 2, which batch norm needs.")
-    try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
-    try require(gamma > 0, "--gamma must be above 0.")
-    try require(lowerSteps > 0, "--lower-steps must be at least 1.")
-    try require((0..<1).contains(momentum), "--momentum must be 0 or more and below 1.")
-    try require(finetuneEpochs >= 0, "--finetune-epochs must be 0 or more.")
-  }
-
-  func method(_ target: PruningTarget) -> BiP {
-    var method = BiP(target)
-    method.epochs = epochs
-    method.batchSize = batchSize
-    method.lowerLearningRate = learningRate
-    method.upperLearningRate = maskLearningRate ?? method.upperLearningRate
-    if let maskStepLimit { method.scoreStepLimit = maskStepLimit > 0 ? maskStepLimit : nil }
-    method.gamma = gamma
-    method.lowerSteps = lowerSteps
-    method.mode = mode
-    method.learnsFromUpperBatch = learnFromBoth
-    method.momentum = momentum
-    method.weightDecay = weightDecay ?? method.weightDecay
-    method.augmentation = augmentation ? Augmentation() : nil
-    if finetuneEpochs > 0 {
-      var recipe = TrainingRecipe()
-      recipe.epochs = finetuneEpochs
-      recipe.augmentation = method.augmentation
-      method.finetuning = recipe
-    }
-    return method
-  }
-
-  func run() throws {
-    let method = method(try pruning.target)
-    var settings: Record = [
-      "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
-      "mask-learning-rate": .double(method.upperLearningRate),
-      "mask-step-limit": .double(method.scoreStepLimit ?? 0),
-      "gamma": .double(gamma), "lower-steps": .int(lowerSteps), "mode": .string(mode.rawValue),
-      "learn-from-both": .bool(learnFromBoth), "momentum": .double(momentum),
-      "weight-decay": .double(method.weightDecay), "augmentation": .bool(augmentation)
-    ]
-    if finetuneEpochs > 0 { settings["finetune-epochs"] = .int(finetuneEpochs) }
-    try PruneJob(method: "bip", settings: settings, start: .trained(dense)) { _ in method }.run(pruning, options)
-  }
 }
 
-struct PruneHYDRACommand: ParsableCommand {
+struct PruneHYDRACommand: PruneMethodCommand {
+  typealias Work = Prune<HYDRA>
+
   static let configuration = CommandConfiguration(
     commandName: "hydra",
     abstract: "Learn scores over frozen weights, then train what stays (Sehwag et al. 2020).",
@@ -155,29 +107,6 @@ struct PruneHYDRACommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe of the fine-tuning") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    guard scoreEpochs > 0 else { throw ValidationError("--score-epochs must be at least 1.") }
-    guard scoreLearningRate > 0, scoreLearningRate.isFinite else {
-      throw ValidationError("--score-learning-rate must be above 0.")
-    }
-  }
-
-  func run() throws {
-    var method = HYDRA(try pruning.target)
-    method.epochs = scoreEpochs
-    method.learningRate = scoreLearningRate
-    method.scoreStart = scores
-    method.batchSize = recipe.batchSize
-    method.augmentation = recipe.recipe.augmentation
-    method.finetuning = recipe.recipe
-    var settings = recipe.settings
-    settings["score-epochs"] = .int(scoreEpochs)
-    settings["score-learning-rate"] = .double(scoreLearningRate)
-    settings["scores"] = .string(scores.rawValue)
-    try PruneJob(method: "hydra", settings: settings, start: .trained(dense)) { [method] _ in method }
-      .run(pruning, options)
-  }
 }
 
 extension BiP.Mode: ExpressibleByArgument {}

@@ -5,7 +5,9 @@ import Reporting
 import Support
 import Torch
 
-struct PruneOMPCommand: ParsableCommand {
+struct PruneOMPCommand: PruneMethodCommand {
+  typealias Work = Prune<OMP>
+
   static let configuration = CommandConfiguration(
     commandName: "omp",
     abstract: "One-shot magnitude pruning: drop the smallest weights, then train what stays.",
@@ -28,21 +30,11 @@ struct PruneOMPCommand: ParsableCommand {
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func run() throws {
-    var method = OMP(try pruning.target)
-    method.recipe = recipe.recipe
-    method.rewind = try rewind.map { try WeightsFile.state($0) }
-    var settings = recipe.settings
-    settings["rewind"] = rewind.map { .string($0) }
-    let job = PruneJob(
-      method: "omp", settings: settings, inputs: try Fingerprint.inputs(["rewind": rewind]), start: .trained(dense)
-    ) { _ in method }
-    try job.run(pruning, options)
-  }
 }
 
-struct PruneIMPCommand: ParsableCommand {
+struct PruneIMPCommand: PruneMethodCommand {
+  typealias Work = Prune<IMP>
+
   static let configuration = CommandConfiguration(
     commandName: "imp",
     abstract: "Iterative magnitude pruning with rewinding: lottery tickets (Frankle & Carbin 2019).",
@@ -73,48 +65,10 @@ struct PruneIMPCommand: ParsableCommand {
   var fraction = 0.2
 
   @Option(
-    name: .customLong("stop"),
     help: ArgumentHelp(
       "A keep ratio on the way at which a round ends as well; can be repeated.", valueName: "ratio"))
-  var stops: [Double] = []
+  var stop: [Double] = []
 
   @OptionGroup(title: "Recipe of a round") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
-
-  func validate() throws {
-    guard (dense.weights == nil) == (rewind == nil) else {
-      throw ValidationError(
-        "Give --weights and --rewind together, or neither: then the dense network is trained first.")
-    }
-    guard rewindEpoch >= 0, rewindEpoch < dense.denseEpochs else {
-      throw ValidationError("--rewind-epoch must be 0 or more and below --dense-epochs.")
-    }
-    guard fraction > 0, fraction < 1 else { throw ValidationError("--fraction must be above 0 and below 1.") }
-    try requireUsage { for stop in stops { _ = try KeepRatio(stop, at: "--stop") } }
-  }
-
-  func run() throws {
-    let target = try pruning.target
-    let given = try rewind.map { try WeightsFile.state($0) }
-    var settings = recipe.settings
-    settings["fraction"] = .double(fraction)
-    settings["stop"] = stops.isEmpty ? nil : .array(stops.map { .double($0) })
-    settings["rewind"] = rewind.map { .string($0) }
-    if rewind == nil { settings["rewind-epoch"] = .int(rewindEpoch) }
-    var job = PruneJob(
-      method: "imp", settings: settings, inputs: try Fingerprint.inputs(["rewind": rewind]),
-      start: .trained(dense)
-    ) { early in
-      guard let early = given ?? early else {
-        throw InputError("there are no weights to rewind to", remedy: "name them with --rewind")
-      }
-      var method = IMP(target, rewind: early)
-      method.fraction = fraction
-      method.recipe = recipe.recipe
-      method.stops = try stops.map { try KeepRatio($0) }
-      return method
-    }
-    job.snapshotEpoch = rewind == nil ? rewindEpoch : nil
-    try job.run(pruning, options)
-  }
 }

@@ -63,75 +63,15 @@ struct PruneStudyCommand: ParsableCommand {
   @OptionGroup(title: "Run") var machine: MachineOptions
   @OptionGroup(title: "Run") var output: OutputOptions
 
-  func validate() throws {
-    func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
-    try require(seeds > 0, "--seeds must be at least 1.")
-    try require(denseEpochs > 0 && epochs > 0, "--dense-epochs and --epochs must be at least 1.")
-    try require(
-      (0..<denseEpochs).contains(rewindEpoch), "--rewind-epoch must be 0 or more and below --dense-epochs.")
-    for method in study.methods where !PruningStudy.Method.names.contains(method.name) {
-      let names = PruningStudy.Method.names
-      try requireUsage {
-        throw InputError(
-          "no such method", at: "--methods", expected: names.joined(separator: ", "), found: "'\(method.name)'",
-          remedy: names.nearest(to: method.name).map { "did you mean '\($0)'?" })
-      }
-    }
-    try require(!study.methods.isEmpty, "--methods names no method.")
-    let ratios = keep.split(separator: ",")
-    for ratio in ratios {
-      try requireUsage { _ = try KeepRatio(Double(ratio) ?? .nan) }
-    }
-    try require(Set(study.keepRatios).count == ratios.count, "--keep names a ratio twice, or none.")
-    for part in study.parts {
-      // What a part would refuse is refused here, before hours of other parts.
-      do { _ = try Quench.parseAsRoot(part.arguments(in: "study")) } catch {
-        throw ValidationError(
-          "'\(part.arguments.joined(separator: " "))' is wrong usage: \(Quench.message(for: error))")
-      }
-    }
+  private var study: PruneStudy {
+    get throws { try PruneStudy(settings: Flags.settings(of: self), name: "flags") }
   }
 
-  /// The settings under the names of their flags.
-  private var settings: Record {
-    var settings: Record = [
-      "methods": .string(methods), "keep": .string(keep), "seeds": .int(seeds), "seed": .int(seed),
-      "model": .string(model.rawValue), "dense-epochs": .int(denseEpochs), "epochs": .int(epochs),
-      "rewind-epoch": .int(rewindEpoch), "precision": .string(machine.precision.rawValue)
-    ]
-    settings["hold-out"] = holdOut.map { .int($0) }
-    settings.merge(data.settings)
-    return settings
-  }
-
-  private var study: PruningStudy { PruningStudy(settings) }
+  func validate() throws { try requireUsage { _ = try study.checked() } }
 
   func run() throws {
-    let device = try machine.prepare()
+    Interruption.watch()
     let url = URL(filePath: out, directoryHint: .isDirectory)
-    let record = RunRecord.current(settings, inputs: [:], device: device)
-    let resumes = try RunFolder.record(at: url) != nil
-    Interruption.watch()  // the part at work gets the signal too; the study ends when that has saved
-    let runner = PartRunner(machine: machine, output: output)
-    let summary = try Run(at: url, record, resumes: resumes, output, parts: study.parts).perform { folder in
-      var failed: [String] = []
-      for part in study.parts {
-        do { try runner.perform(part, in: folder) } catch let error as InputError {
-          guard study.isOptional(part) else { throw error }
-          output.note("error: \(error)")
-          failed.append(part.name)
-        }
-        try RunFiles(folder).report().write(to: folder.report)
-      }
-      guard failed.isEmpty else {
-        throw InputError(
-          "\(NumberText.count(failed.count, "pruning")) of the study failed", at: failed.joined(separator: ", "),
-          remedy: "see above why; the report in \(folder.report.relativePath) tells of the others")
-      }
-      return study.results(in: folder).summary
-    }
-    let results = study.results(in: try RunFolder(existing: url))
-    output.printResult(summary, "\n" + StudyReport.table(study, results).text)
-    output.note("\nreport  \(url.appending(path: "report.html").relativePath)")
+    try output.printOutcome(of: machine.lab(output).ensure(study, in: url))
   }
 }

@@ -1,60 +1,8 @@
 import Reporting
-import Vision
-
-/// The page about `quench train`.
-enum TrainReport {
-  static func make(_ run: RunFiles) -> Report {
-    let model = run.summary["model"]?.string ?? run.setting("model")
-    let data = run.setting("data")
-    let start = run.record.settings["initial"].map { ", with the weights of `\($0)` to begin with," } ?? ""
-    let epochs = run.record.settings["epochs"]?.integer.map { NumberText.count($0, "epoch") } ?? "–"
-    var lead = "The network `\(model)`\(start) was trained on `\(data)` for \(epochs)"
-    if let accuracy = run.number("test_accuracy") {
-      lead += " and classifies \(Wording.accuracy(accuracy)) of the test images right"
-    }
-    var figures: [Report.KeyFigure] = []
-    if let accuracy = run.number("test_accuracy") {
-      let interval = Wording.interval(run.number("test_interval_low"), run.number("test_interval_high"))
-      figures = [
-        .init(
-          "Test accuracy", Wording.accuracy(accuracy),
-          detail: "95 %: \(interval), n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
-        .init("Training time", Wording.duration(run.number("seconds"))),
-        .init(
-          "Training speed", Wording.count(run.number("images_per_second")), detail: "images a second"),
-        .init("Peak memory", "\(Wording.count(run.number("peak_memory_mb"))) MB"),
-        .init(
-          "Parameters", Wording.count(run.number("parameters")),
-          detail: "\(Wording.count(run.number("multiply_adds"))) multiply-adds an image")
-      ]
-    }
-    return Report(
-      title: "\(model) on \(data)", summary: lead + ".", keyFigures: figures,
-      sections: [LearningSection.make(run)] + TestSections.make(run.evaluation, of: "`\(model)`"),
-      record: run.record)
-  }
-}
-
-/// The page about `quench evaluate`.
-enum EvaluateReport {
-  static func make(_ run: RunFiles) -> Report {
-    let interval = run.summary["interval"]?.array?.map(\.number) ?? []
-    return Report(
-      title: "\(run.summary["model"]?.string ?? "A network") on \(run.setting("data"))",
-      summary: "The weights in `\(run.setting("weights"))` were tested on the images of `\(run.setting("data"))`.",
-      keyFigures: [
-        .init(
-          "Test accuracy", Wording.accuracy(run.number("accuracy")),
-          detail: "95 %: \(Wording.interval(interval.first ?? nil, interval.last ?? nil)), "
-            + "n\u{a0}=\u{a0}\(Wording.count(run.number("n")))"),
-        .init("Speed", Wording.count(run.number("images_per_second")), detail: "images a second")
-      ],
-      sections: TestSections.make(run.evaluation, of: "`\(run.setting("weights"))`"), record: run.record)
-  }
-}
+import Support
 
 /// How the learning went.
-enum LearningSection {
+public enum LearningSection {
   /// What was done to training images before they were learned from, as far as the settings tell.
   private static func treatment(_ settings: Record) -> String {
     var treatments: [String] = []
@@ -68,12 +16,19 @@ enum LearningSection {
     return treatments.map { ", \($0)" }.joined()
   }
 
-  static func make(_ run: RunFiles) -> Report.Section {
-    guard !run.metrics.isEmpty else {
+  /// - Parameters:
+  ///   - metrics: The run's rows.
+  ///   - settings: The run's, for what was done to the images.
+  ///   - leftOut: Training images that each epoch left out, if it did.
+  ///   - count: All training images.
+  public static func make(
+    _ metrics: [Record], _ settings: Record, leftOut: Int?, of count: Int?
+  ) -> Report.Section {
+    guard !metrics.isEmpty else {
       return Report.Section("Learning", [.prose("No metrics were written yet.")])
     }
     func points(_ key: String) -> [LineChart.Point] {
-      run.metrics.compactMap { row in
+      metrics.compactMap { row in
         guard let epoch = row["epoch"]?.number, let value = row[key]?.number else { return nil }
         return LineChart.Point(epoch, value)
       }
@@ -82,10 +37,7 @@ enum LearningSection {
     var accuracies = [LineChart.Series("training batches", points("accuracy"))]
     let validation = points("validation_accuracy")
     if !validation.isEmpty { accuracies.append(.init("held-out images", validation)) }
-    let leftOut = run.summary["left_out_per_epoch"]?.integer.map { count in
-      Report.Block.prose(
-        "In training, \(Wording.leftOut(count, of: run.summary["training_images"]?.integer ?? 0)).")
-    }
+    let leftOut = leftOut.map { Report.Block.prose("In training, \(Wording.leftOut($0, of: count ?? 0)).") }
     return Report.Section(
       "Learning",
       (leftOut.map { [$0] } ?? []) + [
@@ -97,7 +49,7 @@ enum LearningSection {
         .figure(
           LineChart(
             "Accuracy", x: epoch, y: Axis("Accuracy", unit: nil, style: .percent), series: accuracies,
-            caption: "On training batches as they were learned from\(treatment(run.record.settings)); "
+            caption: "On training batches as they were learned from\(treatment(settings)); "
               + (validation.isEmpty
                 ? "the test images come in at the end alone." : "on held-out images as they are."))),
         .figure(
@@ -109,12 +61,12 @@ enum LearningSection {
 }
 
 /// What the network makes of the test images: by class, and to look at.
-enum TestSections {
+public enum TestSections {
   /// Classes that the table shows at most: the worst of more.
   private static let rows = 30
 
   /// - Parameter network: Whose answers they are, as a sentence names it.
-  static func make(_ evaluation: Evaluation?, of network: String) -> [Report.Section] {
+  public static func make(_ evaluation: Evaluation?, of network: String) -> [Report.Section] {
     guard let evaluation else { return [] }
     let coverage = Wording.coverage(of: evaluation.confusion.map { $0.reduce(0, +) }, evaluation.classNames)
     var pictures: [Report.Block] = [

@@ -2,43 +2,42 @@ import Foundation
 import Reporting
 import Support
 import Torch
-import Vision
 
 /// What a classifier makes of labelled images, image by image: `evaluation.json` of a run folder.
-struct Evaluation: Codable, Equatable {
+public struct Evaluation: Codable, Hashable, Sendable {
   /// An image with what it is and what it was taken for.
-  struct Example: Codable, Equatable {
-    var png: Data
-    var label: Int
-    var predicted: Int
+  public struct Example: Codable, Hashable, Sendable {
+    public var png: Data
+    public var label: Int
+    public var predicted: Int
     /// The probability that the classifier gives its answer.
-    var confidence: Double
+    public var confidence: Double
   }
 
   /// In label order.
-  var classNames: [String]
+  public var classNames: [String]
   /// Images of each class (rows) by the class that they were taken for (columns).
-  var confusion: [[Int]]
+  public var confusion: [[Int]]
   /// The first images.
-  var samples: [Example]
+  public var samples: [Example]
   /// The wrong answers that the classifier was surest of, surest first.
-  var mistakes: [Example]
-  var seconds: Double
+  public var mistakes: [Example]
+  public var seconds: Double
 
-  static let fileName = "evaluation.json"
+  public static let fileName = "evaluation.json"
 
-  var accuracy: Accuracy {
+  public var accuracy: Accuracy {
     Accuracy(
       correct: confusion.indices.reduce(0) { $0 + confusion[$1][$1] },
       count: confusion.reduce(0) { $0 + $1.reduce(0, +) })
   }
 
-  var imagesPerSecond: Double { Double(accuracy.count) / max(seconds, 1e-9) }
+  public var imagesPerSecond: Double { Double(accuracy.count) / max(seconds, 1e-9) }
 
   /// Classifies every image of `dataset` with `plan`.
   /// - Parameter examples: How many images are kept to look at, of either kind.
   /// - Throws: `InputError` if the network answers NaN or infinity to any of them.
-  init(
+  public init(
     of plan: InferencePlan, on dataset: ImageDataset, batchSize: Int = 500, examples: Int = 16,
     progress: ProgressLine.Style = .quiet
   ) throws(InputError) {
@@ -76,7 +75,7 @@ struct Evaluation: Codable, Equatable {
   }
 
   /// - Throws: `InputError` if the file cannot be written.
-  func write(to url: URL) throws(InputError) {
+  public func write(to url: URL) throws(InputError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let data: Data
@@ -85,7 +84,7 @@ struct Evaluation: Codable, Equatable {
   }
 
   /// - Throws: `InputError` if the file cannot be read or is no evaluation.
-  init(contentsOf url: URL) throws(InputError) {
+  public init(contentsOf url: URL) throws(InputError) {
     let data = try InputFile.read(url)
     guard let evaluation = try? JSONDecoder().decode(Evaluation.self, from: data),
       evaluation.isConsistent
@@ -97,5 +96,15 @@ struct Evaluation: Codable, Equatable {
     let classes = classNames.indices
     return confusion.count == classes.count && confusion.allSatisfy { $0.count == classes.count }
       && (samples + mistakes).allSatisfy { classes.contains($0.label) && classes.contains($0.predicted) }
+  }
+}
+
+extension ImageGrid {
+  /// A PNG of uint8 `[1 or 3, H, W]`.
+  /// - Throws: `InputError` if it cannot be encoded.
+  public static func png(_ image: Tensor) throws(InputError) -> Data {
+    try PNG.encode(
+      pixels: Array(image.permuted([1, 2, 0]).data()), width: image.size(2), height: image.size(1),
+      channels: image.size(0))
   }
 }

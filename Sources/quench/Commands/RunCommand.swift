@@ -1,0 +1,81 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Support
+import Torch
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Perform an experiment from a file, such as another run's config.yaml.",
+    discussion: """
+      Examples:
+        quench run runs/train/config.yaml --out runs/again
+        quench run runs/train/config.yaml --set seed=2 --set epochs=20
+        quench run experiment.yaml   with lines such as 'kind: prune-bip' and
+                                     'settings: {keep: 0.1, weights: net.safetensors}'
+
+      A run's folder is replayed to the same outcome where threads, device and
+      precision are the same. Settings that the file leaves out have their defaults.
+      """)
+
+  @ArgumentParser.Argument(
+    help: "The experiment: kind and settings in YAML.", completion: .file(extensions: ["yaml", "yml"]))
+  var file: String
+
+  @Option(help: ArgumentHelp("Change one setting; can be repeated.", valueName: "key=value"))
+  var set: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Folder for everything that the run writes; unless given, one in runs/ that is named after the kind.",
+      valueName: "dir"), completion: .directory)
+  var out: String?
+
+  @Flag(help: "Continue the run in the --out folder, or the kind's latest in runs/, from its last checkpoint.")
+  var resume = false
+
+  @Option(help: "cpu, cuda, cuda:N or mps.")
+  var device = "cpu"
+
+  @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
+  var threads: Int?
+
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
+    for pair in set where !pair.dropFirst().contains("=") {
+      throw ValidationError("--set takes key=value, such as seed=2, not '\(pair)'.")
+    }
+  }
+
+  func run() throws {
+    if let threads { LibTorch.threads = threads }
+    let record = try RunRecord(contentsOf: URL(filePath: file))
+    guard let kind = record.kind, let type = Experiments.type(of: kind) else {
+      let kinds = Experiments.all.map { $0.kind }
+      throw InputError(
+        record.kind == nil ? "the file says no kind of experiment" : "no such kind of experiment", at: file,
+        expected: kinds.sorted().joined(separator: ", "), found: record.kind.map { "'\($0)'" },
+        remedy: record.kind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
+    }
+    var settings = record.settings
+    for pair in set {
+      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      settings[parts[0]] = try Value(yaml: Data(parts[1].utf8), name: "--set \(parts[0])")
+    }
+    try perform(type, settings)
+  }
+
+  private func perform<Work: Experiment>(_ type: Work.Type, _ settings: Record) throws {
+    let url =
+      out.map { URL(filePath: $0, directoryHint: .isDirectory) }
+      ?? RunFolder.location(named: Work.kind, latest: resume)
+    Interruption.watch()
+    var lab = Lab()
+    (lab.device, lab.console) = (device, output.console)
+    lab.command = ["quench"] + CommandLine.arguments.dropFirst()
+    try output.printOutcome(of: lab.perform(Work(settings: settings, name: file), in: url, resumes: resume))
+  }
+}

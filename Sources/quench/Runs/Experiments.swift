@@ -1,0 +1,30 @@
+import Attacks
+import Foundation
+import Pruning
+import Reporting
+import Support
+import Vision
+
+/// The experiments that the tool knows, by the kinds that `config.yaml` names.
+enum Experiments {
+  static let all: [any Experiment.Type] =
+    [Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self] + prunings
+
+  private static let prunings: [any Experiment.Type] = [
+    Prune<BiP>.self, Prune<HYDRA>.self, Prune<OMP>.self, Prune<IMP>.self,
+    Prune<PruningAtInitialisation<SNIP>>.self, Prune<PruningAtInitialisation<GraSP>>.self,
+    Prune<PruningAtInitialisation<SynFlow>>.self, Prune<PruningAtInitialisation<ProsPr>>.self,
+    Prune<PruningAtInitialisation<RandomPruning>>.self, Prune<EarlyBirdPruning>.self
+  ]
+
+  /// The experiment of a kind; nil where there is none.
+  static func type(of kind: String?) -> (any Experiment.Type)? { all.first { $0.kind == kind } }
+}
+
+extension Experiment {
+  /// The page about a run of this kind, and what is amiss with its files.
+  static func page(of folder: RunFolder) throws(InputError) -> (report: Report, warnings: [String]) {
+    let run = try PerformedRun<Self>(folder)
+    return (run.report, run.warnings)
+  }
+}

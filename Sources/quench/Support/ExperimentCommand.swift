@@ -1,0 +1,130 @@
+import ArgumentParser
+import Foundation
+import Reporting
+import Support
+import Torch
+
+/// A command that builds an experiment out of its flags, which are named as the experiment's settings are.
+protocol ExperimentCommand: ParsableCommand {
+  associatedtype Work: Experiment
+  /// What its runs are called in `runs/`.
+  static var folderName: String { get }
+  var runOptions: RunOptions { get }
+  /// What the flags say under the names of settings.
+  var settings: Record { get throws }
+  /// Where the run is done.
+  var lab: Lab { get throws }
+}
+
+/// An ``ExperimentCommand`` that trains a network.
+protocol LearningCommand: ExperimentCommand {
+  var options: LearningOptions { get }
+}
+
+extension LearningCommand {
+  var runOptions: RunOptions { options.run }
+  var lab: Lab { get throws { try options.lab } }
+}
+
+extension ExperimentCommand {
+  static var folderName: String { Work.kind }
+  var settings: Record { Flags.settings(of: self) }
+
+  func validate() throws { try requireUsage { _ = try Work(settings: settings, name: "flags").checked() } }
+
+  var lab: Lab { get throws { try runOptions.machine.lab(runOptions.output) } }
+
+  func run() throws { try runOptions.perform(Work.self, settings, named: Self.folderName, in: lab) }
+}
+
+extension RunOptions {
+  /// Does the experiment of these settings in the run's folder and prints what came of it.
+  func perform<Work: Experiment>(
+    _ type: Work.Type, _ settings: Record, named name: String, in lab: Lab
+  ) throws {
+    let url = try folder(named: name)
+    Interruption.watch()
+    do {
+      let run = try lab.perform(Work(settings: settings, name: "flags"), in: url, resumes: resume)
+      try output.printOutcome(of: run)
+    } catch let error as InputError { throw error.namingFlags }
+  }
+}
+
+extension LearningOptions {
+  /// Where the run is done.
+  var lab: Lab {
+    get throws {
+      var lab = try run.machine.lab(run.output)
+      lab.checkpointInterval = checkpointInterval
+      lab.writesTensorBoard = tensorboard
+      return lab
+    }
+  }
+}
+
+extension MachineOptions {
+  /// Where experiments are done on this machine.
+  func lab(_ output: OutputOptions) throws -> Lab {
+    _ = try prepare()
+    var lab = Lab()
+    lab.device = device
+    lab.console = output.console
+    lab.command = ["quench"] + CommandLine.arguments.dropFirst()
+    return lab
+  }
+}
+
+extension OutputOptions {
+  var console: RunConsole {
+    let isQuiet = quiet
+    return RunConsole(progress: progress) { text in
+      if !isQuiet { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+    }
+  }
+
+  /// Prints a run's outcome.
+  func printOutcome<Work>(of run: PerformedRun<Work>) throws { printResult(try run.folder.readSummary(), run.text) }
+}
+
+/// The flags of a command, as settings.
+enum Flags {
+  /// Flags on which no result depends.
+  private static let others: Set<String> = [
+    "out", "resume", "device", "threads", "config", "json", "quiet", "checkpoint-interval", "tensorboard"
+  ]
+
+  /// Every flag's value under its name, but for those that have none.
+  static func settings(of options: any ParsableArguments) -> Record {
+    var settings = Record()
+    for (label, wrapper) in Mirror(reflecting: options).children {
+      if let group = (wrapper as? any FlagGroup)?.group {
+        settings.merge(Self.settings(of: group))
+      } else if let label, let value = (wrapper as? any FlagValue)?.encodable {
+        let name = KeyStyle.settings.key(String(label.drop { $0 == "_" }))
+        guard let value = try? Value(encoding: value) else { preconditionFailure("a flag has a plain value") }
+        if value != .null, !others.contains(name) { settings[name] = value }
+      }
+    }
+    return settings
+  }
+}
+
+private protocol FlagGroup { var group: any ParsableArguments { get } }
+private protocol FlagValue { var encodable: (any Encodable)? { get } }
+extension OptionGroup: FlagGroup { fileprivate var group: any ParsableArguments { wrappedValue } }
+extension Option: FlagValue { fileprivate var encodable: (any Encodable)? { wrappedValue as? any Encodable } }
+extension Flag: FlagValue { fileprivate var encodable: (any Encodable)? { wrappedValue as? any Encodable } }
+extension ArgumentParser.Argument: FlagValue {
+  fileprivate var encodable: (any Encodable)? { wrappedValue as? any Encodable }
+}
+
+extension InputError {
+  /// The error with the flag as its location, where that is a setting.
+  var namingFlags: InputError {
+    guard let location, location.wholeMatch(of: /[a-z][a-z-]*/) != nil else { return self }
+    var error = self
+    error.location = "--\(location)"
+    return error
+  }
+}
