@@ -61,6 +61,11 @@ public struct Record: Hashable, Sendable {
     return record
   }
 
+  /// The record without keys that have no value.
+  var withoutNulls: Record {
+    reduce(into: Record()) { if $1.value != .null { $0[$1.key] = $1.value } }
+  }
+
   /// The record with nested records taken apart: `{"a": {"b": 1}}` becomes `{"a.b": 1}`.
   public var flattened: Record {
     var flat = Record()

@@ -15,7 +15,7 @@ import Vision
     (options.synthetic.trainCount, options.synthetic.side, options.synthetic.classes) = (64, 8, 4)
     let data = try Datasets.load(.synthetic, split: .train, options: options)
     var recipe = TrainingRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, 16, nil)
+    (recipe.epochs, recipe.batchSize, recipe.augmentation) = (epochs, 16, false)
     var settings = AdversarialTraining.Settings()
     (settings.method, settings.epsilon, settings.steps) = (method, epsilon, 2)
     return AdversarialTraining(

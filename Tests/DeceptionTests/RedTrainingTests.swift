@@ -22,7 +22,7 @@ struct Workshop {
     train = Self.faint(try Datasets.load(.synthetic, split: .train, options: options))
     test = Self.faint(try Datasets.load(.synthetic, split: .test, options: options))
     var recipe = TrainingRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.augmentation, recipe.learningRate) = (8, 32, nil, 0.05)
+    (recipe.epochs, recipe.batchSize, recipe.augmentation, recipe.learningRate) = (8, 32, false, 0.05)
     let architecture = Architecture.smallCNN(input: [3, 12, 12], classes: 4).normalizing(
       mean: [0.5, 0.5, 0.5], standardDeviation: [0.05, 0.05, 0.05])
     let network = Network(architecture, seed: 2)

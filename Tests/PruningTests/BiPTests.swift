@@ -41,7 +41,7 @@ enum ReferenceNetwork {
     method.learnsFromUpperBatch = false
     method.lowerLearningRate = 0.01
     method.upperLearningRate = 0.1
-    method.scoreStepLimit = nil
+    method.scoreStepLimit = 0
     method.momentum = 0
     method.weightDecay = 0
     configure(&method)

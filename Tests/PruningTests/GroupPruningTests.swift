@@ -96,7 +96,7 @@ import Vision
   func resumes() throws {
     let images = try TinyRun.images()
     var method = try Self.method()
-    method.finetuning = TinyRun.recipe(epochs: 1)
+    method.finetuneEpochs = 1
     try TinyRun.expectResumes(
       { [method] in try method.training(Self.network(), on: images, seed: 1, precision: .float32) },
       breaks: [2, 4, 6])
@@ -104,7 +104,7 @@ import Vision
 
   @Test("counts two images of a batch for both of BiP's passes, and one in fine-tuning") func images() throws {
     var method = try Self.method()
-    (method.epochs, method.batchSize, method.finetuning) = (2, 16, TinyRun.recipe(epochs: 3))
+    (method.epochs, method.batchSize, method.finetuneEpochs) = (2, 16, 3)
     let learner = try method.training(Self.network(), on: try TinyRun.images(), seed: 1, precision: .float32)
     let steps = learner.stepsPerEpoch
     let counts = [0, 1, 2 * steps, 2 * steps + 1, 5 * steps].map { learner.images(in: $0) }

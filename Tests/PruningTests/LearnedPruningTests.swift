@@ -79,7 +79,7 @@ enum TinyRun {
     bip.mode = .noIG
     bip.momentum = 0
     bip.upperLearningRate = hydra.learningRate
-    bip.scoreStepLimit = nil
+    bip.scoreStepLimit = 0
     let upper = try BiPTraining(
       bip, try ReferenceNetwork.make(), on: try TinyRun.images(), seed: 1, precision: .float32)
     upper.upperStep(ReferenceNetwork.b)
@@ -96,7 +96,6 @@ enum TinyRun {
     let before = WeightLayout(network).weights(of: network).cloned()
     var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.3)))
     method.epochs = 1
-    method.batchSize = 16
     method.finetuning = TinyRun.recipe(epochs: 1)
     let learner = try method.training(network, on: try TinyRun.images(), seed: 1, precision: .float32)
     #expect(learner.epochs == 2)
@@ -114,7 +113,6 @@ enum TinyRun {
   func resumes() throws {
     var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.3)))
     method.epochs = 1
-    method.batchSize = 16
     method.finetuning = TinyRun.recipe(epochs: 1)
     let images = try TinyRun.images()
     try TinyRun.expectResumes(
@@ -205,7 +203,7 @@ enum TinyRun {
   @Test("a step moves the scores by the limit's share of their norm where the gradient would throw them further")
   func limitsSteps() throws {
     /// The distance that one upper step moves the scores, as a share of their norm.
-    func moved(limit: Double?) throws -> Double {
+    func moved(limit: Double) throws -> Double {
       var method = try Self.method()
       (method.momentum, method.upperLearningRate, method.scoreStepLimit) = (0, 1000, limit)
       let training = try BiPTraining(
@@ -215,7 +213,7 @@ enum TinyRun {
       return ((training.scores - before).norm() / before.norm()).item()
     }
     #expect(try abs(moved(limit: 0.01) - 0.01) < 1e-6)
-    let unlimited = try moved(limit: nil)
+    let unlimited = try moved(limit: 0)
     #expect(unlimited > 0.01)
     #expect(try moved(limit: 2 * unlimited) == unlimited)
   }
@@ -274,7 +272,7 @@ enum TinyRun {
     let images = try TinyRun.images()
     let method = try Self.method {
       $0.mode = mode
-      $0.finetuning = TinyRun.recipe(epochs: 1)
+      $0.finetuneEpochs = 1
     }
     try TinyRun.expectResumes(
       { try method.training(TinyRun.network(seed: 1), on: images, seed: 1) }, breaks: [2, 4, 5])

@@ -3,6 +3,7 @@ import Reporting
 import Support
 import TestSupport
 import Testing
+import Vision
 
 @testable import quench
 

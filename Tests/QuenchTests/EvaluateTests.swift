@@ -1,4 +1,5 @@
 import Foundation
+import Pruning
 import Reporting
 import Support
 import TestSupport
@@ -20,8 +21,8 @@ import Vision
     #expect(outcome.code == 0, "\(outcome.errors)")
     let result = try outcome.json()
     let accuracy = try #require(result["accuracy"]?.number)
-    let interval = try #require(result["interval"]?.array).compactMap(\.number)
-    #expect(interval.count == 2 && interval[0] <= accuracy && accuracy <= interval[1])
+    let interval = try #require(result["accuracy_low"]?.number)...#require(result["accuracy_high"]?.number)
+    #expect(interval.contains(accuracy))
     #expect(result["n"]?.integer == 40)
     #expect(try #require(result["images_per_second"]?.number) > 0)
     #expect(try run.folder.readSummary() == result)
@@ -85,35 +86,43 @@ import Vision
     var evaluation = try Evaluation(
       of: InferencePlan(ModelFixture.smallCNN().network, dtype: .float32), on: images(20), examples: 1)
     for label in 1..<10 { evaluation.confusion[label] = [Int](repeating: 0, count: 10) }
-    func page(_ settings: Record) throws -> String {
-      var all: Record = ["data": "synthetic", "epochs": 1]
-      all.merge(settings)
-      let record = RunRecord(command: ["quench", "train"], settings: all, outcome: .completed)
-      let summary: Record = [
-        "model": "small-cnn", "test_accuracy": 1, "left_out_per_epoch": 104, "training_images": 1000
-      ]
-      let metrics: [Record] = [["step": 1, "epoch": 1, "loss": 2, "accuracy": 0.1]]
-      return try RunFiles(record: record, metrics: metrics, summary: summary, evaluation: evaluation).report().html
+    func page(_ change: (inout Train) -> Void = { _ in }) throws -> String {
+      let folder = try TemporaryFolder()
+      var train = Train()
+      (train.work.recipe.epochs, train.work.learning.selection.data) = (1, .synthetic)
+      change(&train)
+      let record = RunRecord(command: [], kind: Train.kind, settings: try train.settings, outcome: .completed)
+      let run = try RunFolder(at: folder / "run", for: record)
+      try run.writeSummary([
+        "model": "small-cnn", "data": "synthetic", "epochs": 1, "accuracy": 1, "accuracy_low": 0.8,
+        "accuracy_high": 1,
+        "n": 20, "left_out_per_epoch": 104, "seconds": 1, "images_per_second": 1, "test_images_per_second": 1,
+        "peak_memory_mb": 1, "parameters": 1, "multiply_adds": 1, "training_images": 1000, "skipped_pictures": 0,
+        "seed": 1
+      ])
+      try evaluation.write(to: run.artefact(Evaluation.fileName))
+      try Data(#"{"step": 1, "epoch": 1, "loss": 2, "accuracy": 0.1}"#.utf8 + [10]).write(to: run.metrics)
+      return try PerformedRun<Train>(run).report.html
     }
-    let plain = try page(["augmentation": false])
+    let plain = try page { $0.work.recipe.augmentation = false }
     #expect(plain.contains("as they were learned from, not augmented;"))
     #expect(plain.contains("for 1 epoch and"))
     #expect(plain.contains("each epoch leaves 104 of 1,000 training images out"))
     #expect(plain.contains("all are of one class, '0'"))
     #expect(plain.contains("These are the answers of <code>small-cnn</code>"))
-    #expect(try page(["augmentation": true, "noise": 0.25]).contains("cropped and mirrored at random, with noise;"))
-    #expect(try page([:]).contains("as they were learned from;"))
+    #expect(try page { $0.noise = 0.25 }.contains("cropped and mirrored at random, with noise;"))
   }
 
   @Test("equal networks are told to show no difference in speed, whatever the medians say")
   func speeds() {
-    var summary: Record = ["speed_up_64": 3.15, "speed_up_64_low": 0.9, "speed_up_64_high": 3.6]
-    #expect(SideBySide.times(summary, 64) == "no difference")
-    #expect(SideBySide.statements(summary, than: "dense")[0].contains("shows no difference in speed from dense"))
-    summary["speed_up_64_low"] = 2.8
-    #expect(SideBySide.times(summary, 64) == "3.15 times")
-    #expect(SideBySide.statements(summary, than: "dense")[0].contains("(2.80 to 3.60 in single rounds)."))
-    #expect(SideBySide.statements(["speed_up_1": 3.15], than: "dense")[0].contains("spread was not recorded"))
+    func figures(_ low: Double) -> LatencyFigures {
+      // Medians 3.15 and 1; single rounds from `low` to 3.6.
+      LatencyFigures(Latency(batchSize: 64, rounds: [[low, 3.15, 3.6], [1, 1, 1]]))
+    }
+    #expect(figures(0.9).times == "no difference")
+    #expect(figures(0.9).statement(than: "dense").contains("shows no difference in speed from dense"))
+    #expect(figures(2.8).times == "3.15 times")
+    #expect(figures(2.8).statement(than: "dense").contains("(2.80 to 3.60 in single rounds)."))
   }
 
   @Test("images that are too small for a model are refused") func tooSmall() throws {
@@ -135,13 +144,13 @@ import Vision
   @Test("a run that has only begun has a report, and a folder without a run has none") func unfinished()
     async throws
   {
-    let record = RunRecord(command: ["quench", "prune", "bip"], settings: ["keep": 0.1, "data": "cifar10"])
-    let html = try RunFiles(record: record).report().html
-    #expect(html.contains("has not finished"))
-    #expect(html.contains("BiP keeps 10.0 %"))
-
     let folder = try TemporaryFolder()
-    let outcome = try await Tool.run(["report", folder.url.path])
+    let record = RunRecord(command: [], kind: "prune-bip", settings: ["keep": 0.1, "data": "cifar10"])
+    let begun = try PerformedRun<Prune<BiP>>(RunFolder(at: folder / "begun", for: record)).report.html
+    #expect(begun.contains("has not finished"))
+    #expect(begun.contains("BiP keeps 10.0 %"))
+
+    let outcome = try await Tool.run(["report", (folder / "none").path])
     #expect(outcome.code == 1)
     #expect(outcome.errors.contains("there is no run here"))
     #expect(throws: InputError.self) {

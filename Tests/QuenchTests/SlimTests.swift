@@ -35,12 +35,13 @@ import Vision
     #expect(try outcome.json() == summary)
     #expect(summary["requested_channel_ratio"]?.number == summary["achieved_channel_ratio"]?.number)
     #expect(try #require(summary["relative_difference"]?.number) < 1e-5)
-    #expect(summary["widths.conv2"]?.array?.compactMap(\.integer) == [32, 16])
-    for key in [
-      "latency_1_masked_ms", "latency_1_slimmed_ms", "latency_64_slimmed_ms", "speed_up_64", "max_difference"
-    ] {
-      #expect(summary[key]?.number != nil, "\(key)")
-    }
+    let slim = try PerformedRun<Slim>(run.folder)
+    let slimming = try #require(slim.outcome)
+    let width = try #require(slimming.widths.first { $0.layer == "conv2" })
+    #expect(width.before == 32 && width.after == 16)
+    #expect(slimming.latency.map(\.batchSize) == [1, 64])
+    #expect(slimming.latency.allSatisfy { $0.before > 0 && $0.after > 0 && $0.speedUp.low <= $0.speedUp.high })
+    #expect(summary["max_difference"]?.number != nil)
     let slimmed = try ModelFile(contentsOf: run.file("model.safetensors"))
     #expect(summary["parameters"]?.integer == slimmed.network.architecture.parameterCount)
     #expect(summary["multiply_adds"]?.integer == slimmed.network.architecture.multiplyAdds)

@@ -23,7 +23,7 @@ import Vision
     let summary = try run.folder.readSummary()
     #expect(try outcome.json() == summary)
     for key in [
-      "test_accuracy", "n", "test_interval_low", "test_interval_high", "seconds", "images_per_second",
+      "accuracy", "n", "accuracy_low", "accuracy_high", "seconds", "images_per_second",
       "peak_memory_mb", "seed", "model", "data", "epochs", "parameters"
     ] {
       #expect(summary[key] != nil, "\(key)")
@@ -32,8 +32,8 @@ import Vision
     #expect(summary["seed"]?.integer == 7)
     #expect(summary["model"]?.string == "small-cnn")
     #expect(summary["training_images"]?.integer == 48)
-    let accuracy = try #require(summary["test_accuracy"]?.number)
-    #expect(try #require(summary["test_interval_low"]?.number) <= accuracy)
+    let accuracy = try #require(summary["accuracy"]?.number)
+    #expect(try #require(summary["accuracy_low"]?.number) <= accuracy)
     #expect(try #require(summary["peak_memory_mb"]?.number) > 20)
 
     let record = try run.folder.record()

@@ -103,8 +103,8 @@ extension SlimOutcome {
     }
     if silenceable > 0 {
       lines.append(
-        "\(NumberText.count(silenceable, "more channel")) could be cut if what batch norm adds behind masked filters "
-          + "were silenced, which changes the logits.")
+        "\(NumberText.count(silenceable, "more channel")) could be cut by the setting silence, which changes "
+          + "the logits.")
     }
     lines += latency.map { $0.statement(than: "masked") }
     if let recalibration {

@@ -51,7 +51,8 @@ public struct Lab: Sendable {
     do {
       let outcome = try experiment.run(in: context)
       folder = try context.folder ?? context.open(inputs: [:])
-      try folder.writeSummary(try Value(encoding: outcome, style: .figures).record ?? [:])
+      let figures = try Value(encoding: outcome, style: .figures).record ?? [:]
+      try folder.writeSummary(figures.withoutNulls)
     } catch {
       // The error that ended the run is the one to report, not that the folder could not note it.
       try? context.folder?.finish(error is Interrupted ? .interrupted : .failed)

@@ -159,6 +159,7 @@ struct ValueDecoder: Decoder {
     return value
   }
   private func double() throws -> Double {
+    if style == .figures, place.value == .null { return .nan }  // as JSON has it
     guard let value = place.value.number else { throw mismatch(Double.self) }
     return value
   }

@@ -73,7 +73,10 @@ public struct TrainingSession {
         guard point.loss.isFinite else { throw diverged(at: position) }
         var row = point.row(learner)
         point.startWindow()
-        if endsEpoch { row.merge(try atEpochEnd(point.step / learner.stepsPerEpoch, point.seconds)) }
+        if endsEpoch {
+          let seconds = point.seconds + (ContinuousClock.now - clock) / .seconds(1)
+          row.merge(try atEpochEnd(point.step / learner.stepsPerEpoch, seconds))
+        }
         try metrics?.append(row)
         for (key, value) in row where key != "step" {
           if let number = value.number { try events?.scalar(key, number, step: point.step) }
