@@ -17,8 +17,6 @@ public struct RunRecord: Hashable, Sendable {
   public var versions: Record
   /// Input files and their SHA-256 fingerprints.
   public var inputs: Record
-  /// Whether a version wrote it that told no kind: some of its keys may be unknown now.
-  public var isEarlier = false
   /// How the run ended; `nil` while it works, and so for ever if it is killed.
   public var outcome: Outcome?
 
@@ -58,15 +56,16 @@ public struct RunRecord: Hashable, Sendable {
         "this is not the configuration of a run", at: name, expected: "a mapping with the key settings")
     }
     // Runs of versions that knew no other order took the first images.
-    if settings["limit"] != nil || settings["train-limit"] != nil, settings["limit-order"] == nil {
+    if record["kind"] == nil, settings["limit"] != nil || settings["train-limit"] != nil,
+      settings["limit-order"] == nil
+    {
       settings["limit-order"] = "first"
     }
     let command = record["command"]?.array?.map(\.description) ?? []
     self.init(
-      command: command, kind: record["kind"]?.string ?? EarlierRuns.kind(of: command, settings), settings: settings,
+      command: command, kind: record["kind"]?.string, settings: settings,
       versions: record["versions"]?.record ?? [:], inputs: record["inputs"]?.record ?? [:],
       outcome: record["outcome"]?.string.flatMap(Outcome.init(rawValue:)))
-    isEarlier = record["kind"] == nil
   }
 }
 

@@ -113,7 +113,7 @@ import Vision
     #expect(try #require(outcome.json()["parameters"]?.integer) < trained)
 
     let page = try String(contentsOf: second.appending(path: "report.html"), encoding: .utf8)
-    #expect(page.contains("to begin with") && page.contains(slimmed.path))
+    #expect(page.contains("starting from the weights in") && page.contains(slimmed.path))
 
     let missing = try await Tool.run(
       ["train", "--initial", (folder / "none").path, "--out", (folder / "third").path] + Tool.tiny)

@@ -54,3 +54,11 @@ enum EarlierRuns {
     return nil
   }
 }
+
+extension RunRecord {
+  /// Whether a version wrote it that told no kind: some of its keys may be unknown now.
+  var isEarlier: Bool { kind == nil }
+
+  /// The kind of the experiment, told or known by the command; nil where no experiment stands for the run.
+  public var experimentKind: String? { kind ?? EarlierRuns.kind(of: command, settings) }
+}

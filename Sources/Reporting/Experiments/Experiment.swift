@@ -125,10 +125,10 @@ public struct PerformedRun<Work: Experiment>: Sendable {
   public init(_ folder: RunFolder) throws(InputError) {
     self.folder = folder
     record = try folder.record()
-    guard record.kind == Work.kind else {
+    guard record.experimentKind == Work.kind else {
       throw InputError(
         "this is another kind of run", at: folder.config.path, expected: Work.kind,
-        found: record.kind.map { "'\($0)'" })
+        found: record.experimentKind.map { "'\($0)'" })
     }
     experiment = try Work(settings: record.settings, name: folder.config.path, isEarlier: record.isEarlier)
     var warnings: [String] = []

@@ -47,12 +47,12 @@ public struct Lab: Sendable {
       record.inputs = inputs
       return record
     }
-    let folder: RunFolder
     do {
       let outcome = try experiment.run(in: context)
-      folder = try context.folder ?? context.open(inputs: [:])
+      let folder = try context.folder ?? context.open(inputs: [:])
       let figures = try Value(encoding: outcome, style: .figures).record ?? [:]
       try folder.writeSummary(figures.withoutNulls)
+      try folder.finish(.completed)
     } catch {
       // The error that ended the run is the one to report, not that the folder could not note it.
       try? context.folder?.finish(error is Interrupted ? .interrupted : .failed)

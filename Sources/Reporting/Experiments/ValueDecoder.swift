@@ -210,7 +210,9 @@ struct ValueDecoder: Decoder {
       return try part(key).decode(type)
     }
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-      if type is any InlineGroup.Type { return try T(from: decoder) }
+      if type is any InlineGroup.Type {
+        do { return try T(from: decoder) } catch DecodingError.keyNotFound { return nil }
+      }
       if type is any PrefixedGroup.Type {
         return decoder.place.value.record?[name(key)] == nil ? nil : try T(from: prefixed(key))
       }

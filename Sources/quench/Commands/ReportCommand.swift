@@ -26,7 +26,7 @@ struct ReportCommand: ParsableCommand {
   }
 
   private func page(of folder: RunFolder) throws -> (Report, warnings: [String]) {
-    if let type = try Experiments.type(of: folder.record().kind) { return try type.page(of: folder) }
+    if let type = try Experiments.type(of: folder.record().experimentKind) { return try type.page(of: folder) }
     let files = try RunFiles(folder)
     return (try files.report(), files.warnings)
   }

@@ -53,12 +53,12 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     if let threads { LibTorch.threads = threads }
     let record = try RunRecord(contentsOf: URL(filePath: file))
-    guard let kind = record.kind, let type = Experiments.type(of: kind) else {
+    guard let kind = record.experimentKind, let type = Experiments.type(of: kind) else {
       let kinds = Experiments.all.map { $0.kind }
       throw InputError(
-        record.kind == nil ? "the file says no kind of experiment" : "no such kind of experiment", at: file,
-        expected: kinds.sorted().joined(separator: ", "), found: record.kind.map { "'\($0)'" },
-        remedy: record.kind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
+        record.experimentKind == nil ? "the file says no kind of experiment" : "no such kind of experiment", at: file,
+        expected: kinds.sorted().joined(separator: ", "), found: record.experimentKind.map { "'\($0)'" },
+        remedy: record.experimentKind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
     }
     var settings = record.settings
     for pair in set {
