@@ -44,12 +44,11 @@ public struct InferencePlan {
   public var inputShape: [Int] { network.architecture.inputShape }
   public var device: Device { network.device }
 
-  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``.
+  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``, where
+  /// nothing is settled in ``SettledPrecision``.
   public static func fastest(on device: Device) -> DType {
-    switch device {
-    case .cpu: BFloat16Gain.ofThisMachine.isWorthInference ? .bfloat16 : .float32
-    case .cuda, .mps: .bfloat16
-    }
+    if let settled = SettledPrecision.inference { return settled }
+    return device != .cpu || BFloat16Gain.ofThisMachine.isWorthInference ? .bfloat16 : .float32
   }
 
   /// Logits `[N, classes]`, float32, for pixels in [0, 1], `[N, C, H, W]`.

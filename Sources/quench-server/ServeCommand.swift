@@ -63,7 +63,7 @@ struct ServeCommand: AsyncParsableCommand {
   var ledger: String?
 
   @Option(help: ArgumentHelp("The most images that it may be asked about in all, by the ledger.", valueName: "n"))
-  var budget: Int?
+  var queryBudget: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -159,14 +159,14 @@ struct ServeCommand: AsyncParsableCommand {
       throw ValidationError("--name may hold letters, digits, '-', '_' and '.'.")
     }
     guard batchSize > 0, bodyLimit ?? 1 > 0, timeout > 0, threads ?? 1 > 0, votes > 0, connections > 0, tries > 0,
-      rateLimit ?? 1 > 0, maxConnections > 0, queryRate ?? 1 > 0, budget ?? 1 > 0
+      rateLimit ?? 1 > 0, maxConnections > 0, queryRate ?? 1 > 0, queryBudget ?? 1 > 0
     else {
       throw ValidationError(
         "--batch-size, --body-limit, --timeout, --threads, --votes, --connections, --tries, --rate-limit, "
-          + "--max-connections, --query-rate and --budget must be above 0.")
+          + "--max-connections, --query-rate and --query-budget must be above 0.")
     }
     guard keepAnswers ?? 0 >= 0 else { throw ValidationError("--keep-answers must be 0 or more.") }
-    guard budget == nil || ledger != nil else { throw ValidationError("--budget needs --ledger.") }
+    guard queryBudget == nil || ledger != nil else { throw ValidationError("--query-budget needs --ledger.") }
     for (flag, isGiven) in [
       ("--ledger", ledger != nil), ("--query-rate", queryRate != nil), ("--keep-answers", keepAnswers != nil)
     ] where isGiven && defend == nil {
@@ -223,7 +223,7 @@ struct ServeCommand: AsyncParsableCommand {
       certify: try Certify(
         fixed: votes, sigma: sigma, selection: max(1, votes / 10), failureProbability: alpha), clips: clip)
     shield.ledger = ledger.map { URL(filePath: $0) }
-    shield.budget = budget
+    shield.budget = queryBudget
     if let keepAnswers { shield.keptAnswers = keepAnswers }
     return shield
   }

@@ -45,6 +45,20 @@ import Testing
     #expect(try ConfigurationFile.expand(["train", "--config"], help: "") == ["train", "--config"])
   }
 
+  @Test("and a command line may call a flag by its earlier name, which means one thing a command")
+  func earlierNames()
+    throws
+  {
+    let plan = ["cryo", "plan", "--config", "FILE"]
+    #expect(try expand(plan, "budget: 60\n") == ["cryo", "plan", "--minutes=60", "--config", "FILE"])
+    func typed(_ arguments: [String]) throws -> [String] { try ConfigurationFile.expand(arguments, help: "") }
+    #expect(try typed(["cryo", "live", "--budget", "60"]) == ["cryo", "live", "--minutes", "60"])
+    #expect(try typed(["defend", "train", "--budget=6"]) == ["defend", "train", "--query-budget=6"])
+    #expect(try typed(["serve", "--", "--budget"]) == ["serve", "--", "--budget"])
+    #expect(try typed(["attack", "pgd", "--budget", "1"]) == ["attack", "pgd", "--budget", "1"])
+    #expect(!Quench._dumpHelp().contains(#""name":"budget""#) && !Quench._dumpHelp().contains("--budget"))
+  }
+
   @Test("with a key that no flag has is refused with the file, the key and the nearest one") func unknownKeys()
     throws
   {

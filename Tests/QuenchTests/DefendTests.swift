@@ -71,9 +71,10 @@ import Vision
     let folder = try await folder()
     let flags = autoencoder(folder) + ["--estimator", "rge", "--directions", "2"]
     try expectSuccess(try await Tool.run(train(folder, "whole", flags)))
-    let stopped = try await Tool.run(train(folder, "broken", flags + ["--budget", "300"]))
+    let stopped = try await Tool.run(train(folder, "broken", flags + ["--query-budget", "300"]))
     #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
-    let resumed = try await Tool.run(train(folder, "broken", flags + ["--budget", "768", "--resume", "--json"]))
+    let resumed = try await Tool.run(
+      train(folder, "broken", flags + ["--query-budget", "768", "--resume", "--json"]))
     #expect(try resumed.json()["ledger_queries"]?.integer == 768)
     for file in [Defense.denoiserFileName, Defense.encoderFileName] {
       #expect(try sameBytes((folder / "whole").appending(path: file), (folder / "broken").appending(path: file)))

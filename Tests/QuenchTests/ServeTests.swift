@@ -96,15 +96,15 @@ import Vision
     let first = try await serve(flags, in: folder)
     let whole = try await Tool.run(train(first.url, folder / "whole", ["--no-probe"]))
     #expect(whole.code == 0, "\(whole.errors)")
-    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200", "--no-probe"]))
+    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--query-budget", "200", "--no-probe"]))
     #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
     #expect(try await first.end().code == 0)
     let alone = try await Tool.run(
-      train(first.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--tries", "1"]))
+      train(first.url, folder / "broken", ["--query-budget", "400", "--no-probe", "--resume", "--tries", "1"]))
     #expect(alone.code == 1 && alone.errors.contains("the endpoint is out of reach"), "\(alone.errors)")
     let second = try await serve(flags, in: folder)
     let resumed = try await Tool.run(
-      train(second.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--json"]))
+      train(second.url, folder / "broken", ["--query-budget", "400", "--no-probe", "--resume", "--json"]))
     #expect(resumed.code == 0, "\(resumed.errors)")
     #expect(try resumed.json()["ledger_queries"]?.integer == 384)
     let name = Defense.denoiserFileName
@@ -138,7 +138,7 @@ import Vision
       (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "--sigma"),
       (["--weights", "x", "--ledger", "y"], 64, "--ledger needs --defend"),
       (["--weights", "x", "--keep-answers", "5"], 64, "--keep-answers needs --defend"),
-      (["--weights", "x", "--defend", "y", "--budget", "5"], 64, "--budget needs --ledger"),
+      (["--weights", "x", "--defend", "y", "--query-budget", "5"], 64, "--query-budget needs --ledger"),
       (["--weights", "x", "--rate-limit", "0"], 64, "above 0"),
       (["--weights", "x", "--log-level", "infos"], 64, "error: --log-level: no such value"),
       (["--weights", "x", "--wieghts", "y"], 64, "error: Unknown option '--wieghts'"),

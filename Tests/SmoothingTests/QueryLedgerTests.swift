@@ -130,7 +130,7 @@ final class SlowBox: BlackBox {
     // Five more are still allowed.
     _ = try metered.answer(images[0..<5] + 3, for: .base)
     #expect { _ = try QueryLedger(at: file, model: "counting", budget: 25) } throws: {
-      "\($0)".contains("raise --budget")
+      "\($0)".contains("raise --query-budget")
     }
   }
 

@@ -28,6 +28,17 @@ public enum Gzip {
     try unpack(data, name: name, limit: limit, zlib: false, remedy: "fetch the file again")
   }
 
+  /// The first bytes that a gzip stream unpacks to, `count` of them or all if it has fewer.
+  ///
+  /// - Parameters:
+  ///   - data: The stream, or as much of its beginning as gives these bytes.
+  ///   - name: What the bytes are, for errors: usually the file's path.
+  ///   - count: How many bytes.
+  /// - Throws: `InputError` if the stream is corrupt, or ends before.
+  static func beginning(of data: Data, name: String, count: Int) throws(InputError) -> Data {
+    try unpack(data, name: name, limit: count, zlib: false, beginning: true, remedy: "fetch the file again")
+  }
+
   /// Unpacks what HTTP calls `gzip` or `deflate`: a gzip or zlib stream.
   ///
   /// - Parameters:
@@ -40,14 +51,16 @@ public enum Gzip {
   }
 
   private static func unpack(
-    _ data: Data, name: String, limit: Int, zlib: Bool, remedy: String?
+    _ data: Data, name: String, limit: Int, zlib: Bool, beginning: Bool = false, remedy: String?
   ) throws(InputError) -> Data {
     try data.parse { (bytes) throws(InputError) in
       var out: UnsafeMutablePointer<UInt8>?
       var count = 0
       try checked(name, remedy: remedy) { message in
         ci_gunzip(
-          bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, zlib ? 1 : 0, limit, &out, &count, message)
+          bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, zlib ? 1 : 0, beginning ? 1 : 0, limit, &out,
+          &count,
+          message)
       }
       guard let out else { return Data() }
       return Data(bytesNoCopy: out, count: count, deallocator: .free)

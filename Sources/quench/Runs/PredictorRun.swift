@@ -129,7 +129,8 @@ struct PredictorRun {
     let predictor = try CTFPredictor(
       command.model, task: command.task, side: command.side, seed: command.options.seedBits, device: device)
     if let weights = command.weights {
-      try predictor.begin(with: WeightsFile.state(weights), from: weights)
+      try predictor.begin(
+        with: WeightsFile.state(weights, for: predictor.network.architecture), from: weights)
     }
     return predictor
   }

@@ -19,17 +19,25 @@ struct PruneJob {
       case .initial(let options): options.settings
       }
     }
+
+    /// The network that is trained where none is given.
+    var model: ModelName {
+      switch self {
+      case .trained(let options): (options.model ?? .resnet20).model
+      case .initial(let options): options.model.model
+      }
+    }
   }
 
   var method: String
   /// The method's own settings under the names of their flags.
   var settings: Record
-  /// Fingerprints of files that the method reads.
-  var inputs: Record = [:]
+  /// The file of weights that the method goes back to, if the user names one.
+  var rewind: String?
   var start: Start
   /// The epoch of the dense training whose weights the method wants as well.
   var snapshotEpoch: Int?
-  /// Makes the method, from those weights.
+  /// Makes the method, from the weights that it goes back to.
   var pruner: (_ early: StateDictionary?) throws -> any Pruner
 
   /// Prunes and prints what came of it.
@@ -39,11 +47,16 @@ struct PruneJob {
     let device = try run.machine.prepare()
     let data = try options.load(on: device)
     let given = try givenNetworks(data, seed: run.seedBits, device, run.output)
+    let rewound = try rewind.map { path in
+      let architecture = try given.network?.architecture ?? data.train.architecture(of: start.model)
+      return try WeightsFile.state(path, for: architecture)
+    }
 
     var settings = pruning.settings(try pruning.target)
     for part in [start.settings, self.settings, options.settings] { settings.merge(part) }
+    settings["rewind"] = rewind.map { .string($0) }
     var inputs = data.inputs
-    for part in [given.inputs, self.inputs] { inputs.merge(part) }
+    for part in [given.inputs, try Fingerprint.inputs(["rewind": rewind])] { inputs.merge(part) }
     let record = RunRecord.current(settings, inputs: inputs, device: device)
 
     let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
@@ -55,7 +68,7 @@ struct PruneJob {
       guard let network else { throw InputError("there is no network to prune") }
       if case .trained = start { dense = network }
       let work = PruneRun(
-        method: method, pruner: try pruner(early), options: options, data: data,
+        method: method, pruner: try pruner(rewound ?? early), options: options, data: data,
         batchSize: settings["batch-size"]?.integer)
       return try work.prune(network, comparedWith: dense, in: folder, resumes: run.resume)
     }
@@ -76,7 +89,7 @@ struct PruneJob {
       let network =
         try options.initial.map {
           try WeightsFile.load($0, model: options.model, for: data.test, on: device, output).network
-        } ?? Network(try data.train.architecture(of: options.model.model), seed: seed, device: device)
+        } ?? Network(try data.train.architecture(of: start.model), seed: seed, device: device)
       let dense = try options.dense.map {
         try WeightsFile.load($0, model: nil, for: data.test, on: device, output).network
       }
@@ -91,7 +104,7 @@ struct PruneJob {
     let url = folder.artefact("dense")
     let resumes = try RunFolder.record(at: url) != nil
     var training = TrainRun(
-      model: (dense.model ?? .resnet20).model,
+      model: start.model,
       recipe: try RecipeOptions.parse(["--epochs", "\(dense.denseEpochs)"]),
       options: options, data: data, device: device)
     training.snapshotEpoch = snapshotEpoch
@@ -105,7 +118,9 @@ struct PruneJob {
     ).network
     return (
       network,
-      try snapshotEpoch.map { try WeightsFile.state(url.appending(path: TrainRun.snapshotFileName($0)).path) }
+      try snapshotEpoch.map { epoch in
+        try WeightsFile.state(url.appending(path: TrainRun.snapshotFileName(epoch)).path, for: network.architecture)
+      }
     )
   }
 }

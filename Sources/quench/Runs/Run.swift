@@ -48,7 +48,9 @@ extension RunRecord {
   static func current(_ settings: Record, inputs: Record, device: Device) -> RunRecord {
     var versions = Version.record(device: device)
     if let precision = settings["precision"]?.string.flatMap({ Precision(rawValue: $0) }) {
-      versions["precision"] = .string("\(precision.autocast(on: device) ?? .float32)")  // what `auto` became
+      // What `auto` became.
+      versions[precisionKey] = .string("\(precision.autocast(on: device) ?? .float32)")
+      versions[inferenceKey] = .string("\(precision.inference ?? InferencePlan.fastest(on: device))")
     }
     return RunRecord(
       command: ["quench"] + CommandLine.arguments.dropFirst(), settings: settings, versions: versions,
@@ -74,5 +76,15 @@ extension RunRecord {
     return record
   }
 
+  /// Lets this process compute in what the run was begun in.
+  func settlePrecision() {
+    func type(_ key: String) -> DType? {
+      versions[key]?.string.flatMap { name in [DType.float32, .bfloat16].first { "\($0)" == name } }
+    }
+    SettledPrecision.settle(training: type(Self.precisionKey), inference: type(Self.inferenceKey))
+  }
+
   private static let changesKey = "changes"
+  private static let precisionKey = "precision"
+  private static let inferenceKey = "inference-precision"
 }

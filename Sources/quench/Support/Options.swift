@@ -26,12 +26,13 @@ struct RunOptions: ParsableArguments {
   var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
 
   /// The folder of the run: the one that the user names, or a new one called `name` in `runs`, or the latest of these
-  /// where it is to go on.
+  /// where it is to go on. Then `--precision auto` is what it became when that run began.
   /// - Throws: `InputError` if the run cannot begin, or go on, there.
   func folder(named name: String) throws(InputError) -> URL {
     let url =
       out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name, latest: resume)
     try RunFolder.check(url, resume: resume)
+    if resume { try RunFolder(existing: url).record().settlePrecision() }
     return url
   }
 }

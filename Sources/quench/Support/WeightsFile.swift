@@ -5,10 +5,10 @@ import Vision
 
 /// A file of weights that the user names, checked against the images that it shall classify.
 enum WeightsFile {
-  /// The tensors of a file alone.
-  /// - Throws: `InputError` if the file is damaged or holds NaN.
-  static func state(_ path: String) throws(InputError) -> StateDictionary {
-    let state = try StateDictionary.load(URL(filePath: path))
+  /// The tensors alone of a file of weights for `architecture`.
+  /// - Throws: `InputError` if the file is damaged, holds NaN or far more than such a network has.
+  static func state(_ path: String, for architecture: Architecture) throws(InputError) -> StateDictionary {
+    let state = try StateDictionary.load(URL(filePath: path), expecting: architecture.parameterCount)
     try state.validateFinite(at: path)
     return state
   }

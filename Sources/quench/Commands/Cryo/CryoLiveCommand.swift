@@ -14,9 +14,9 @@ struct CryoLiveCommand: ParsableCommand {
       Examples:
         quench cryo live --survey survey.csv --predictions predictions.txt \\
           --train-survey train.csv --train-predictions train.txt \\
-          --start HOLE --budget 480 --watch micrographs_ctf.star --plan plan.csv
+          --start HOLE --minutes 480 --watch micrographs_ctf.star --plan plan.csv
         quench cryo live   goes on with the session in session.sqlite
-        quench cryo live --budget 600   goes on with more time, and notes that
+        quench cryo live --minutes 600   goes on with more time, and notes that
         quench cryo live --survey val.csv --predictions val.txt \\
           --train-survey train.csv \\
           --train-predictions train.txt --replay timestamps.csv --speed 1000
@@ -68,7 +68,7 @@ struct CryoLiveCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("Minutes at the microscope; 480 unless given, or the session's.", valueName: "minutes"))
-  var budget: Double?
+  var minutes: Double?
 
   @Flag(help: "Plan as if the survey had no measurements: they are there to compare with.")
   var ignoreMeasured = false
@@ -178,7 +178,7 @@ struct CryoLiveCommand: ParsableCommand {
     var rules = standing
     rules.minutes = costs?.table ?? rules.minutes
     rules.threshold = threshold ?? rules.threshold
-    rules.budget = budget ?? rules.budget
+    rules.budget = minutes ?? rules.budget
     return rules
   }
 

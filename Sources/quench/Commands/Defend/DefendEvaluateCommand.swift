@@ -16,7 +16,7 @@ struct DefendEvaluateCommand: ParsableCommand {
           --limit 500
         quench defend evaluate --program 'python3 model.py' --defense runs/defend
         quench defend evaluate --endpoint http://host:8000/v2/models/box \\
-          --defense runs/defend --budget 100000
+          --defense runs/defend --query-budget 100000
 
       Noisy pixels leave [0, 1]. Where the model takes none outside, --clip cuts them
       off after the noise: the certificate is then that of the clipped classifier,

@@ -32,12 +32,13 @@ struct PruneOMPCommand: ParsableCommand {
   func run() throws {
     var method = OMP(try pruning.target)
     method.recipe = recipe.recipe
-    method.rewind = try rewind.map { try WeightsFile.state($0) }
-    var settings = recipe.settings
-    settings["rewind"] = rewind.map { .string($0) }
     let job = PruneJob(
-      method: "omp", settings: settings, inputs: try Fingerprint.inputs(["rewind": rewind]), start: .trained(dense)
-    ) { _ in method }
+      method: "omp", settings: recipe.settings, rewind: rewind, start: .trained(dense)
+    ) { [method] early in
+      var method = method
+      method.rewind = early
+      return method
+    }
     try job.run(pruning, options)
   }
 }
@@ -95,17 +96,14 @@ struct PruneIMPCommand: ParsableCommand {
 
   func run() throws {
     let target = try pruning.target
-    let given = try rewind.map { try WeightsFile.state($0) }
     var settings = recipe.settings
     settings["fraction"] = .double(fraction)
     settings["stop"] = stops.isEmpty ? nil : .array(stops.map { .double($0) })
-    settings["rewind"] = rewind.map { .string($0) }
     if rewind == nil { settings["rewind-epoch"] = .int(rewindEpoch) }
     var job = PruneJob(
-      method: "imp", settings: settings, inputs: try Fingerprint.inputs(["rewind": rewind]),
-      start: .trained(dense)
+      method: "imp", settings: settings, rewind: rewind, start: .trained(dense)
     ) { early in
-      guard let early = given ?? early else {
+      guard let early else {
         throw InputError("there are no weights to rewind to", remedy: "name them with --rewind")
       }
       var method = IMP(target, rewind: early)

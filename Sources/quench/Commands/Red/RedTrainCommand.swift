@@ -175,7 +175,7 @@ struct RedTrainCommand: ParsableCommand {
     let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
     let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
     if let initial {
-      try network.load(try WeightsFile.state(initial), from: initial)
+      try network.load(try WeightsFile.state(initial, for: network.architecture), from: initial)
     }
     let training = try RedTraining(
       network, on: data.train, surrogates: surrogates, recipe: recipe, seed: options.seedBits,
