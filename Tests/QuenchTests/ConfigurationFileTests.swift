@@ -49,8 +49,8 @@ import Testing
   func earlierNames()
     throws
   {
-    let plan = ["cryo", "plan", "--config", "FILE"]
-    #expect(try expand(plan, "budget: 60\n") == ["cryo", "plan", "--minutes=60", "--config", "FILE"])
+    let evaluate = ["cryo", "evaluate", "--config", "FILE"]
+    #expect(try expand(evaluate, "budget: 60\n") == ["cryo", "evaluate", "--minutes=60", "--config", "FILE"])
     func typed(_ arguments: [String]) throws -> [String] { try ConfigurationFile.expand(arguments, help: "") }
     #expect(try typed(["cryo", "live", "--budget", "60"]) == ["cryo", "live", "--minutes", "60"])
     #expect(try typed(["defend", "train", "--budget=6"]) == ["defend", "train", "--query-budget=6"])

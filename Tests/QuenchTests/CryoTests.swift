@@ -82,13 +82,14 @@ import Testing
     let names = (1...12).map { "h\($0)" }
     let table = names.enumerated().map { "\($1),T,S,P\($0 / 4)\n" }.joined()
     try Data(("name,tile,square,patch\n" + table).utf8).write(to: survey)
-    try Data(names.enumerated().map { "\($1) \($0 % 2 == 0 ? "0.05 0.95" : "0.95 0.05")\n" }.joined().utf8).write(
-      to: predictions)
+    let rated = names.enumerated().map { "\($1) \($0 % 2 == 0 ? "0.05 0.95" : "0.95 0.05")\n" }.joined()
+    try Data((rated + "elsewhere 0.05 0.95\n").utf8).write(to: predictions)
     let plan = folder / "plan.csv"
     let outcome = try await Tool.run(
       [
         "cryo", "live", "--log", (folder / "s.sqlite").path, "--survey", survey.path, "--predictions",
-        predictions.path, "--start", "h1", "--minutes", "12", "--port", "0", "--plan", plan.path
+        predictions.path, "--extra-predictions", "--start", "h1", "--minutes", "12", "--port", "0", "--plan",
+        plan.path
       ], sending: SIGINT
     ) { FileManager.default.fileExists(atPath: plan.path) }
     #expect(outcome.code == 130, "\(outcome.errors)")

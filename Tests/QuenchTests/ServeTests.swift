@@ -141,7 +141,7 @@ import Vision
       (["--weights", "x", "--defend", "y", "--query-budget", "5"], 64, "--query-budget needs --ledger"),
       (["--weights", "x", "--rate-limit", "0"], 64, "above 0"),
       (["--weights", "x", "--log-level", "infos"], 64, "error: --log-level: no such value"),
-      (["--weights", "x", "--wieghts", "y"], 64, "error: Unknown option '--wieghts'"),
+      (["--weights", "x", "--wieghts", "y"], 64, "error: there is no flag '--wieghts'; did you mean '--weights'?"),
       (["--weights", "/nowhere/x.safetensors"], 1, "/nowhere/x.safetensors"),
       (["--defend", "y", "--endpoint", "http://localhost:9/v2/models/x"], 1, "the endpoint is out of reach")
     ] as [([String], Int32, String)] {

@@ -59,7 +59,7 @@ struct CryoEvaluateCommand: ParsableCommand {
     let starts = try CryoData.starts(starts, of: measured, seed: options.seedBits)
     let maker = try policy.maker(
       training: training.load(
-        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output),
+        allowsStrangers: survey.strangers.extraPredictions, threshold: rules.threshold, options.output),
       seed: options.seedBits)
     let environment = try Environment(measured, rules: rules.rules(budget: minutes.values.max() ?? 0))
     let run = CryoEvaluationRun(

@@ -49,6 +49,8 @@ struct CryoLiveCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What was predicted for them.", valueName: "txt"), completion: .file())
   var predictions: String?
 
+  @OptionGroup var strangers: StrangersOptions
+
   @OptionGroup(title: "Calibration") var training: TrainingSurveyOptions
 
   @Option(help: ArgumentHelp("Where the microscope stands at the start: a hole's name.", valueName: "hole"))
@@ -130,7 +132,9 @@ struct CryoLiveCommand: ParsableCommand {
 
   /// Plans the session in the log at `url` to its end.
   private func follow(_ url: URL) throws {
-    let given = try survey.map { try SurveyOptions.load($0, predictions, allowsStrangers: false, output).survey }
+    let given = try survey.map {
+      try SurveyOptions.load($0, predictions, allowsStrangers: strangers.extraPredictions, output).survey
+    }
     let replay = try self.replay.map { path in
       guard let given else {
         throw InputError("a replay needs the survey with its measurements", at: "--replay", remedy: "give --survey")
@@ -255,7 +259,9 @@ struct CryoLiveCommand: ParsableCommand {
   private func expectations(
     _ rules: AcquisitionRules, _ kind: Prediction.Kind
   ) throws(InputError) -> (calibration: LogisticCalibration, hypotheses: [Hypothesis]) {
-    guard let train = try training.load(allowsStrangers: false, threshold: rules.threshold, output) else {
+    guard
+      let train = try training.load(allowsStrangers: strangers.extraPredictions, threshold: rules.threshold, output)
+    else {
       output.note("no --train-survey: what predictions are worth is assumed, and learned from outcomes")
       return (
         LogisticCalibration(assumingThreshold: rules.threshold, for: kind),

@@ -4,6 +4,12 @@ import Foundation
 import Reporting
 import Support
 
+/// Whether prediction files may hold more than is asked of them.
+struct StrangersOptions: ParsableArguments {
+  @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
+  var extraPredictions = false
+}
+
 /// Which holes there are.
 struct SurveyOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Table of the holes.", valueName: "csv"), completion: .file())
@@ -12,12 +18,11 @@ struct SurveyOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What a predictor says of them.", valueName: "txt"), completion: .file())
   var predictions: String?
 
-  @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
-  var extraPredictions = false
+  @OptionGroup var strangers: StrangersOptions
 
   /// The survey with its predictions; says what is left out.
   func load(_ output: OutputOptions) throws(InputError) -> SurveyFile {
-    try Self.load(survey, predictions, allowsStrangers: extraPredictions, output)
+    try Self.load(survey, predictions, allowsStrangers: strangers.extraPredictions, output)
   }
 
   static func load(

@@ -72,7 +72,7 @@ struct CryoPlanCommand: ParsableCommand {
       rules.minutes = try TimeModel(TimestampFile(contentsOf: url), from: url.path).minutes(includesStops: true)
     }
     let trained = try training.load(
-      allowsStrangers: self.survey.extraPredictions, threshold: rules.threshold, output)
+      allowsStrangers: self.survey.strangers.extraPredictions, threshold: rules.threshold, output)
     let probabilities = try calibration.make(training: trained, for: survey, threshold: rules.threshold)
       .probabilities(of: survey, threshold: rules.threshold)
     let start = try CryoData.start(self.start, of: survey, at: "--start")

@@ -53,7 +53,7 @@ struct CryoStudyCommand: ParsableCommand {
     let measured = try CryoData.measured(survey.load(options.output).survey, options.output)
     guard
       let trained = try training.load(
-        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output)
+        allowsStrangers: survey.strangers.extraPredictions, threshold: rules.threshold, options.output)
     else { return }
     var networks: [(name: String, networks: [QNetwork])] = []
     var inputs = try survey.inputs()
