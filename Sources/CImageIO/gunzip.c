@@ -44,7 +44,10 @@ static int unpack(z_stream *stream, size_t size, int beginning, size_t limit, Ou
 
     int status = inflate(stream, Z_NO_FLUSH);
     size_t produced = offered - stream->avail_out;
-    if (full && produced) return ci_fail(message, "the data unpack to more than the limit of %zu bytes", limit);
+    if (full && produced) {
+      ci_fail(message, "the data unpack to more than the limit of %zu bytes", limit);
+      return CI_OVER_LIMIT;
+    }
     output->count += produced;
     left = (size_t)(end - stream->next_in);
     if (status == Z_STREAM_END) {

@@ -182,6 +182,8 @@ import Vision
     let outcome = try await Tool.run(trainProgram(command, folder / "defense", ["--json"]))
     let summary = try outcome.json()
     #expect(outcome.errors.contains("rounded to steps of 0.001"), "\(outcome.errors)")
+    let rows = try String(contentsOf: folder / "defense/metrics.jsonl", encoding: .utf8)
+    #expect(rows.contains(#""zero_differences":"#), "\(rows)")
     let step = try #require(summary["smoothing_step"]?.number)
     #expect(step > 0.005 && outcome.errors.contains("over steps of \(step) in place of 0.005"), "\(outcome.errors)")
     // A step of the user's own is kept, and told of.

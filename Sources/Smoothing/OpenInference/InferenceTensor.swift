@@ -182,6 +182,21 @@ extension InferenceTensor {
     }
   }
 
+  /// The numbers as int64, in row-major order; nil unless they are whole ones.
+  public var labels: [Int64]? {
+    switch datatype {
+    case .uint8: elements(UInt8.self).map { Int64($0) }
+    case .int32: elements(Int32.self).map { Int64($0) }
+    case .int64: elements(Int64.self)
+    case .float16, .float32, .float64:
+      floats.flatMap { floats in
+        let labels = floats.compactMap { Int64(exactly: $0) }
+        return labels.count == floats.count ? labels : nil
+      }
+    case .bool, .bytes: nil
+    }
+  }
+
   /// The elements of a BYTES tensor; nil for another one, and where the bytes are not as many elements as the shape
   /// has, each behind its length.
   public var items: [Data]? {

@@ -119,6 +119,8 @@ struct Checkpoint {
     var images = 0
     var steps = 0
     var seconds = 0.0
+    /// Nil where there are none.
+    var shares: [String: StepResult.Share]?
 
     mutating func add(_ result: StepResult) {
       step += 1
@@ -126,9 +128,15 @@ struct Checkpoint {
       images += result.images
       loss += result.loss.item()
       correct = result.correct.map { $0.item() + (correct ?? 0) }
+      for (name, share) in result.shares {
+        let before = shares?[name] ?? .init(0, of: 0)
+        shares = (shares ?? [:]).merging([name: .init(before.part + share.part, of: before.whole + share.whole)]) {
+          $1
+        }
+      }
     }
 
-    mutating func startWindow() { (loss, correct, images, steps) = (0, nil, 0, 0) }
+    mutating func startWindow() { (loss, correct, images, steps, shares) = (0, nil, 0, 0, nil) }
 
     func row(_ learner: some Learner) -> Record {
       var row: Record = [
@@ -137,6 +145,9 @@ struct Checkpoint {
       ]
       row["accuracy"] = correct.map { .double($0 / Double(max(images, 1))) }
       row["learning_rate"] = .double(learner.learningRate)
+      for (name, share) in (shares ?? [:]).sorted(by: { $0.key < $1.key }) where share.whole > 0 {
+        row[name] = .double(Double(share.part) / Double(share.whole))
+      }
       return row
     }
   }

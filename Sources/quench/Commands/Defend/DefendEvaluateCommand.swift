@@ -78,8 +78,8 @@ struct DefendEvaluateCommand: ParsableCommand {
       }
       summary.merge(
         try certifying.certify(in: folder, resumes: options.resume) { noisy in
-          let answers = try metered.answer(plan?(noisy) ?? noisy, for: .certification)
-          return model.feedback == .labels ? answers.oneHot(classes: model.classes).to(.float32) : answers
+          model.feedback.scores(
+            try metered.answer(spread: noisy, for: .certification) { plan?($0) ?? $0 }, classes: model.classes)
         })
       summary.merge(try book.costs(metered.ledger))
       return summary
