@@ -11,8 +11,9 @@ import Vision
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
 ///
-/// Four defaults differ from the published values, which each property names; `RESULTS.md` says how they were chosen. For
-/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for groups.
+/// Four defaults differ from the published values, which each property names; `docs/notebook/pruning.md` says how they
+/// were chosen. For filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for
+/// groups.
 public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {

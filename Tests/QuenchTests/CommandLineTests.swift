@@ -19,14 +19,19 @@ import Testing
       .map { folder.appending(path: $0) }
   }
 
+  /// Every page that shows commands.
+  private static func pages() throws -> [URL] {
+    ["README.md", "RESULTS.md", "CONTRIBUTING.md", "Benchmarks/README.md"].map { root.appending(path: $0) }
+      + (try files("docs", ".md") + files("Sources", ".md"))
+  }
+
   private static func help(_ json: String) throws -> Record {
     try #require(try Value(json: Data(json.utf8), name: "help").record?["command"]?.record)
   }
 
   @Test("of pages, articles and help texts parse, all of them") func parse() throws {
-    let pages = [Self.root.appending(path: "README.md"), Self.root.appending(path: "Benchmarks/README.md")]
     let shown =
-      try (pages + Self.files("Sources", ".md")).flatMap { try ShownCommand.find(inPage: $0) }
+      try Self.pages().flatMap { try ShownCommand.find(inPage: $0) }
       + ShownCommand.find(inHelpOf: Self.help(Quench._dumpHelp()))
       + ShownCommand.find(inHelpOf: Self.help(QuenchServerCommand._dumpHelp()))
     #expect(shown.count > 150, "\(shown.count) command lines were found")
@@ -56,9 +61,7 @@ import Testing
   @Test("in passing, in errors, reports and pages, name commands and flags that there are") func mentions() throws {
     let help = try Self.help(Quench._dumpHelp())
     var count = 0
-    for file in try Self.files("Sources", ".swift") + Self.files("Sources", ".md") + [
-      Self.root.appending(path: "README.md")
-    ] {
+    for file in try Self.files("Sources", ".swift") + Self.pages() {
       let text = try String(contentsOf: file, encoding: .utf8)
       for match in text.matches(of: /['`]quench ([a-z][^'`\n\\]*)/) {
         count += 1
@@ -118,7 +121,11 @@ import Testing
   }
 
   @Test(
-    "of a page run in its order, in one folder, on tiny data", arguments: ["README.md", "YourFirstPrunedModel.md"])
+    "of a page run in its order, in one folder, on tiny data",
+    arguments: [
+      "README.md", "YourFirstPrunedModel.md", "PruneAndShipAModel.md", "TestAModel.md",
+      "DefendAModelBehindAnAPI.md", "AMicroscopesDay.md"
+    ])
   func run(page: String) async throws {
     let url = try #require(
       (try Self.files("Sources", ".md") + [Self.root.appending(path: "README.md")])
@@ -126,7 +133,7 @@ import Testing
     let help = try Self.help(Quench._dumpHelp())
     let folder = try TemporaryFolder()
     // The demo is tested by itself; what a server answers, in its own tests.
-    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsServer && $0.words[1] != "demo" }
+    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsMore && $0.words[1] != "demo" }
     #expect(commands.count > 4)
     for command in commands {
       let arguments = Self.quick(command.words, help)
