@@ -43,7 +43,7 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   public var upperLearningRate = 1.0
   /// The most that an upper step may move the scores before momentum, as a fraction of their norm; nil, as published:
   /// no limit. (F1) has g squared, and where the first cut takes almost all weights g is hundreds of times its
-  /// later size: the first steps would throw the mask to where no training finds back.
+  /// later size: the first steps would move the mask so far that training never recovers.
   public var scoreStepLimit: Double? = 0.01
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.

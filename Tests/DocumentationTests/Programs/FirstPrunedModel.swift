@@ -3,6 +3,14 @@ import Pruning
 import Torch
 import Vision
 
+/// The images of the article "Your first pruned model".
+func firstImages() throws -> (runs: URL, train: ImageDataset, test: ImageDataset) {
+  let runs = URL(filePath: "runs")
+  let train = try Datasets.load(.fashionMNIST, split: .train).prefix(2000)
+  let test = try Datasets.load(.fashionMNIST, split: .test).prefix(1000)
+  return (runs, train, test)
+}
+
 /// The program of the article "Your first pruned model"; only its folder and its images are named by the caller.
 func firstPrunedModel(
   in runs: URL, train: ImageDataset, test: ImageDataset

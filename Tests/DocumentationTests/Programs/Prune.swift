@@ -6,7 +6,7 @@ import Vision
 
 /// Trains a network, prunes it, and writes it to `folder`.
 func trainAndPrune(in folder: URL) throws -> (accuracy: Accuracy, mask: Mask) {
-  let train = try Datasets.load(.synthetic, split: .train)
+  let train = try Datasets.load(.synthetic, split: .train).prefix(512)
   let test = try Datasets.load(.synthetic, split: .test)
   let network = Network(ModelName.smallCNN.architecture(input: [3, 32, 32], classes: 10), seed: 1)
 
@@ -35,7 +35,7 @@ func pruneFile(_ weights: URL, to pruned: URL) throws {
   let file = try ModelFile(contentsOf: weights)
   let images = try Datasets.load(.synthetic, split: .train)
   var method = BiP(keepRatio: try KeepRatio(0.1))
-  method.epochs = 3
+  method.epochs = 1
   let pruning = try method.training(file.network, on: images, seed: 1)
   _ = try TrainingSession().run(pruning)
   pruning.finish()
