@@ -185,7 +185,7 @@ import Torch
   @Test func rejectsAZipFileThatIsNoCheckpoint() throws {
     let zip = ZipBuilder(entries: [("weights.npy", [1, 2, 3])], method: 8)
     let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
-    #expect(error.problem == "the zip file is no PyTorch checkpoint" && error.remedy != nil)
+    #expect(error.problem == "the zip file is not a PyTorch checkpoint" && error.remedy != nil)
   }
 
   @Test func rejectsCompressedAndEncryptedEntries() throws {
