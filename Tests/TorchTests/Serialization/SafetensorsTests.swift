@@ -137,7 +137,7 @@ import Torch
     (
       #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}"#,
       3,
-      "hole"
+      "gap"
     ),
     (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 2, "no tensor")
   ]

@@ -98,7 +98,7 @@ import Torch
     (Array("h\u{5}".utf8), "recalls"),
     (Array("u".utf8), "did not begin"),
     (Array("}(Nu".utf8), "no dictionary"),
-    (Array("NNa".utf8), "no list"),
+    (Array("NNa".utf8), "not a list"),
     (Array("NNb".utf8), "no dictionary"),
     (Array("NQ".utf8), "storage"),
     (
