@@ -11,8 +11,9 @@ import Vision
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
 ///
-/// Four defaults differ from the published values, which each property names; `RESULTS.md` says how they were chosen. For
-/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for groups.
+/// Four defaults differ from the published values, which each property names; `docs/notebook/pruning.md` says how they
+/// were chosen. For filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for
+/// groups.
 public struct BiP: Pruner, Hashable, Codable, Sendable {
   /// How the upper gradient is formed.
   public enum Mode: String, CaseIterable, Codable, Sendable {
@@ -42,7 +43,7 @@ public struct BiP: Pruner, Hashable, Codable, Sendable {
   public var upperLearningRate = 1.0
   /// The most that an upper step may move the scores before momentum, as a fraction of their norm; nil, as published:
   /// no limit. (F1) has g squared, and where the first cut takes almost all weights g is hundreds of times its
-  /// later size: the first steps would throw the mask to where no training finds back.
+  /// later size: the first steps would move the mask so far that training never recovers.
   public var scoreStepLimit: Double? = 0.01
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.

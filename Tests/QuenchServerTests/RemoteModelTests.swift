@@ -270,7 +270,7 @@ import Torch
 
   @Test("A pause is read as seconds and as a date")
   func pauses() {
-    let now = Date(timeIntervalSince1970: 784_111_777)  // the specification's own date
+    let now = Date(timeIntervalSince1970: 784_111_777)  // RFC 9110's own example, section 5.6.7
     for text in ["Sun, 06 Nov 1994 08:59:37 GMT", "Sunday, 06-Nov-94 08:59:37 GMT", "Sun Nov  6 08:59:37 1994"] {
       #expect(RetryAfter.seconds(text, now: now) == 600, "\(text)")
     }

@@ -64,6 +64,7 @@ public struct InferenceTensor: Hashable, Sendable {
   /// - Parameters:
   ///   - items: The elements of a BYTES tensor, as many as the shape has.
   ///   - shape: Its sides.
+  ///   - name: The tensor's name in the request.
   public init(_ items: [Data], shape: [Int], named name: String) {
     self.init(name: name, shape: shape, datatype: .bytes, data: items.reduce(into: Data()) { $0.append(item: $1) })
   }

@@ -50,7 +50,7 @@ public enum Datasets {
     if name == .fashionMNIST { ways.append("install Debian's package dataset-fashion-mnist") }
     ways.append("say where the files are with --data-dir")
     throw InputError(
-      "the data set \(name.rawValue) is not there", at: places.map(\.path).joined(separator: ", "),
+      "the data set \(name.rawValue) was not found", at: places.map(\.path).joined(separator: ", "),
       expected: landmarks(name, split).first, remedy: ways.joined(separator: ", or "))
   }
 

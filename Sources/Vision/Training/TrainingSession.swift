@@ -44,7 +44,7 @@ public struct TrainingSession {
       if let stored = try checkpoint.restore(learner, warn: warn) {
         point = stored
       } else if folder.hasMetrics {
-        warn("note: \(folder.checkpoints.path) holds no checkpoint: the run begins anew")
+        warn("note: \(folder.checkpoints.path) holds no checkpoint: the run starts from the beginning")
       }
     }
     let total = learner.epochs * learner.stepsPerEpoch
@@ -101,7 +101,7 @@ public struct TrainingSession {
 
   private func diverged(at position: LoaderPosition) -> InputError {
     InputError(
-      "the loss is not a number any more", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
+      "the loss is no longer a number", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
       remedy: divergenceRemedy)
   }
 }
@@ -168,7 +168,7 @@ struct Checkpoint {
       let point = try? JSONDecoder().decode(Point.self, from: Data(json.utf8))
     else {
       throw InputError(
-        "this is not a checkpoint", at: content.url.path, remedy: "start the run anew in another folder")
+        "this is not a checkpoint", at: content.url.path, remedy: "start the run in another folder")
     }
     try learner.restore(content.state, from: content.url.path)
     return point

@@ -9,7 +9,7 @@ import Vision
 struct SlimCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "slim",
-    abstract: "Cut pruned channels out of a network, so that it gets smaller and faster.",
+    abstract: "Cut pruned channels out of a network to make it smaller and faster.",
     discussion: """
       A mask alone sets weights to zero; slimming takes whole filters and channels
       that a mask prunes out of every layer they pass through, and checks that the
@@ -48,7 +48,7 @@ struct SlimCommand: ParsableCommand {
   @Option(help: "With --model: channels x height x width of its images, such as 3x32x32.")
   var input: ImageShape?
 
-  @Option(help: "With --model: classes that it tells apart.")
+  @Option(help: "With --model: its number of classes.")
   var classes: Int?
 
   @Option(help: "What may be cut: see above.")

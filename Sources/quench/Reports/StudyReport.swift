@@ -110,7 +110,7 @@ enum StudyReport {
       [
         .table(
           Table(
-            "The sparsest network that is no worse than the dense one",
+            "The sparsest network no worse than the dense one",
             columns: [.text("Method"), .number("Sparsity"), .number("Test accuracy"), .number("Dense")],
             rows: study.methods.map { method in
               guard let ticket = results.winningTicket(of: method) else {

@@ -46,7 +46,7 @@ struct PredictorRun {
     }
     line?.finish()
     for warning in images.warnings.prefix(5) { output.note("warning: \(warning)") }
-    if images.warnings.count > 5 { output.note("and \(images.warnings.count - 5) warnings more") }
+    if images.warnings.count > 5 { output.note("and \(images.warnings.count - 5) more warnings") }
     return images
   }
 

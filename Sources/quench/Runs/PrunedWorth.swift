@@ -57,7 +57,7 @@ struct PrunedWorth {
       ["weights kept", "\(count("prunable"))", "\(count("kept"))"],
       ["keep ratio", "1", "\(NumberText.plain(ratio))"], ["sparsity", "0", "\(NumberText.plain(1 - ratio))"]
     ]
-    // Runs of earlier versions have the rest not.
+    // Runs of earlier versions lack the rest.
     guard summary["kept_parameters"] != nil else { return table(rows) }
     rows += [
       ["parameters", "\(count("parameters"))", "\(count("kept_parameters"))"],

@@ -86,7 +86,7 @@ enum LimitOrder: String, CaseIterable, ExpressibleByArgument {
 
 /// Which images.
 struct DataOptions: ParsableArguments {
-  @Option(help: "The data set; 'quench data list' says what each is.")
+  @Option(help: "The data set; 'quench data list' describes them.")
   var data = DataName.fashionMNIST
 
   @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"), completion: .directory)
@@ -182,10 +182,10 @@ struct RecipeOptions: ParsableArguments {
 
   private static let standard = TrainingRecipe()
 
-  @Option(help: "Times that every training image is seen.")
+  @Option(help: "Passes over the training images.")
   var epochs = standard.epochs
 
-  @Option(help: "Images a step.")
+  @Option(help: "Images per step.")
   var batchSize = standard.batchSize
 
   @Option(help: "The highest learning rate.")
@@ -197,10 +197,10 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "L2 penalty on every parameter.")
   var weightDecay = standard.weightDecay
 
-  @Option(help: "Probability that the loss takes off the right class and spreads over all.")
+  @Option(help: "Probability that the loss moves from the right class to all classes alike.")
   var labelSmoothing = standard.labelSmoothing
 
-  @Option(help: "Scale the gradients down to this norm where theirs is larger.")
+  @Option(help: "Clip the gradients to this norm.")
   var clipNorm: Double?
 
   @Option(help: "The learning rate's course; step divides it by 10 after a half and three quarters of the epochs.")

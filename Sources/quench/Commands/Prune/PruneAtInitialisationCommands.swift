@@ -16,7 +16,7 @@ struct PruneSNIPCommand: ParsableCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "Rank by so many images of each class, instead of one batch of 128.")
+  @Option(help: "Rank by this many images of each class instead of one batch of 128.")
   var samplesPerClass: Int?
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
@@ -111,13 +111,13 @@ struct PruneProsPrCommand: ParsableCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "Training steps that are looked ahead.")
+  @Option(help: "Training steps to look ahead.")
   var steps = ProsPr().steps
 
   @Option(help: "Learning rate of these steps.")
   var innerLearningRate = ProsPr().learningRate
 
-  @Flag(help: "Take the gradients of these steps as constants: less memory.")
+  @Flag(help: "Treat the gradients of these steps as constants, which saves memory.")
   var firstOrder = false
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
@@ -147,7 +147,7 @@ struct PruneProsPrCommand: ParsableCommand {
 struct PruneRandomCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "random",
-    abstract: "Keep weights at random, then train: the floor that every method must beat.",
+    abstract: "Keep random weights, then train: the baseline that every method must beat.",
     discussion: """
       Examples:
         quench prune random --model resnet20 --keep 0.1
@@ -167,7 +167,7 @@ struct PruneRandomCommand: ParsableCommand {
 struct PruneEarlyBirdCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "early-bird",
-    abstract: "Train, stop when batch norm's scales agree on the filters, train those on (You et al. 2020).",
+    abstract: "Train until batch norm's scales settle on the filters, then go on with those (You et al. 2020).",
     discussion: """
       Examples:
         quench prune early-bird --model resnet20 --keep 0.5 --epochs 30
@@ -181,10 +181,10 @@ struct PruneEarlyBirdCommand: ParsableCommand {
 
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "The epoch after which the ticket is drawn in any case (default: half of --epochs).")
+  @Option(help: "The epoch after which the ticket is drawn at the latest (default: half of --epochs).")
   var latestEpoch: Int?
 
-  @Option(help: "Weight of the L1 penalty on batch norm's scales while the ticket is searched.")
+  @Option(help: "Weight of the L1 penalty on batch norm's scales during the search for the ticket.")
   var penalty = 1e-4
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
