@@ -37,7 +37,7 @@ lint:  ## check the format of the Swift sources
 format:  ## format the Swift sources in place
 	swift format -i -r Sources Tests Package.swift
 
-docs: setup  ## the reference and articles as web pages in .build/docs; a warning is an error
+docs: setup  ## the reference and articles as web pages in .build/docs/site; a warning is an error
 	@scripts/docs
 
 bench: build  ## speed and memory beside Python's PyTorch: runs/bench

@@ -137,6 +137,11 @@ let package = Package(
         "TestSupport", "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
         .product(name: "HummingbirdTesting", package: "hummingbird")
       ]),
+    .testTarget(
+      name: "DocumentationTests",
+      dependencies: [
+        "TestSupport", "Attacks", "CryoEM", "Export", "Pruning", "Smoothing", "Support", "Torch", "Vision"
+      ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
     .testTarget(
       name: "QuenchTests",

@@ -26,7 +26,7 @@ static int only_zeros(const uint8_t *data, size_t size) {
 }
 
 // Unpacks all members; *output may hold memory also when it fails.
-static int unpack(z_stream *stream, size_t size, size_t limit, Output *output, char *message) {
+static int unpack(z_stream *stream, size_t size, int beginning, size_t limit, Output *output, char *message) {
   const uint8_t *end = stream->next_in + size;
   for (;;) {
     size_t left = (size_t)(end - stream->next_in);
@@ -34,6 +34,7 @@ static int unpack(z_stream *stream, size_t size, size_t limit, Output *output, c
     // With the limit reached, one spare byte shows whether there is more.
     uint8_t spare;
     int full = output->count == limit;
+    if (full && beginning) return 0;
     if (!full && output->count == output->capacity && grow(output, limit))
       return ci_fail(message, "no memory to unpack the data");
     size_t space = full ? 1 : output->capacity - output->count;
@@ -43,7 +44,10 @@ static int unpack(z_stream *stream, size_t size, size_t limit, Output *output, c
 
     int status = inflate(stream, Z_NO_FLUSH);
     size_t produced = offered - stream->avail_out;
-    if (full && produced) return ci_fail(message, "the data unpack to more than the limit of %zu bytes", limit);
+    if (full && produced) {
+      ci_fail(message, "the data unpack to more than the limit of %zu bytes", limit);
+      return CI_OVER_LIMIT;
+    }
     output->count += produced;
     left = (size_t)(end - stream->next_in);
     if (status == Z_STREAM_END) {
@@ -58,13 +62,14 @@ static int unpack(z_stream *stream, size_t size, size_t limit, Output *output, c
   }
 }
 
-int ci_gunzip(const uint8_t *data, size_t size, int zlib, size_t limit, uint8_t **out, size_t *out_size, char *message) {
+int ci_gunzip(const uint8_t *data, size_t size, int zlib, int beginning, size_t limit, uint8_t **out, size_t *out_size,
+              char *message) {
   *out = NULL;
   z_stream stream = {.next_in = (Bytef *)data};
   // 16: a gzip header is required, 32: one of gzip or zlib; its checksum and length are checked.
   if (inflateInit2(&stream, (zlib ? 32 : 16) + MAX_WBITS) != Z_OK) return ci_fail(message, "no memory for the gzip decoder");
   Output output = {0};
-  int status = unpack(&stream, size, limit, &output, message);
+  int status = unpack(&stream, size, beginning, limit, &output, message);
   inflateEnd(&stream);
   if (status) {
     free(output.bytes);

@@ -18,7 +18,7 @@ extension FuzzTarget {
   }
 
   static let mrc = FuzzTarget(name: "mrc", seeds: MicroscopySeeds.mrc) { data in
-    _ = try MRCImage(data, name: "mrc").pixels.max()
+    _ = try MRCImage(ByteSource(data, name: "mrc")).pixels.max()
   }
 
   static let ctfResults = FuzzTarget(

@@ -30,14 +30,14 @@ extension FuzzTarget {
   ) { data in
     let isLabels = data.count > 3 && data[3] == 1
     _ = try IDX.parse(
-      images: isLabels ? Seeds.idx([2, 2, 3]) : data, imagesName: "images",
-      labels: isLabels ? data : Seeds.idx([2]), labelsName: "labels", classes: 10
+      images: ByteSource(isLabels ? Seeds.idx([2, 2, 3]) : data, name: "images"),
+      labels: ByteSource(isLabels ? data : Seeds.idx([2]), name: "labels"), classes: 10
     ).statistics()
   }
 
   private static func cifar(_ name: String, _ format: CIFAR, labelBytes: Int) -> FuzzTarget {
     FuzzTarget(name: name, seeds: [Seeds.cifar(labelBytes: labelBytes)]) { data in
-      _ = try format.parse(data, name: name).statistics()
+      _ = try format.parse(ByteSource(data, name: name)).statistics()
     }
   }
 

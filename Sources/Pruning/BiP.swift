@@ -12,8 +12,9 @@ import Vision
 ///
 /// Prunes straight from a trained dense network to the target ratio; no rewinding and no retraining follow.
 ///
-/// Four defaults differ from the published values, which each property names; `RESULTS.md` says how they were chosen. For
-/// filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for groups.
+/// Four defaults differ from the published values, which each property names; `docs/notebook/pruning.md` says how they
+/// were chosen. For filters, channels, groups and patterns ``init(_:)`` keeps the published rates, which were better for
+/// groups.
 public struct BiP: PruningMethod, Hashable {
   public static let name = "bip"
 
@@ -45,15 +46,15 @@ public struct BiP: PruningMethod, Hashable {
   public var upperLearningRate = 1.0
   /// The most that an upper step may move the scores before momentum, as a fraction of their norm; 0, as published:
   /// no limit. (F1) has g squared, and where the first cut takes almost all weights g is hundreds of times its
-  /// later size: the first steps would throw the mask to where no training finds back.
+  /// later size: the first steps would move the mask so far that training never recovers.
   public var scoreStepLimit = 0.01
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.
   public var weightDecay = 5e-4
   public var epochs = 100
   public var batchSize = 128
-  public var lowerSchedule = Schedule.cosine
-  public var upperSchedule = Schedule.step(milestones: [0.5, 0.75], factor: 0.1)
+  static let lowerSchedule = Schedule.cosine
+  static let upperSchedule = Schedule.step(milestones: [0.5, 0.75], factor: 0.1)
   /// Crop and mirror training images at random.
   public var augmentation = true
   /// Epochs of training what stays, with the last mask held; 0: none, as published.
@@ -165,9 +166,9 @@ public final class BiPTraining: PruningLearner {
   public var learningRate: Double { weightOptimizer.learningRate }
 
   public func step(at position: LoaderPosition) -> StepResult {
-    weightOptimizer.learningRate = method.lowerLearningRate * factor(method.lowerSchedule, at: position)
+    weightOptimizer.learningRate = method.lowerLearningRate * factor(BiP.lowerSchedule, at: position)
     otherOptimizer.learningRate = weightOptimizer.learningRate
-    scoreOptimizer.learningRate = method.upperLearningRate * factor(method.upperSchedule, at: position)
+    scoreOptimizer.learningRate = method.upperLearningRate * factor(BiP.upperSchedule, at: position)
     for step in 1..<method.lowerSteps { lowerStep(lowerLoader.batch(at: position, draw: step)) }
     let result = lowerStep(lowerLoader.batch(at: position))
     upperStep(upperLoader.batch(at: position))

@@ -20,7 +20,7 @@ public struct EarlyBird: Hashable, InlineGroup, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case keepRatio = "keep"
-    case penalty
+    case penalty, window, tolerance
   }
 
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }

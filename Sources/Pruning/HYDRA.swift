@@ -20,7 +20,7 @@ public struct HYDRA: PruningMethod, Hashable {
   /// On batch norm and biases, which are trained along; scores do not decay.
   public var weightDecay = 5e-4
   public var epochs = 100
-  public var schedule = Schedule.cosine
+  static let schedule = Schedule.cosine
   /// Of the training of what stays; its batches and augmentation are those of the scores' training too.
   public var finetuning: TrainingRecipe
 
@@ -28,6 +28,8 @@ public struct HYDRA: PruningMethod, Hashable {
     case target, finetuning
     case epochs = "scoreEpochs"
     case learningRate = "scoreLearningRate"
+    case momentum = "scoreMomentum"
+    case weightDecay = "scoreWeightDecay"
     case scoreStart = "scores"
   }
 
@@ -89,7 +91,7 @@ public final class HYDRATraining: PruningLearner {
   public var learningRate: Double { scoreOptimizer.learningRate }
 
   public func step(at position: LoaderPosition) -> StepResult {
-    scoreOptimizer.learningRate = method.learningRate * factor(method.schedule, at: position)
+    scoreOptimizer.learningRate = method.learningRate * factor(HYDRA.schedule, at: position)
     otherOptimizer.learningRate = scoreOptimizer.learningRate
     return step(loader.batch(at: position))
   }

@@ -23,7 +23,7 @@ public struct IMP: PruningMethod {
   public var rewindFile: String?
   /// The epoch of that dense training to rewind to.
   public var rewindEpoch = 1
-  /// Weights and statistics of the early point; read by ``prepare(early:)`` if a file is named.
+  /// Weights and statistics of the early point; read by ``prepare(early:for:)`` if a file is named.
   nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
   /// Keep ratios on the way at which a round must end as well: tickets that are wanted beside the last.
   public var stops: [KeepRatio] = []
@@ -45,9 +45,10 @@ public struct IMP: PruningMethod {
   public var snapshotEpoch: Int? { rewindFile == nil ? rewindEpoch : nil }
   public var batchSize: Int { recipe.batchSize }
 
-  public mutating func prepare(early: StateDictionary?) throws(InputError) {
+  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {
     rewind =
-      try rewindFile.map { path throws(InputError) in try StateDictionary.weights(at: path) } ?? early ?? rewind
+      try rewindFile.map { path throws(InputError) in try StateDictionary.weights(at: path, for: architecture) }
+      ?? early ?? rewind
   }
 
   public func validate() throws(InputError) {

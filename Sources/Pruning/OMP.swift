@@ -17,7 +17,7 @@ public struct OMP: PruningMethod {
   /// The file of ``rewind``.
   public var rewindFile: String?
   /// Weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones. Read by
-  /// ``prepare(early:)`` if a file is named.
+  /// ``prepare(early:for:)`` if a file is named.
   nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
 
   private enum CodingKeys: String, CodingKey {
@@ -31,8 +31,8 @@ public struct OMP: PruningMethod {
   public var files: KeyValuePairs<String, String?> { ["rewind": rewindFile] }
   public var batchSize: Int { recipe.batchSize }
 
-  public mutating func prepare(early: StateDictionary?) throws(InputError) {
-    if let rewindFile { rewind = try .weights(at: rewindFile) }
+  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {
+    if let rewindFile { rewind = try .weights(at: rewindFile, for: architecture) }
   }
 
   public func validate() throws(InputError) { try recipe.validate() }

@@ -41,16 +41,18 @@ public protocol PruningMethod: Pruner, InlineGroup, Sendable {
   func validate() throws(InputError)
 
   /// Reads ``files``.
-  /// - Parameter early: The weights after ``snapshotEpoch``.
+  /// - Parameters:
+  ///   - early: The weights after ``snapshotEpoch``.
+  ///   - architecture: Of the network that is pruned.
   /// - Throws: `InputError` if a file is missing or damaged.
-  mutating func prepare(early: StateDictionary?) throws(InputError)
+  mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError)
 }
 
 extension PruningMethod {
   public static var startsTrained: Bool { true }
   public var files: KeyValuePairs<String, String?> { [:] }
   public var snapshotEpoch: Int? { nil }
-  public mutating func prepare(early: StateDictionary?) throws(InputError) {}
+  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {}
 }
 
 /// A pruning method at work on a network.

@@ -10,8 +10,8 @@ public struct CommandHelp {
     root = try Value(json: Data(json.utf8), name: "help").record?["command"]?.record ?? [:]
   }
 
-  /// The first name in a refused command line that there is not: a command's, or one among the fixed values of an
-  /// option or argument.
+  /// The first name in a refused command line that there is not: a command's, a flag's, or one among the fixed values of
+  /// an option or argument. It tells more than what else may be wrong, such as that the flag which was meant is missing.
   /// - Parameter arguments: As typed, without the program's name.
   /// - Returns: An error that lists the names and says which was probably meant; nil if all names are known.
   public func unknownName(in arguments: [String]) -> InputError? {
@@ -32,6 +32,7 @@ public struct CommandHelp {
     for parameter in parameters where parameter["kind"]?.string == "option" {
       for name in Self.records(parameter, "names") { options["--\(name["name"]?.string ?? "")"] = parameter }
     }
+    let flags = parameters.flatMap { Self.records($0, "names") }.compactMap { $0["name"]?.string }
     let positional = parameters.first { $0["kind"]?.string == "positional" }
     var rest = arguments.prefix { $0 != "--" }
     var isFirst = true
@@ -43,6 +44,10 @@ public struct CommandHelp {
         if !values.isEmpty, !values.contains(value) {
           return Self.error("no such value", parts[0], value, values)
         }
+      } else if word.hasPrefix("--"), !flags.contains(String(parts[0].dropFirst(2))) {
+        return InputError(
+          "there is no flag '\(parts[0].excerpt(80))'",
+          remedy: flags.nearest(to: String(parts[0].dropFirst(2))).map { "did you mean '--\($0)'?" })
       } else if !word.hasPrefix("-"), isFirst {
         isFirst = false
         let values = positional.map(Self.values) ?? []

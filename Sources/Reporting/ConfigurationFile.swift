@@ -19,18 +19,21 @@ public enum ConfigurationFile {
     }
   }
 
-  /// The arguments with the keys of the file that `--config` names put in as flags.
+  /// The arguments with the keys of the file that `--config` names put in as flags, and today's names for flags that
+  /// were called otherwise.
   /// - Parameters:
   ///   - arguments: As typed, without the program's name.
   ///   - help: The program's commands and flags, as swift-argument-parser's `_dumpHelp` tells them.
   /// - Throws: `InputError` if the file cannot be read, is not a mapping of keys to plain values, or holds a key
   ///   that the command does not know; the error names the nearest one.
   public static func expand(_ arguments: [String], help: @autoclosure () -> String) throws(InputError) -> [String] {
+    let arguments = FormerFlags.renamed(arguments)
     guard let path = path(in: arguments) else { return arguments }
     let (depth, flags) = try command(of: arguments, help())
     guard flags.options.contains("config") else { return arguments }
     let data = try InputFile.read(URL(filePath: path), limit: 4 << 20)
-    return try Array(arguments[..<depth]) + self.arguments(of: data, flags, name: path) + arguments[depth...]
+    return try Array(arguments[..<depth]) + self.arguments(of: data, flags, name: path, command: arguments.first)
+      + arguments[depth...]
   }
 
   private static func path(in arguments: [String]) -> String? {
@@ -70,7 +73,9 @@ public enum ConfigurationFile {
     return (depth, flags)
   }
 
-  private static func arguments(of data: Data, _ flags: Flags, name: String) throws(InputError) -> [String] {
+  private static func arguments(
+    of data: Data, _ flags: Flags, name: String, command: String?
+  ) throws(InputError) -> [String] {
     let content = try Value(yaml: data, name: name)
     guard var record = content == .null ? Record() : content.record else {
       throw InputError("the configuration is not a mapping", at: name, expected: "lines such as 'epochs: 10'")
@@ -78,7 +83,8 @@ public enum ConfigurationFile {
     // A run's own configuration has its settings in a mapping of their own, beside what they were performed with.
     if let settings = record["settings"]?.record { record = settings }
     var arguments: [String] = []
-    for (key, value) in record {
+    for (written, value) in record {
+      let key = FormerFlags.current(written, of: command)
       let location = "\(name), key '\(key.excerpt(80))'"
       guard flags.keys.contains(key) else {
         let nearest = flags.keys.nearest(to: key)

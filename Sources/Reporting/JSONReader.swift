@@ -195,7 +195,7 @@ public struct JSONReader {
         guard let text = String(validating: content, as: UTF8.self) else { throw mistake("a string is not UTF-8") }
         return text
       case UInt8(ascii: "\\"): content += try escaped()
-      case 0..<0x20: throw mistake("a control character stands bare in a string")
+      case 0..<0x20: throw mistake("a string holds an unescaped control character")
       default: content.append(byte)
       }
     }

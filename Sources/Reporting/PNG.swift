@@ -11,7 +11,7 @@ public enum PNG {
     guard sides ~= width, sides ~= height, [1, 3].contains(channels), pixels.count == width * height * channels
     else {
       throw InputError(
-        "the pixels are no image", expected: "1 to 65535 pixels a side, 1 or 3 channels",
+        "the pixels are not an image", expected: "1 to 65535 pixels a side, 1 or 3 channels",
         found: "\(width) x \(height) x \(channels) with \(pixels.count) values")
     }
     var file: UnsafeMutablePointer<UInt8>?

@@ -195,7 +195,7 @@ public struct RunFolder: Sendable {
           ? "the folder's \(configName) cannot be read, so its run can't be continued (\(error.problem))"
           : "the folder holds files, but no \(configName) that says of which run",
         at: url.path,
-        remedy: "put \(configName) right, or move the folder elsewhere to have this part of the work done anew")
+        remedy: "correct \(configName), or move the folder elsewhere to redo this part of the work")
     }
   }
 

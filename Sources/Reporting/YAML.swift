@@ -130,7 +130,7 @@ private enum YAMLEvents {
   static func check(_ data: Data, name: String) throws(InputError) {
     try data.parse { (bytes) throws(InputError) in
       var parser = yaml_parser_t()
-      guard yaml_parser_initialize(&parser) == 1 else { throw InputError("memory is short", at: name) }
+      guard yaml_parser_initialize(&parser) == 1 else { throw InputError("out of memory", at: name) }
       defer { yaml_parser_delete(&parser) }
       yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING)
       yaml_parser_set_input_string(&parser, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)

@@ -139,7 +139,7 @@ public struct ByteSource: Sendable {
 
   /// SHA-256 of all bytes, those at `blank` taken as the character 0.
   /// - Throws: ``InputError`` if the file ends before.
-  public func sha256(blanking blank: Range<Int>) throws(InputError) -> String {
+  public func sha256(blanking blank: Range<Int> = 0..<0) throws(InputError) -> String {
     let hasher = Fingerprint.Hasher()
     for start in stride(from: 0, to: count, by: 1 << 20) {
       let range = start..<min(start + 1 << 20, count)

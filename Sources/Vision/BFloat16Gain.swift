@@ -28,9 +28,11 @@ public struct BFloat16Gain: Codable, Hashable, Sendable {
 
   private static let worthwhile = 1.1
 
-  /// Measures anew. 0 where LibTorch would imitate bfloat16, many times slower than float32.
-  /// - Parameter file: Where the figure is kept for later processes; a file that cannot be written is left out. Of
-  ///   several processes that measure at once all take the first one's figures.
+  /// Measures, where nothing is kept. 0 where LibTorch would imitate bfloat16, many times slower than float32.
+  /// - Parameters:
+  ///   - file: Where the figure is kept for later processes; a file that cannot be written is left out. Of several
+  ///     processes that measure at once all take the first one's figures.
+  ///   - replacing: Measure again, whatever is kept.
   public static func measured(keptIn file: URL?, replacing: Bool = false) -> BFloat16Gain {
     let gain = measure()
     guard let file else { return gain }

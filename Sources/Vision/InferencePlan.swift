@@ -44,12 +44,11 @@ public struct InferencePlan {
   public var inputShape: [Int] { network.architecture.inputShape }
   public var device: Device { network.device }
 
-  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``.
+  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``, where
+  /// nothing is settled in ``SettledPrecision``.
   public static func fastest(on device: Device) -> DType {
-    switch device {
-    case .cpu: BFloat16Gain.ofThisMachine.isWorthInference ? .bfloat16 : .float32
-    case .cuda, .mps: .bfloat16
-    }
+    if let settled = SettledPrecision.inference { return settled }
+    return device != .cpu || BFloat16Gain.ofThisMachine.isWorthInference ? .bfloat16 : .float32
   }
 
   /// Logits `[N, classes]`, float32, for pixels in [0, 1], `[N, C, H, W]`.
@@ -69,12 +68,17 @@ public struct InferencePlan {
     }
   }
 
+  /// Far beyond what noise makes of pixels in [0, 1].
+  private static let largestPixel = 1e3
+
   /// Every convolution takes the addition and the ReLU that follow it into its own step, where nobody else reads
-  /// what lies between.
+  /// what lies between. oneDNN's own ReLU makes 0 of NaN, so that a network which runs over would answer like a sound
+  /// one: it is taken where the weights are too small for that.
   private static func steps(of network: Network, batchSize: Int) -> [Step] {
     let nodes = network.architecture.nodes
     let shapes = network.architecture.shapes
     let consumers = network.architecture.consumers
+    let bounds = network.outputBounds(pixels: largestPixel)
     func onlyReader(_ position: Int) -> Int? { consumers[position].count == 1 ? consumers[position].first : nil }
 
     var steps: [Step] = []
@@ -93,7 +97,8 @@ public struct InferencePlan {
         output = reader
         absorbed.insert(output)
       }
-      let relu = onlyReader(output).flatMap { nodes[$0].layer == .relu ? $0 : nil }
+      let isFinite = bounds[output] < Double(Float.greatestFiniteMagnitude)
+      let relu = onlyReader(output).flatMap { isFinite && nodes[$0].layer == .relu ? $0 : nil }
       output = relu ?? output
       absorbed.insert(output)
       let weights = network.parameters.filter { $0.node == position }.map(\.tensor)

@@ -20,7 +20,7 @@ struct BridgeCommand: AsyncParsableCommand {
   @ArgumentParser.Argument(help: "http://host:port/v2/models/NAME")
   var url: String
 
-  @Option(help: "What the model answers: logits or probabilities.")
+  @Option(help: "What the model answers: logits, probabilities or labels.")
   var feedback = Feedback.logits
 
   @Option(help: "Requests at once.")
@@ -41,7 +41,6 @@ struct BridgeCommand: AsyncParsableCommand {
   var images: NumberList?
 
   func validate() throws {
-    guard feedback != .labels else { throw ValidationError("--feedback must be logits or probabilities.") }
     guard connections > 0, timeout > 0 else {
       throw ValidationError("--connections and --timeout must be above 0.")
     }
@@ -53,15 +52,15 @@ struct BridgeCommand: AsyncParsableCommand {
     var hints = endpoint.hints
     hints.likelyClasses = likelyClasses
     let model = try await RemoteModel(
-      url, timeout: timeout, token: try tokenFile.map { try BearerToken(contentsOf: $0) },
+      url, timeout: timeout, feedback: feedback, token: try tokenFile.map { try BearerToken(contentsOf: $0) },
       authorities: endpoint.caFile, hints: hints)
     if let images { try model.check(images: images.values.map { Int($0) }) }
     let pipe = ProgramProtocol(input: .standardInput, output: .standardOutput)
     try pipe.greet(
-      classes: model.classes, feedback: feedback, version: model.version, largestBatch: model.largestBatch,
+      classes: model.classes, feedback: model.feedback, version: model.version, largestBatch: model.largestBatch,
       concurrency: connections)
     for try await (shape, answer) in Self.requests(pipe, model) {
-      do { try pipe.answer(try await answer.value, shape: [shape[0], model.classes]) } catch {
+      do { try pipe.answer(try await answer.value, shape: [shape[0]] + model.answerShape) } catch {
         try pipe.fail(error)
       }
     }

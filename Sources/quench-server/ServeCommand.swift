@@ -44,17 +44,18 @@ struct ServeCommand: AsyncParsableCommand {
     help: ArgumentHelp("A run of 'quench defend train' to put in front.", valueName: "dir"), completion: .directory)
   var defend: String?
 
-  @Option(help: "What the endpoint answers: logits or probabilities.")
-  var feedback = Feedback.logits
+  @Option(help: "What the endpoint answers: logits, probabilities or labels (default: logits).")
+  var feedback: Feedback?
 
-  @Option(help: "Requests at once to the endpoint.")
-  var connections = 4
+  @Option(help: ArgumentHelp("Requests at once to the endpoint (default: 4).", valueName: "n"))
+  var connections: Int?
 
   @Option(help: ArgumentHelp("Holds the token that the endpoint asks for.", valueName: "file"), completion: .file())
   var endpointTokenFile: String?
 
-  @Option(help: ArgumentHelp("Tries of a request to the endpoint that fails for a while.", valueName: "n"))
-  var tries = 3
+  @Option(
+    help: ArgumentHelp("Tries of a request to the endpoint that fails for a while (default: 3).", valueName: "n"))
+  var tries: Int?
 
   @Option(help: ArgumentHelp("The most images a second that a defended model is asked about.", valueName: "n"))
   var queryRate: Double?
@@ -63,7 +64,7 @@ struct ServeCommand: AsyncParsableCommand {
   var ledger: String?
 
   @Option(help: ArgumentHelp("The most images that it may be asked about in all, by the ledger.", valueName: "n"))
-  var budget: Int?
+  var queryBudget: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -76,14 +77,16 @@ struct ServeCommand: AsyncParsableCommand {
   @Flag(help: "Cut pixels off at 0 and 1 before the model sees them: a part of the classifier that is certified.")
   var clip = false
 
-  @Option(help: "Standard deviation of the noise of a defended model, pixels in [0, 1].")
-  var sigma = 0.25
+  @Option(help: "Standard deviation of the noise of a defended model, pixels in [0, 1] (default: 0.25).")
+  var sigma: Double?
 
-  @Option(help: ArgumentHelp("Noisy copies that vote on an image; a tenth more pick the label.", valueName: "n"))
-  var votes = 200
+  @Option(
+    help: ArgumentHelp(
+      "Noisy copies that vote on an image; a tenth more pick the label (default: 200).", valueName: "n"))
+  var votes: Int?
 
-  @Option(help: "Probability that an answer's radius is wrong.")
-  var alpha = 0.001
+  @Option(help: "Probability that an answer's radius is wrong (default: 0.001).")
+  var alpha: Double?
 
   // MARK: Server
 
@@ -145,11 +148,15 @@ struct ServeCommand: AsyncParsableCommand {
       throw ValidationError("Name the model with either --weights or --endpoint.")
     }
     guard defend != nil || weights != nil else { throw ValidationError("--endpoint needs --defend.") }
+    for (flag, isGiven) in [
+      ("--feedback", feedback != nil), ("--connections", connections != nil), ("--tries", tries != nil),
+      ("--endpoint-token-file", endpointTokenFile != nil)
+    ] where isGiven && endpoint == nil {
+      throw ValidationError("\(flag) needs --endpoint.")
+    }
     guard endpoint != nil || endpointOptions.isEmpty else {
       throw ValidationError("What is told of an endpoint (--input to --ca-file) needs --endpoint.")
     }
-    guard defend != nil || !clip else { throw ValidationError("--clip needs --defend.") }
-    guard feedback != .labels else { throw ValidationError("--feedback must be logits or probabilities.") }
     guard (tlsCertificate == nil) == (tlsKey == nil) else {
       throw ValidationError("--tls-certificate and --tls-key belong together.")
     }
@@ -158,17 +165,18 @@ struct ServeCommand: AsyncParsableCommand {
     else {
       throw ValidationError("--name may hold letters, digits, '-', '_' and '.'.")
     }
-    guard batchSize > 0, bodyLimit ?? 1 > 0, timeout > 0, threads ?? 1 > 0, votes > 0, connections > 0, tries > 0,
-      rateLimit ?? 1 > 0, maxConnections > 0, queryRate ?? 1 > 0, budget ?? 1 > 0
+    guard batchSize > 0, bodyLimit ?? 1 > 0, timeout > 0, threads ?? 1 > 0, votes ?? 1 > 0, connections ?? 1 > 0,
+      tries ?? 1 > 0, rateLimit ?? 1 > 0, maxConnections > 0, queryRate ?? 1 > 0, queryBudget ?? 1 > 0
     else {
       throw ValidationError(
         "--batch-size, --body-limit, --timeout, --threads, --votes, --connections, --tries, --rate-limit, "
-          + "--max-connections, --query-rate and --budget must be above 0.")
+          + "--max-connections, --query-rate and --query-budget must be above 0.")
     }
     guard keepAnswers ?? 0 >= 0 else { throw ValidationError("--keep-answers must be 0 or more.") }
-    guard budget == nil || ledger != nil else { throw ValidationError("--budget needs --ledger.") }
+    guard queryBudget == nil || ledger != nil else { throw ValidationError("--query-budget needs --ledger.") }
     for (flag, isGiven) in [
-      ("--ledger", ledger != nil), ("--query-rate", queryRate != nil), ("--keep-answers", keepAnswers != nil)
+      ("--ledger", ledger != nil), ("--query-rate", queryRate != nil), ("--keep-answers", keepAnswers != nil),
+      ("--clip", clip), ("--sigma", sigma != nil), ("--votes", votes != nil), ("--alpha", alpha != nil)
     ] where isGiven && defend == nil {
       throw ValidationError("\(flag) needs --defend.")
     }
@@ -183,13 +191,15 @@ struct ServeCommand: AsyncParsableCommand {
       } else {
         .endpoint(
           try await RemoteModel(
-            endpoint ?? "", timeout: timeout, token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) },
+            endpoint ?? "", timeout: timeout, feedback: feedback ?? .logits,
+            token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) },
             authorities: endpointOptions.caFile, hints: endpointOptions.hints),
-          feedback: feedback, concurrency: connections)
+          concurrency: connections ?? 4)
       }
-    defend.flatMap { Defense.finding(onSigma: sigma, in: URL(filePath: $0)) }.map(Self.note)
-    var served = ServedModel(name: name, source: source, shield: try shield(), batchSize: batchSize)
-    served.patience.tries = tries
+    let shield = try shield()
+    shield.flatMap { Defense.finding(onSigma: $0.certify.sigma, in: URL(filePath: $0.folder)) }.map(Self.note)
+    var served = ServedModel(name: name, source: source, shield: shield, batchSize: batchSize)
+    served.patience.tries = tries ?? 3
     served.patience.longestPause = 2  // somebody waits
     served.patience.rate = queryRate
     let metrics = ServerMetrics()
@@ -218,12 +228,14 @@ struct ServeCommand: AsyncParsableCommand {
 
   private func shield() throws(InputError) -> ServedModel.Shield? {
     guard let defend else { return nil }
+    let votes = votes ?? 200
     var shield = ServedModel.Shield(
       folder: defend,
       certify: try Certify(
-        fixed: votes, sigma: sigma, selection: max(1, votes / 10), failureProbability: alpha), clips: clip)
+        fixed: votes, sigma: sigma ?? 0.25, selection: max(1, votes / 10), failureProbability: alpha ?? 0.001),
+      clips: clip)
     shield.ledger = ledger.map { URL(filePath: $0) }
-    shield.budget = budget
+    shield.budget = queryBudget
     if let keepAnswers { shield.keptAnswers = keepAnswers }
     return shield
   }

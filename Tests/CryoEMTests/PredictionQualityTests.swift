@@ -22,7 +22,7 @@ import Testing
     #expect(quality.accuracy.correct == 1)
   }
 
-  /// Section 2.4 of the specification.
+  /// Figures that NumPy computed from the published survey and predictions.
   @Test(
     "is that of the published predictor", .enabled(if: RealData.isPresent, RealData.absence),
     arguments: [

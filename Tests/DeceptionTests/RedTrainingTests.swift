@@ -120,7 +120,7 @@ struct Workshop {
     try Safetensors.write(
       StateDictionary([("x", Tensor.zeros([1]))]), metadata: [:], to: cell.appending(path: "a.safetensors"))
     let bad = #expect(throws: InputError.self) { try RedDataset(contentsOf: [folder.url]) }
-    #expect(bad?.description.contains("no cell of an attack data set") == true)
+    #expect(bad?.description.contains("not a cell of an attack data set") == true)
   }
 
   private func training(

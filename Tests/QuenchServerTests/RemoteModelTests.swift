@@ -117,7 +117,7 @@ import Torch
         Thread.detachNewThread {
           continuation.resume(
             with: Result {
-              let box = RemoteBlackBox(model, feedback: .logits, concurrency: concurrency)
+              let box = RemoteBlackBox(model, concurrency: concurrency)
               let ledger = try QueryLedger(
                 at: folder / "\(UUID().uuidString).sqlite", model: box.version, budget: budget)
               var patience = MeteredBlackBox.Patience()
@@ -270,7 +270,7 @@ import Torch
 
   @Test("A pause is read as seconds and as a date")
   func pauses() {
-    let now = Date(timeIntervalSince1970: 784_111_777)  // the specification's own date
+    let now = Date(timeIntervalSince1970: 784_111_777)  // RFC 9110's own example, section 5.6.7
     for text in ["Sun, 06 Nov 1994 08:59:37 GMT", "Sunday, 06-Nov-94 08:59:37 GMT", "Sun Nov  6 08:59:37 1994"] {
       #expect(RetryAfter.seconds(text, now: now) == 600, "\(text)")
     }
@@ -283,6 +283,8 @@ import Torch
     for (code, text, limit) in [
       (400, "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'box'", 8),
       (400, "the request has too many images (expected at most 16, found 32); send it in parts", 16),
+      (400, "Batch of size 64 cannot be processed; we accept no more than 8 instances per call", 8),
+      (400, "Got invalid dimensions for input: x. Got: 32 Expected: 1", nil), (422, "only one image is taken", nil),
       (422, "maximum batch size of 4 exceeded", 4), (400, "batch of 64 exceeds limit 32", 32), (413, "", nil)
     ] as [(Int, String, Int?)] {
       let refusal = BatchRefusal(code: code, text: text)

@@ -6,6 +6,7 @@ import HummingbirdTesting
 import Reporting
 import Smoothing
 import Support
+import Synchronization
 import TestSupport
 import Testing
 import Torch
@@ -65,6 +66,38 @@ import Vision
     #expect(try await size(4 << 20) == 4 << 20)
     let error = await #expect(throws: HTTPError.self) { _ = try await size(4 << 20 + 1) }
     #expect(error?.status == .contentTooLarge)
+  }
+
+  @Test("Large bodies that arrive slowly make room for others, the slowest first, and are told so")
+  func slowBodies() async throws {
+    let clock = Mutex(ContinuousClock.now)
+    let intake = Intake(limit: 4 << 20, capacity: 6 << 20) { clock.withLock { $0 } }
+    func request(_ pieces: AsyncStream<ByteBuffer>) -> Request {
+      Request(
+        head: HTTPRequest(method: .post, scheme: "http", authority: "x", path: Box.infer),
+        body: RequestBody(asyncSequence: pieces))
+    }
+    func begin(_ bytes: Int) async throws -> Task<Int, any Error> {
+      let (pieces, send) = AsyncStream<ByteBuffer>.makeStream()
+      let before = intake.bytesHeld
+      let task = Task { try await intake.body(of: request(pieces)).bytes.readableBytes }
+      send.yield(ByteBuffer(repeating: 0x20, count: bytes))
+      try await eventually("its bytes are counted") { intake.bytesHeld == before + bytes - 1 << 20 }
+      return task
+    }
+    // Bytes up to a mebibyte count for nothing.
+    let (slow, slower) = (try await begin(4 << 20), try await begin(3 << 20))
+    let early = await #expect(throws: HTTPError.self) {
+      _ = try await intake.body(of: self.request(bytes: 3 << 20))
+    }
+    #expect(early?.status == .serviceUnavailable)
+    clock.withLock { $0 += .seconds(3) }
+    #expect(try await intake.body(of: self.request(bytes: 3 << 20)).bytes.readableBytes == 3 << 20)
+    let error = await #expect(throws: HTTPError.self) { _ = try await slower.value }
+    #expect(error?.status == .requestTimeout && error?.body?.contains("arrives too slowly") == true)
+    #expect(intake.bytesHeld == 3 << 20)
+    slow.cancel()
+    _ = await slow.result
   }
 
   @Test("A request of the most images that the model takes is within the default limit, as JSON and as raw FP64")
@@ -179,7 +212,7 @@ import Vision
     let served = try await Box.server(Box.thread(metrics), metrics).application().test(.live) { [shield] client in
       let model = try await RemoteModel("http://localhost:\(try #require(client.port))/v2/models/box", timeout: 30)
       var served = ServedModel(
-        name: "safe", source: .endpoint(model, feedback: .logits, concurrency: 2), shield: shield, batchSize: 8)
+        name: "safe", source: .endpoint(model, concurrency: 2), shield: shield, batchSize: 8)
       served.patience.tries = 1
       #expect(await served.problem() == nil)
       let thread = try await Self.loaded(served)

@@ -63,6 +63,37 @@ import Vision
     #expect(try rows() == whole)
   }
 
+  @Test("What certifies is named by its weights and the type that it computes in; a change within a run is a note")
+  func versions() async throws {
+    let folder = try TemporaryFolder()
+    var versions: [String] = []
+    for (name, type) in [("exact", "float32"), ("fast", "bfloat16")] {
+      let summary = try await Tool.run(
+        try certify(folder / name, ["--n", "60", "--fixed", "--limit", "2", "--precision", type, "--json"])
+      ).json()
+      let rows = try CertifiedTable.read((folder / name).appending(path: "certified.tsv"))
+      let version = try #require(summary["model_version"]?.string)
+      #expect(version.hasSuffix("-\(type)") && rows.allSatisfy { $0.version == version })
+      versions.append(String(version.dropLast(type.count)))
+    }
+    #expect(versions[0] == versions[1])
+    // A run whose first row another type certified, as on a machine of another processor.
+    let out = folder / "exact"
+    let table = out.appending(path: "certified.tsv")
+    let lines = try String(contentsOf: table, encoding: .utf8).split(separator: "\n")
+    try Data((lines.prefix(2).joined(separator: "\n").replacing("-float32", with: "-bfloat16") + "\n").utf8)
+      .write(to: table)
+    let config = out.appending(path: "config.yaml")
+    let record = try String(contentsOf: config, encoding: .utf8)
+    try Data(record.replacing("outcome: completed", with: "outcome: null").utf8).write(to: config)
+    let resumed = try await Tool.run(try certify(out, ["--n", "60", "--fixed", "--limit", "2", "--resume"]))
+    #expect(
+      resumed.code == 0
+        && resumed.errors.contains(
+          "certificates of \(versions[0])bfloat16, those from here on of \(versions[0])float32"),
+      "\(resumed.errors)")
+  }
+
   @Test("Curves of several runs go into one page")
   func plots() async throws {
     let folder = try TemporaryFolder()

@@ -19,14 +19,19 @@ import Testing
       .map { folder.appending(path: $0) }
   }
 
+  /// Every page that shows commands.
+  private static func pages() throws -> [URL] {
+    ["README.md", "RESULTS.md", "CONTRIBUTING.md", "Benchmarks/README.md"].map { root.appending(path: $0) }
+      + (try files("docs", ".md") + files("Sources", ".md"))
+  }
+
   private static func help(_ json: String) throws -> Record {
     try #require(try Value(json: Data(json.utf8), name: "help").record?["command"]?.record)
   }
 
   @Test("of pages, articles and help texts parse, all of them") func parse() throws {
-    let pages = [Self.root.appending(path: "README.md"), Self.root.appending(path: "Benchmarks/README.md")]
     let shown =
-      try (pages + Self.files("Sources", ".md")).flatMap { try ShownCommand.find(inPage: $0) }
+      try Self.pages().flatMap { try ShownCommand.find(inPage: $0) }
       + ShownCommand.find(inHelpOf: Self.help(Quench._dumpHelp()))
       + ShownCommand.find(inHelpOf: Self.help(QuenchServerCommand._dumpHelp()))
     #expect(shown.count > 150, "\(shown.count) command lines were found")
@@ -56,9 +61,7 @@ import Testing
   @Test("in passing, in errors, reports and pages, name commands and flags that there are") func mentions() throws {
     let help = try Self.help(Quench._dumpHelp())
     var count = 0
-    for file in try Self.files("Sources", ".swift") + Self.files("Sources", ".md") + [
-      Self.root.appending(path: "README.md")
-    ] {
+    for file in try Self.files("Sources", ".swift") + Self.pages() {
       let text = try String(contentsOf: file, encoding: .utf8)
       for match in text.matches(of: /['`]quench ([a-z][^'`\n\\]*)/) {
         count += 1
@@ -94,7 +97,7 @@ import Testing
     "batch-size": "8", "seeds": "1", "threads": "1", "precision": "float32", "train-pairs": "8", "test-pairs": "4",
     "depth": "4", "width": "8", "n": "200", "n0": "20", "alpha": "0.05", "queries": "20", "steps": "4",
     "tiles": "1",
-    "patches": "2", "holes": "4", "seconds": "0"
+    "patches": "3", "holes": "12", "seconds": "0"
   ]
 
   /// The command with the flags of ``tiny`` that it has.
@@ -108,17 +111,24 @@ import Testing
       .flatMap { ($0["names"]?.array ?? []).compactMap { $0.record?["name"]?.string } }
     // Where there are no images to be read, these say what a file of weights is.
     var passedOver = options.contains("limit") ? [] : ["data", "model"]
-    // An attack refuses what it has no use for.
+    // An attack refuses what it has no use for, and so does the evaluation of a denoiser.
+    if words[1...].starts(with: ["red", "evaluate"]) { passedOver += ["data", "limit", "train-limit"] }
     if words[1] == "attack" { passedOver += ["train-limit"] + (words.contains("autoattack") ? [] : ["queries"]) }
     let flags = options.filter { !passedOver.contains($0) }.flatMap { name in
       tiny[name].map { ["--\(name)", $0] } ?? []
     }
-    // A network of one epoch answers by chance, and an attack needs right answers.
-    return words.dropFirst() + flags + (words[1] == "train" ? ["--epochs", "8"] : [])
+    // A network of one epoch answers by chance, and an attack needs right answers; one that learns from images as they
+    // are is soon so sure of them that no attack succeeds.
+    let epochs = words.contains("--no-augmentation") ? "2" : "8"
+    return words.dropFirst() + flags + (words[1] == "train" ? ["--epochs", epochs] : [])
   }
 
   @Test(
-    "of a page run in its order, in one folder, on tiny data", arguments: ["README.md", "YourFirstPrunedModel.md"])
+    "of a page run in its order, in one folder, on tiny data",
+    arguments: [
+      "README.md", "YourFirstPrunedModel.md", "PruneAndShipAModel.md", "TestAModel.md",
+      "DefendAModelBehindAnAPI.md", "AMicroscopesDay.md"
+    ])
   func run(page: String) async throws {
     let url = try #require(
       (try Self.files("Sources", ".md") + [Self.root.appending(path: "README.md")])
@@ -126,7 +136,7 @@ import Testing
     let help = try Self.help(Quench._dumpHelp())
     let folder = try TemporaryFolder()
     // The demo is tested by itself; what a server answers, in its own tests.
-    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsServer && $0.words[1] != "demo" }
+    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsMore && $0.words[1] != "demo" }
     #expect(commands.count > 4)
     for command in commands {
       let arguments = Self.quick(command.words, help)

@@ -45,6 +45,20 @@ import Testing
     #expect(try ConfigurationFile.expand(["train", "--config"], help: "") == ["train", "--config"])
   }
 
+  @Test("and a command line may call a flag by its earlier name, which means one thing a command")
+  func earlierNames()
+    throws
+  {
+    let evaluate = ["cryo", "evaluate", "--config", "FILE"]
+    #expect(try expand(evaluate, "budget: 60\n") == ["cryo", "evaluate", "--minutes=60", "--config", "FILE"])
+    func typed(_ arguments: [String]) throws -> [String] { try ConfigurationFile.expand(arguments, help: "") }
+    #expect(try typed(["cryo", "live", "--budget", "60"]) == ["cryo", "live", "--minutes", "60"])
+    #expect(try typed(["defend", "train", "--budget=6"]) == ["defend", "train", "--query-budget=6"])
+    #expect(try typed(["serve", "--", "--budget"]) == ["serve", "--", "--budget"])
+    #expect(try typed(["attack", "pgd", "--budget", "1"]) == ["attack", "pgd", "--budget", "1"])
+    #expect(!Quench._dumpHelp().contains(#""name":"budget""#) && !Quench._dumpHelp().contains("--budget"))
+  }
+
   @Test("with a key that no flag has is refused with the file, the key and the nearest one") func unknownKeys()
     throws
   {
@@ -58,7 +72,7 @@ import Testing
 
   @Test("with anything but plain values is refused") func nested() throws {
     #expect(try #require(refusal("data:\n  name: cifar10\n")).location?.contains("key 'data'") == true)
-    #expect(refusal("epochs: [1, 2]\n") != nil)
+    #expect(refusal("epochs: [[1], 2]\n") != nil)
     #expect(refusal("epochs:\n") != nil)
     #expect(refusal("resume: 3\n") != nil)
     #expect(refusal("- epochs\n") != nil)

@@ -38,7 +38,7 @@ import Testing
   private func replay(_ log: URL, _ files: [String], speed: Int) -> [String] {
     [
       "cryo", "live", "--log", log.path, "--survey", files[0], "--predictions", files[1], "--replay", files[2],
-      "--speed", "\(speed)", "--budget", "100", "--port", "0", "--json"
+      "--speed", "\(speed)", "--minutes", "100", "--port", "0", "--json"
     ]
   }
 
@@ -151,7 +151,7 @@ import Testing
   {
     let folder = try TemporaryFolder()
     let session = try begun(folder)
-    let first = try await Tool.run(live(session, ["--budget", "60"])) { process in
+    let first = try await Tool.run(live(session, ["--minutes", "60"])) { process in
       for _ in 0..<3000 where Self.events(session.log) < 0 { try await Task.sleep(for: .milliseconds(20)) }
       let second = try await Tool.run(live(session, []))
       #expect(second.code == 1 && second.errors.contains("another process is writing here"), "\(second.errors)")
@@ -170,7 +170,7 @@ import Testing
   @Test("goes on under changed settings, which it notes, tells and can take back") func changes() async throws {
     let folder = try TemporaryFolder()
     let session = try begun(folder)
-    _ = try await Tool.run(live(session, ["--budget", "60"]), sending: SIGINT) { Self.events(session.log) >= 0 }
+    _ = try await Tool.run(live(session, ["--minutes", "60"]), sending: SIGINT) { Self.events(session.log) >= 0 }
     func record(_ more: [String]) async throws -> Tool.Outcome {
       try await Tool.run(["cryo", "record", session.names[3]] + more + ["--log", session.log.path])
     }
@@ -179,8 +179,8 @@ import Testing
     #expect(
       late.code == 0 && late.output.contains("the time is over: 600.0 of 60 min"), "\(late.errors) \(late.output)")
     let over = try await Tool.run(live(session, []))
-    #expect(over.code == 0 && over.errors.contains("--budget gives more"), "\(over.errors)")
-    let more = try await Tool.run(live(session, ["--budget", "700", "--threshold", "5"]), sending: SIGINT) {
+    #expect(over.code == 0 && over.errors.contains("--minutes gives more"), "\(over.errors)")
+    let more = try await Tool.run(live(session, ["--minutes", "700", "--threshold", "5"]), sending: SIGINT) {
       (try? AcquisitionLog(existing: session.log).settings().budget) == 700
     }
     #expect(more.code == 130 && !more.errors.contains("--resume"), "\(more.errors)")

@@ -41,7 +41,8 @@ import Testing
     let files = try await simulate(folder)
     let plan = folder / "plan.csv"
     let outcome = try await Tool.run(
-      ["cryo", "plan", "--start", "3", "--budget", "25", "--ignore-measured", "--out", plan.path, "--json"] + files)
+      ["cryo", "plan", "--start", "3", "--minutes", "25", "--ignore-measured", "--out", plan.path, "--json"] + files
+    )
     #expect(outcome.code == 0, "\(outcome.errors)")
     let summary = try outcome.json()
     let lines = try String(contentsOf: plan, encoding: .utf8).split(separator: "\n")
@@ -59,16 +60,16 @@ import Testing
     let files = try await simulate(folder)
     let plan = folder / "plan.csv"
     let outcome = try await Tool.run(
-      ["cryo", "plan"] + files + ["--start", "0", "--budget", "480", "--out", plan.path])
+      ["cryo", "plan"] + files + ["--start", "0", "--minutes", "480", "--out", plan.path])
     #expect(
       outcome.code == 0 && outcome.errors.contains("every hole of the survey is measured"), "\(outcome.errors)")
     let exact = try await Tool.run(
-      ["cryo", "plan", "--start", "0", "--costs", "0.07,1.03,2.5,3", "--budget", "9", "--out", plan.path, "--json"]
+      ["cryo", "plan", "--start", "0", "--costs", "0.07,1.03,2.5,3", "--minutes", "9", "--out", plan.path, "--json"]
         + files)
     #expect(try exact.json()["possibly_better_by"]?.number == 0)
     let odd = try await Tool.run(
       [
-        "cryo", "plan", "--start", "0", "--costs", "0.0712345,1.03,2.5,3.33333", "--budget", "9", "--out",
+        "cryo", "plan", "--start", "0", "--costs", "0.0712345,1.03,2.5,3.33333", "--minutes", "9", "--out",
         plan.path,
         "--json"
       ] + files)
@@ -81,13 +82,14 @@ import Testing
     let names = (1...12).map { "h\($0)" }
     let table = names.enumerated().map { "\($1),T,S,P\($0 / 4)\n" }.joined()
     try Data(("name,tile,square,patch\n" + table).utf8).write(to: survey)
-    try Data(names.enumerated().map { "\($1) \($0 % 2 == 0 ? "0.05 0.95" : "0.95 0.05")\n" }.joined().utf8).write(
-      to: predictions)
+    let rated = names.enumerated().map { "\($1) \($0 % 2 == 0 ? "0.05 0.95" : "0.95 0.05")\n" }.joined()
+    try Data((rated + "elsewhere 0.05 0.95\n").utf8).write(to: predictions)
     let plan = folder / "plan.csv"
     let outcome = try await Tool.run(
       [
         "cryo", "live", "--log", (folder / "s.sqlite").path, "--survey", survey.path, "--predictions",
-        predictions.path, "--start", "h1", "--budget", "12", "--port", "0", "--plan", plan.path
+        predictions.path, "--extra-predictions", "--start", "h1", "--minutes", "12", "--port", "0", "--plan",
+        plan.path
       ], sending: SIGINT
     ) { FileManager.default.fileExists(atPath: plan.path) }
     #expect(outcome.code == 130, "\(outcome.errors)")
@@ -104,7 +106,8 @@ import Testing
       let run = RunPlace(folder / policy)
       let outcome = try await Tool.run(
         [
-          "cryo", "evaluate", "--policy", policy, "--budget", "8,20", "--starts", "4", "--rule", "R", "--seed", "2",
+          "cryo", "evaluate", "--policy", policy, "--minutes", "8,20", "--starts", "4", "--rule", "R", "--seed",
+          "2",
           "--out", run.path, "--json"
         ] + files + Self.quick)
       #expect(outcome.code == 0, "\(outcome.errors)")
@@ -119,6 +122,14 @@ import Testing
       #expect(report.contains("Good micrographs against time") && report.contains("squares with"))
       #expect(report.contains("synthetic: no microscope"))
     }
+    // Runs of earlier versions call the minutes a budget.
+    let old = RunPlace(folder / "oracle")
+    let config = try String(contentsOf: old.file("config.yaml"), encoding: .utf8)
+    #expect(config.contains("\n  minutes:"))
+    try Data(config.replacing("\n  minutes:", with: "\n  budget:").utf8).write(to: old.file("config.yaml"))
+    #expect(try await Tool.run(["report", old.path]).code == 0)
+    let report = try String(contentsOf: old.file("report.html"), encoding: .utf8)
+    #expect(report.contains("Good in 20 min"))
   }
 
   @Test("trains a network that an interrupted run ends with as well, and evaluates it") func trains() async throws {
@@ -134,7 +145,7 @@ import Testing
     #expect(try sameBytes(whole.file("q-network.safetensors"), broken.file("q-network.safetensors")))
     let outcome = try await Tool.run(
       [
-        "cryo", "evaluate", "--policy", "dqn", "--weights", whole.file("q-network.safetensors").path, "--budget",
+        "cryo", "evaluate", "--policy", "dqn", "--weights", whole.file("q-network.safetensors").path, "--minutes",
         "10",
         "--starts", "0,5", "--out", (folder / "evaluation").path, "--json"
       ] + files + Self.quick)
@@ -148,7 +159,7 @@ import Testing
     let run = RunPlace(folder / "study")
     let outcome = try await Tool.run(
       [
-        "cryo", "study", "--train-survey", others[1], "--train-predictions", others[3], "--budget", "10",
+        "cryo", "study", "--train-survey", others[1], "--train-predictions", others[3], "--minutes", "10",
         "--starts",
         "2", "--out", run.path, "--json"
       ] + files + Self.quick)
@@ -178,14 +189,14 @@ import Testing
   @Test(
     "says what is wrong with values and files",
     arguments: [
-      (["evaluate", "--budget", "0"], Int32(64), "--budget"), (["evaluate", "--costs", "3,2,1,0"], 64, "--costs"),
+      (["evaluate", "--minutes", "0"], Int32(64), "--minutes"), (["evaluate", "--costs", "3,2,1,0"], 64, "--costs"),
       (["evaluate", "--rule", "T"], 64, "--rule"), (["evaluate", "--policy", "dqn"], 64, "--weights"),
       (["evaluate", "--policy", "clever"], 64, "--policy"), (["evaluate", "--threshold", "30"], 64, "--threshold"),
       (["evaluate", "--starts", "nobody"], 1, "there is no hole of this name"),
       (["evaluate", "--starts", "1,99999"], 1, "there is no hole of this index"),
       (["evaluate", "--starts", "0"], 1, "there is no start hole"),
       (["plan", "--out", "plan.csv", "--start", "99999"], 1, "there is no hole of this index"),
-      (["plan", "--out", "plan.csv", "--start", "0", "--budget", "0.5"], 1, "nothing can be exposed")
+      (["plan", "--out", "plan.csv", "--start", "0", "--minutes", "0.5"], 1, "nothing can be exposed")
     ])
   func mistakes(_ arguments: [String], _ code: Int32, _ word: String) async throws {
     let folder = try TemporaryFolder()

@@ -119,7 +119,7 @@ import Vision
     let folder = try TemporaryFolder()
     let result = try await Tool.run(["data", "check", "mnist"], in: folder.url, environment: environment(folder))
     #expect(result.code == 1)
-    #expect(result.errors.contains("the data set mnist is not there"))
+    #expect(result.errors.contains("the data set mnist was not found"))
     #expect(result.errors.contains("quench data fetch mnist"))
   }
 

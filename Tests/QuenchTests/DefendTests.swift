@@ -71,9 +71,10 @@ import Vision
     let folder = try await folder()
     let flags = autoencoder(folder) + ["--estimator", "rge", "--directions", "2"]
     try expectSuccess(try await Tool.run(train(folder, "whole", flags)))
-    let stopped = try await Tool.run(train(folder, "broken", flags + ["--budget", "300"]))
+    let stopped = try await Tool.run(train(folder, "broken", flags + ["--query-budget", "300"]))
     #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
-    let resumed = try await Tool.run(train(folder, "broken", flags + ["--budget", "768", "--resume", "--json"]))
+    let resumed = try await Tool.run(
+      train(folder, "broken", flags + ["--query-budget", "768", "--resume", "--json"]))
     #expect(try resumed.json()["ledger_queries"]?.integer == 768)
     for file in [Defense.denoiserFileName, Defense.encoderFileName] {
       #expect(try sameBytes((folder / "whole").appending(path: file), (folder / "broken").appending(path: file)))
@@ -181,6 +182,8 @@ import Vision
     let outcome = try await Tool.run(trainProgram(command, folder / "defense", ["--json"]))
     let summary = try outcome.json()
     #expect(outcome.errors.contains("rounded to steps of 0.001"), "\(outcome.errors)")
+    let rows = try String(contentsOf: folder / "defense/metrics.jsonl", encoding: .utf8)
+    #expect(rows.contains(#""zero_differences":"#), "\(rows)")
     let step = try #require(summary["smoothing_step"]?.number)
     #expect(step > 0.005 && outcome.errors.contains("over steps of \(step) in place of 0.005"), "\(outcome.errors)")
     // A step of the user's own is kept, and told of.

@@ -38,11 +38,13 @@ import Vision
       (["trian"], "there is no command 'trian'", "did you mean 'train'?"),
       (["prun", "bip"], "there is no command 'prun'", "did you mean 'prune'?"),
       (["prune", "bpi", "--keep", "0.1"], "there is no command 'bpi'", "did you mean 'bip'?"),
+      (["cryo", "plan", "--surve", "x"], "there is no flag '--surve'", "did you mean '--survey'?"),
+      (["prune", "bip", "--wieghts=x"], "there is no flag '--wieghts'", "did you mean '--weights'?"),
       (["train", "--model", "ResNet20"], "--model: no such value", "did you mean 'resnet20'?"),
       (["train", "--epochs", "1", "--data=cifar-10"], "--data: no such value", "did you mean 'cifar10'?"),
       (["data", "fetch", "Fashion_MNIST"], "there is no 'Fashion_MNIST'", "did you mean 'fashion-mnist'?"),
       (["attack", "autoatack", "--weights", "x"], "there is no 'autoatack'", "did you mean 'autoattack'?"),
-      (["train", "--lerning-rate", "1"], "'--lerning-rate'", "Did you mean '--learning-rate'?"),
+      (["train", "--lerning-rate", "1"], "there is no flag '--lerning-rate'", "did you mean '--learning-rate'?"),
       (["prune", "study", "--methods", "foo"], "--methods: no such method", nil),
       (["bake"], "there is no command 'bake' (expected demo, train", nil)
     ] as [([String], String, String?)])

@@ -97,7 +97,7 @@ import Vision
     let plain = try await Tool.run(
       ["export", "--weights", weights.path, "--format", "onnx", "--out", "b.onnx"] + named, in: folder.url)
     #expect(plain.code == 0)
-    #expect(plain.errors.contains("do not say how pixels are normalised"))
+    #expect(plain.errors.contains("do not say how pixels are normalized"))
     let normalized = try await Tool.run(
       ["export", "--weights", weights.path, "--format", "safetensors", "--out", "c", "--data", "mnist"] + named,
       in: folder.url)

@@ -59,7 +59,7 @@ import Vision
       try StateDictionary.load(folder / "m/denoiser.safetensors").validateFinite(at: "denoiser")
     }
     let judged = try await tool(
-      ["red", "evaluate", "--run", path("r"), "--pairs", path("d"), "--victim", "v1=\(weights)", "--defence"]
+      ["red", "evaluate", "--run", path("r"), "--pairs", path("d"), "--victim", "v1=\(weights)", "--defense"]
         + data + ["--limit", "8", "--out", path("e"), "--json"]
     ).json()
     #expect(judged["groups.all.cells"]?.integer == judged["cells"]?.integer)
@@ -162,7 +162,7 @@ import Vision
       ),
       (
         ["red", "evaluate", "--run", "r", "--pairs", "p", "--victim", "a=x", "--limit", "9"], 64,
-        "--limit: an evaluation without --defence does not take this"
+        "--limit: an evaluation without --defense does not take this"
       ),
       (["red", "analyse", "x.png", "--run", "none", "--weights", "x"], 1, "none/denoiser.safetensors")
     ])

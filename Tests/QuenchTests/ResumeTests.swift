@@ -89,6 +89,26 @@ import Testing
     #expect(try run.folder.record().versions["threads"] == 2)
   }
 
+  @Test("goes on in what auto became when it began, whatever is faster now", arguments: ["float32", "bfloat16"])
+  func settledPrecision(_ type: String) async throws {
+    let folder = try TemporaryFolder()
+    let run = RunPlace(folder / "run")
+    let arguments = Self.train.map { $0 == "float32" ? "auto" : $0 } + ["--out", run.path]
+    let first = try await Tool.run(arguments, sending: SIGINT, once: run.file("metrics.jsonl"), hasLines: 1)
+    #expect(first.code == 130)
+    let file = run.file("config.yaml")
+    let now = try #require(try run.folder.record().versions["precision"]?.string)
+    let edited = try String(contentsOf: file, encoding: .utf8)
+      .replacing(try Regex("(?m)^( *)precision: \(now)$")) { "\($0.output[1].substring ?? "")precision: \(type)" }
+    try Data(edited.utf8).write(to: file)
+    #expect(try run.folder.record().versions["precision"] == .string(type))
+
+    let second = try await Tool.run(arguments + ["--resume"])
+    #expect(second.code == 0 && !second.errors.contains("precision"), "\(second.errors)")
+    #expect(try run.folder.record().versions["precision"] == .string(type))
+    #expect(try run.folder.record().versions["changes"] == nil)
+  }
+
   @Test("goes on past damaged lines of its metrics, and report reads the rest; both say so")
   func damagedMetrics() async throws {
     let folder = try TemporaryFolder()

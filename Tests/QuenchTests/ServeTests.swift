@@ -96,15 +96,15 @@ import Vision
     let first = try await serve(flags, in: folder)
     let whole = try await Tool.run(train(first.url, folder / "whole", ["--no-probe"]))
     #expect(whole.code == 0, "\(whole.errors)")
-    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--budget", "200", "--no-probe"]))
+    let stopped = try await Tool.run(train(first.url, folder / "broken", ["--query-budget", "200", "--no-probe"]))
     #expect(stopped.code == 1 && stopped.errors.contains("the query budget is spent"), "\(stopped.errors)")
     #expect(try await first.end().code == 0)
     let alone = try await Tool.run(
-      train(first.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--tries", "1"]))
+      train(first.url, folder / "broken", ["--query-budget", "400", "--no-probe", "--resume", "--tries", "1"]))
     #expect(alone.code == 1 && alone.errors.contains("the endpoint is out of reach"), "\(alone.errors)")
     let second = try await serve(flags, in: folder)
     let resumed = try await Tool.run(
-      train(second.url, folder / "broken", ["--budget", "400", "--no-probe", "--resume", "--json"]))
+      train(second.url, folder / "broken", ["--query-budget", "400", "--no-probe", "--resume", "--json"]))
     #expect(resumed.code == 0, "\(resumed.errors)")
     #expect(try resumed.json()["ledger_queries"]?.integer == 384)
     let name = Defense.denoiserFileName
@@ -138,16 +138,59 @@ import Vision
       (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "--sigma"),
       (["--weights", "x", "--ledger", "y"], 64, "--ledger needs --defend"),
       (["--weights", "x", "--keep-answers", "5"], 64, "--keep-answers needs --defend"),
-      (["--weights", "x", "--defend", "y", "--budget", "5"], 64, "--budget needs --ledger"),
+      (["--weights", "x", "--defend", "y", "--query-budget", "5"], 64, "--query-budget needs --ledger"),
+      (["--weights", "x", "--votes", "100"], 64, "--votes needs --defend"),
+      (["--weights", "x", "--sigma", "0.5"], 64, "--sigma needs --defend"),
+      (["--weights", "x", "--alpha", "0.01"], 64, "--alpha needs --defend"),
+      (["--weights", "x", "--clip"], 64, "--clip needs --defend"),
+      (["--weights", "x", "--feedback", "logits"], 64, "--feedback needs --endpoint"),
+      (["--weights", "x", "--connections", "4"], 64, "--connections needs --endpoint"),
+      (["--weights", "x", "--tries", "4"], 64, "--tries needs --endpoint"),
+      (["--weights", "x", "--endpoint-token-file", "y"], 64, "--endpoint-token-file needs --endpoint"),
       (["--weights", "x", "--rate-limit", "0"], 64, "above 0"),
       (["--weights", "x", "--log-level", "infos"], 64, "error: --log-level: no such value"),
-      (["--weights", "x", "--wieghts", "y"], 64, "error: Unknown option '--wieghts'"),
+      (["--weights", "x", "--wieghts", "y"], 64, "error: there is no flag '--wieghts'; did you mean '--weights'?"),
       (["--weights", "/nowhere/x.safetensors"], 1, "/nowhere/x.safetensors"),
       (["--defend", "y", "--endpoint", "http://localhost:9/v2/models/x"], 1, "the endpoint is out of reach")
     ] as [([String], Int32, String)] {
       let outcome = try await Tool.run(["serve"] + flags + ["--port", "0"])
       #expect(outcome.code == code && outcome.errors.contains(words), "\(flags): \(outcome.errors)")
     }
+  }
+
+  /// A certificate for localhost that signed itself; nil where there is no openssl.
+  private func certificate(in folder: TemporaryFolder) throws -> (chain: String, key: String)? {
+    let (chain, key) = ((folder / "cert.pem").path, (folder / "key.pem").path)
+    let process = Process()
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments =
+      ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+      + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", chain]
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    return process.terminationStatus == 0 ? (chain, key) : nil
+  }
+
+  @Test("A server over TLS is asked with its certificate named by a flag or by SSL_CERT_FILE, and not without")
+  func certificates() async throws {
+    let folder = try await folder()
+    guard let certificate = try certificate(in: folder) else { return }
+    let server = try await serve(
+      ["--weights", (folder / "box.safetensors").path, "--tls-certificate", certificate.chain]
+        + ["--tls-key", certificate.key], in: folder)
+    #expect(server.url.hasPrefix("https://"))
+    for (flags, environment, code, words) in [
+      (["--ca-file", certificate.chain], [:], 0, ""), ([], ["SSL_CERT_FILE": certificate.chain], 0, ""),
+      ([], [:], 1, "not signed by an authority that this machine trusts"),
+      ([], ["SSL_CERT_FILE": certificate.key], 1, "SSL_CERT_FILE: the certificates cannot be read")
+    ] as [([String], [String: String], Int32, String)] {
+      let outcome = try await Tool.run(
+        ["bridge", server.url] + flags, environment: environment, program: "quench-server")
+      #expect(outcome.code == code && (words.isEmpty || outcome.errors.contains(words)), "\(outcome.errors)")
+      #expect(outcome.output.contains(#""classes":10"#) == (code == 0), "\(outcome.output)")
+    }
+    #expect(try await server.end().code == 0)
   }
 
   @Test("The help of quench serve is there also where the server is not")

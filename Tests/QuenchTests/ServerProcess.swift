@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -7,39 +8,64 @@ final class ServerProcess {
   /// What it says that it serves.
   let url: String
   private let process = Process()
-  private let ended: AsyncStream<Void>
-  private let errors: URL
+  private let words: ErrorReader
 
-  /// Waits until requests are taken.
+  /// Waits until requests are taken, or the server ends.
   init(_ arguments: [String], program: String = "quench", in folder: TemporaryFolder) async throws {
-    errors = folder / "serve-\(UUID().uuidString)"
-    try Data().write(to: errors)
     process.executableURL = try #require(Tool.url, "build the product quench first")
       .deletingLastPathComponent().appending(path: program)
     process.arguments = arguments + ["--port", "0"]
-    process.standardError = try FileHandle(forWritingTo: errors)
-    let (ends, end) = AsyncStream<Void>.makeStream()
-    ended = ends
-    process.terminationHandler = { _ in end.finish() }
+    let errors = Pipe()
+    process.standardError = errors
+    words = ErrorReader(errors.fileHandleForReading)
     try process.run()
-    let (file, identifier) = (errors, process.processIdentifier)
-    // Watched from a thread of its own: the tests' shared ones may be busy.
-    let url: String? = await withCheckedContinuation { continuation in
-      Thread.detachNewThread {
-        let deadline = Date(timeIntervalSinceNow: 300)
-        while kill(identifier, 0) == 0, Date() < deadline {
-          let lines = (try? String(contentsOf: file, encoding: .utf8))?.split(separator: "\n") ?? []
-          let starts = ["serving ", "dashboard: "]
-          if let line = lines.first(where: { line in starts.contains { line.hasPrefix($0 + "http") } }) {
-            return continuation.resume(returning: line.range(of: "http").map { String(line[$0.lowerBound...]) })
+    try errors.fileHandleForWriting.close()
+    let identifier = process.processIdentifier
+    let watchdog = DispatchWorkItem { kill(identifier, SIGKILL) }
+    DispatchQueue.global().asyncAfter(deadline: .now() + Tool.patience, execute: watchdog)
+    defer { watchdog.cancel() }
+    let url = await words.address
+    self.url = try #require(url, "\(words.text)")
+  }
+
+  /// Reads what a server writes to its standard error, on a thread of its own: the tests' shared ones may be busy.
+  private final class ErrorReader: Sendable {
+    private let read = Mutex(Data())
+    private let lines: AsyncStream<String>
+    private let ends: AsyncStream<Void>
+
+    init(_ handle: FileHandle) {
+      let (lines, line) = AsyncStream<String>.makeStream()
+      let (ends, end) = AsyncStream<Void>.makeStream()
+      (self.lines, self.ends) = (lines, ends)
+      Thread.detachNewThread { [self] in
+        var rest = Data()
+        while case let part = handle.availableData, !part.isEmpty {
+          read.withLock { $0 += part }
+          rest += part
+          while let index = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            line.yield(String(decoding: rest[..<index], as: UTF8.self))
+            rest = Data(rest[(index + 1)...])
           }
-          Thread.sleep(forTimeInterval: 0.01)
         }
-        continuation.resume(returning: nil)
+        line.finish()
+        end.finish()
       }
     }
-    let text = try String(contentsOf: errors, encoding: .utf8)
-    self.url = try #require(url, "\(text)")
+
+    var text: String { read.withLock { String(decoding: $0, as: UTF8.self) } }
+
+    /// What the server says that it serves; nil: it ended before.
+    var address: String? {
+      get async {
+        for await line in lines where ["serving http", "dashboard: http"].contains(where: line.hasPrefix) {
+          return line.range(of: "http").map { String(line[$0.lowerBound...]) }
+        }
+        return nil
+      }
+    }
+
+    func end() async { for await _ in ends {} }
   }
 
   deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
@@ -53,7 +79,8 @@ final class ServerProcess {
   /// Ends it as an operator does.
   func end() async throws -> (code: Int32, errors: String) {
     kill(process.processIdentifier, SIGTERM)
-    for await _ in ended {}
-    return (process.terminationStatus, try String(contentsOf: errors, encoding: .utf8))
+    await words.end()
+    process.waitUntilExit()
+    return (process.terminationStatus, words.text)
   }
 }

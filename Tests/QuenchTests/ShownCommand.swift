@@ -15,9 +15,9 @@ struct ShownCommand: CustomStringConvertible {
 
   var description: String { "\(place): \(words.joined(separator: " "))" }
 
-  /// What the test of commands cannot have at hand.
-  var needsServer: Bool {
-    words.contains("serve") || words.contains("--endpoint") || comment.contains("needs a server")
+  /// Whether it takes what a test of commands cannot have at hand: a server, or what the comment beside it says it needs.
+  var needsMore: Bool {
+    words.contains("serve") || words.contains("--endpoint") || comment.contains("needs ")
   }
 
   /// The command lines among `lines`; those that end in a backslash go on in the next one.

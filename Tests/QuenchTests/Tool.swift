@@ -22,7 +22,7 @@ struct Tool {
   }
 
   /// Seconds after which a program is taken to hang, and killed: far beyond what one of seconds takes on a busy machine.
-  private static let patience = 1800.0
+  static let patience = 1800.0
 
   /// Tiny images, a small network and one thread: a run of a second or two.
   static let tiny = [

@@ -69,6 +69,22 @@ private func byBrightness(_ images: Tensor) -> Tensor {
     #expect(counted == classified && counted >= 60)
   }
 
+  @Test("Copies that pick a class and those that bound its probability are asked for together")
+  func together() throws {
+    let certify = try Certify(fixed: 60, sigma: 1, selection: 10, failureProbability: 0.01)
+    var sizes: [Int] = []
+    func classify(_ images: Tensor) -> Tensor {
+      sizes.append(images.size(0))
+      return byBrightness(images)
+    }
+    for (batchSize, expected) in [(100, [70]), (40, [40, 30])] {
+      var run = CertificationRun(certify, seed: 5)
+      (run.batchSize, sizes) = (batchSize, [])
+      try run(0..<1, of: try images(1), classify: classify) { #expect($0.attempt.trials == 60) }
+      #expect(sizes == expected)
+    }
+  }
+
   @Test("Equal scores go to the lowest class, rows with NaN to none")
   func labels() {
     let scores = Tensor([1, 1, 0, 0, .nan, 1, 0, 2, 2] as [Float], shape: [3, 3])

@@ -130,7 +130,7 @@ final class SlowBox: BlackBox {
     // Five more are still allowed.
     _ = try metered.answer(images[0..<5] + 3, for: .base)
     #expect { _ = try QueryLedger(at: file, model: "counting", budget: 25) } throws: {
-      "\($0)".contains("raise --budget")
+      "\($0)".contains("raise --query-budget")
     }
   }
 
@@ -218,6 +218,25 @@ final class SlowBox: BlackBox {
     _ = try metered.answer(images, for: .base)
     // Five images take fifty seconds; the first five go at once.
     #expect(waited > 45 && waited <= 50)
+  }
+
+  @Test("The copies of one image are spread over all requests that the model takes, each prepared when it is sent")
+  func spread() throws {
+    for (count, concurrency, sizes) in [
+      (220, 8, [28, 28, 28, 28, 28, 28, 28, 24]), (220, 1, [100, 100, 20]), (20, 8, [8, 8, 4]),
+      (1000, 8, Array(repeating: 100, count: 10))
+    ] {
+      let box = SlowBox(concurrency) { $0.mean([1, 2, 3]).reshaped([-1, 1]) * Tensor([1, 2] as [Float]) }
+      let metered = MeteredBlackBox(box, ledger: nil, batchSize: 100)
+      let copies = Tensor.uniform([count, 1, 2, 2], using: Generator(seed: 1))
+      var prepared: [Int] = []
+      let answers = try metered.answer(spread: copies, for: .certification) { part in
+        prepared.append(box.sizes.count)
+        return part + 1
+      }
+      #expect(box.sizes == sizes && prepared == Array(0..<sizes.count))
+      #expect(answers[TensorIndex.all, 0].isClose(to: copies.mean([1, 2, 3]) + 1, relative: 1e-5, absolute: 0))
+    }
   }
 
   @Test("As many requests as the model takes are always on their way, and each fails for itself")

@@ -194,7 +194,7 @@ struct OptimizerTests {
     }
     let a = ("a.momentum_buffer", Tensor.ones([2]))
     let b = ("b.momentum_buffer", Tensor.ones([3]))
-    #expect(restore([a]).hasPrefix("step.safetensors: the optimiser state lacks 'b.momentum_buffer'"))
+    #expect(restore([a]).hasPrefix("step.safetensors: the optimizer state lacks 'b.momentum_buffer'"))
     #expect(restore([a, (b.0, .ones([4]))]).contains("expected [3] float32, found [4] float32"))
     #expect(restore([a, (b.0, .ones([3], dtype: .float64))]).contains("found [3] float64"))
     #expect(restore([a, b, ("c.momentum_buffer", .ones([1]))]).contains("knows no state 'c.momentum_buffer'"))

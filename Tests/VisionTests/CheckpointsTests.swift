@@ -141,7 +141,7 @@ import Torch
     var session = TrainingSession(folder: run)
     (session.resumes, session.warn) = (true, { warnings.append($0) })
     _ = try session.run(try learner(data))
-    #expect(warnings == ["note: \(run.checkpoints.path) holds no checkpoint: the run begins anew"])
+    #expect(warnings == ["note: \(run.checkpoints.path) holds no checkpoint: the run starts from the beginning"])
     #expect(try Data(contentsOf: run.metrics) == rows)
   }
 }

@@ -93,6 +93,8 @@ enum Sample {
     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAACA1wB7WOBcQA0DAA==
     """)
   /// IDX of shape [2, 2, 3] with the elements 0, 1, ...
+  /// That of ``gzipIDX`` with one byte more than its header says.
+  static let gzipLongIDX = data("H4sIAAAAAAACA2Ng4GBmYGBggmJmBkYmZhZWNnYOTi5uBgCdNViMHQAAAA==")
   static let gzipIDX = data("H4sIAAAAAAACA2Ng4GBmYGBggmJmBkYmZhZWNnYOTi5uAHgeI4QcAAAA")
   /// CIFAR-10's archive in little: batch 1 is three zeros, batch 2 is 603 ones, the others have three bytes.
   static let cifarArchive = data(

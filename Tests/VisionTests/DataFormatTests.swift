@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import TestSupport
 import Testing
 
 @testable import Vision
@@ -9,7 +10,8 @@ import Testing
   private let labels = Data([0, 0, 8, 1, 0, 0, 0, 2, 7, 9])
 
   private func parse(_ images: Data, _ labels: Data) throws(InputError) -> PixelBlock {
-    try IDX.parse(images: images, imagesName: "images", labels: labels, labelsName: "labels", classes: 10)
+    try IDX.parse(
+      images: ByteSource(images, name: "images"), labels: ByteSource(labels, name: "labels"), classes: 10)
   }
 
   @Test("give images and labels, plain or compressed")
@@ -49,6 +51,20 @@ import Testing
     #expect(inputError { try parse(header + [0], labels) }?.problem == "the IDX file is truncated")
   }
 
+  @Test("are read as far as their header says, packed or of any size") func bounded() throws {
+    let folder = try TemporaryFolder()
+    let file = folder / "sparse"
+    try images.write(to: file)
+    let handle = try FileHandle(forWritingTo: file)
+    try handle.truncate(atOffset: 3 << 30)
+    try handle.close()
+    let error = inputError { try IDX.parse(ByteSource(contentsOf: file), dimensions: 3) }
+    #expect(error?.problem == "the IDX file has stray bytes" && error?.found == "\((3 << 30) - 16)")
+    // Twelve elements are declared, and there are thirteen.
+    let bomb = ByteSource(Sample.gzipLongIDX, name: "images")
+    #expect(inputError { try IDX.parse(bomb, dimensions: 3) }?.problem == "the IDX file has stray bytes")
+  }
+
   @Test("without images are an error")
   func empty() {
     let none = Data([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3])
@@ -75,7 +91,7 @@ import Testing
 
   @Test("of ten classes: the count comes from the size")
   func ten() throws {
-    let block = try CIFAR.ten.parse(record([3], 10) + record([9], 20), name: "test")
+    let block = try CIFAR.ten.parse(ByteSource(record([3], 10) + record([9], 20), name: "test"))
     #expect(block.shape == [2, 3, 32, 32])
     #expect(block.labels == [3, 9])
     #expect(
@@ -84,24 +100,37 @@ import Testing
 
   @Test("of a hundred classes: the fine label counts")
   func hundred() throws {
-    let block = try CIFAR.hundred.parse(record([19, 99], 0), name: "test")
+    let block = try CIFAR.hundred.parse(ByteSource(record([19, 99], 0), name: "test"))
     #expect(block.labels == [99])
-    #expect(inputError { try CIFAR.hundred.parse(record([20, 0], 0), name: "test") }?.found == "20")
-    #expect(inputError { try CIFAR.hundred.parse(record([0, 100], 0), name: "test") }?.found == "100")
+    #expect(inputError { try CIFAR.hundred.parse(ByteSource(record([20, 0], 0), name: "test")) }?.found == "20")
+    #expect(inputError { try CIFAR.hundred.parse(ByteSource(record([0, 100], 0), name: "test")) }?.found == "100")
+  }
+
+  @Test("with more records than any published file are refused unread") func bounded() throws {
+    let folder = try TemporaryFolder()
+    let file = folder / "data_batch_1.bin"
+    try record([3], 0).write(to: file)
+    let handle = try FileHandle(forWritingTo: file)
+    try handle.truncate(atOffset: 3073 * 1_000_000)
+    try handle.close()
+    let error = inputError { try CIFAR.ten.parse(ByteSource(contentsOf: file)) }
+    #expect(error?.problem == "the file is too long" && error?.found == "1000000")
   }
 
   @Test("cut short are an error with record size and remainder")
   func truncated() {
-    let error = inputError { try CIFAR.ten.parse(record([3], 0) + record([3], 0).prefix(5), name: "test.bin") }
+    let error = inputError {
+      try CIFAR.ten.parse(ByteSource(record([3], 0) + record([3], 0).prefix(5), name: "test.bin"))
+    }
     #expect(error?.location == "test.bin")
     #expect(error?.expected == "a multiple of the record size, 3073 bytes")
     #expect(error?.found == "3078 bytes, which leaves a remainder of 5")
-    #expect(throws: InputError.self) { try CIFAR.ten.parse(Data(), name: "test") }
+    #expect(throws: InputError.self) { try CIFAR.ten.parse(ByteSource(Data(), name: "test")) }
   }
 
   @Test("with a label out of range name file and record")
   func label() {
-    let error = inputError { try CIFAR.ten.parse(record([3], 0) + record([10], 0), name: "test.bin") }
+    let error = inputError { try CIFAR.ten.parse(ByteSource(record([3], 0) + record([10], 0), name: "test.bin")) }
     #expect(error?.location == "test.bin, record 1" && error?.expected == "0 to 9" && error?.found == "10")
   }
 }

@@ -17,6 +17,31 @@ import Torch
     #expect(InferencePlan(network, dtype: .float32)(images).isClose(to: expected, relative: 1e-4, absolute: 1e-5))
   }
 
+  @Test("answers NaN where the network does, and takes ReLU into convolutions where there can be none")
+  func undefined()
+    throws
+  {
+    let images = Tensor.uniform([4, 1, 8, 8], 0, 1, using: Generator(seed: 1))
+    let architecture = ModelName.smallCNN.architecture(input: [1, 8, 8], classes: 10)
+    let sound = Network(architecture, seed: 1)
+    #expect(sound.foldingBatchNorm().outputBounds(pixels: 1).allSatisfy { $0 < 1e6 })
+    var changed = sound.state
+    // Infinities of both signs meet in the second convolution.
+    changed["bn1.weight"] = try #require(changed["bn1.weight"]) * 1e20
+    changed["conv2.weight"] = try #require(changed["conv2.weight"]) * 1e20
+    var negative = sound.state
+    negative["bn1.running_var"] = try #require(negative["bn1.running_var"]) * -1
+    for state in [changed, negative] {
+      let network = Network(architecture, seed: 1)
+      try network.load(state, from: "test")
+      network.isTraining = false
+      #expect(withoutGradient { network(images) }.isFinite().any() == false)
+      for dtype in [DType.float32, .bfloat16] {
+        #expect(InferencePlan(network, dtype: dtype)(images).isFinite().any() == false)
+      }
+    }
+  }
+
   @Test("computes in bfloat16 also where the processor has to imitate it") func bfloat16() {
     let network = Network(ModelName.smallCNN.architecture(input: [1, 8, 8], classes: 10), seed: 1)
     let images = Tensor.uniform([4, 1, 8, 8], 0, 1, using: Generator(seed: 1))

@@ -89,7 +89,7 @@ import Vision
       let file = try ModelFile(contentsOf: url, architecture: architecture)
       #expect(file.network.architecture.mean == [0.25, 0.5, 0.125])
       #expect(file.network.architecture.standardDeviation == [0.5, 0.5, 0.5])
-      #expect(file.notes.last == "pixels are normalised by '\(names.0)' and '\(names.1)' of the file")
+      #expect(file.notes.last == "pixels are normalized by '\(names.0)' and '\(names.1)' of the file")
     }
   }
 

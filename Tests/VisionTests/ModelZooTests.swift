@@ -14,8 +14,8 @@ struct ModelZooTests {
     var testDescription: String { "\(model.rawValue), \(classes) classes, \(size) pixels" }
   }
 
-  /// specs/pruning.md, section 4.1. The published Wide ResNet has an unused block of 1.6 M weights, so it is left
-  /// out.
+  /// Counts of the same networks in PyTorch: convolutions and linear layers are prunable. The published Wide ResNet has
+  /// an unused block of 1.6 M weights, so it is left out.
   static let published = [
     Counts(model: .resnet20, classes: 10, size: 32, prunable: 268_336, total: 269_722, multiplyAdds: 40_551_040),
     Counts(model: .resnet20, classes: 100, size: 32, prunable: 274_096, total: 275_572, multiplyAdds: 40_556_800),

@@ -100,7 +100,7 @@ public struct AttackReport {
         Double(last.rows.reduce(0) { $0 + $1.gradients }) / Double(max(1, last.rows.count)))
     }
     summary["attacks"] = .array(shares.map { .object($0.record(of: clean.count)) })
-    if let probe = probes.last {
+    if let probe = probes.last, probe.epsilon == points.last?.epsilon {
       summary["probe"] = .string(probe.attack)
       summary["probe_robust_accuracy"] = told(probe.robust.fraction)
       summary["probe_interval"] = told(probe.robust.interval)

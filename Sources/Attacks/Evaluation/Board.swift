@@ -217,15 +217,20 @@ struct Board {
       sizeRounded: standing.isBroken ? outcome.picture?.size : nil, isUndefined: outcome.isUndefined)
   }
 
+  /// Whether probes broke what the attacks left within the budget.
+  private func isProbed(_ point: Int) -> Bool { probes[point].broken.contains { isRobust($0, point) } }
+
   /// Sums everything up.
   func report(expected: Double?, _ mode: AttackEvaluator.Mode) -> AttackReport {
     let points = budgets.indices.map { point in
       AttackReport.Point(epsilon: budgets[point], rows: labels.indices.map { row(point, $0) })
     }
-    let probed = budgets.indices.filter { !probes[$0].tried.isEmpty }.map { point in
+    // Nothing is tried where probes within smaller budgets broke all that the attacks left.
+    let probed = budgets.indices.filter { !probes[$0].tried.isEmpty || isProbed($0) }.map { point in
       let left = labels.indices.count { isRobust($0, point) && !probes[point].broken.contains($0) }
       return AttackReport.Probe(
-        attack: probes[point].name, epsilon: budgets[point], robust: Accuracy(correct: left, count: labels.count))
+        attack: probes[...point].last { !$0.name.isEmpty }?.name ?? "", epsilon: budgets[point],
+        robust: Accuracy(correct: left, count: labels.count))
     }
     let clean = Accuracy(correct: labels.indices.count { isCorrect($0) }, count: labels.count)
     var report = AttackReport(

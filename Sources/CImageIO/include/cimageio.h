@@ -42,7 +42,10 @@ int ci_resample(const uint8_t *pixels, ci_info info, ci_window window, uint8_t *
 void ci_histogram(const uint8_t *planes, size_t images, size_t channels, size_t plane, uint64_t *histogram);
 
 // Unpacks all members of a gzip stream, with `zlib` also a zlib stream, into *out, to be freed by ci_free. Checksums are
-// checked; a truncated stream, trailing bytes other than zeros, and more than `limit` bytes of output are errors.
-int ci_gunzip(const uint8_t *data, size_t size, int zlib, size_t limit, uint8_t **out, size_t *out_size, char *message);
+// checked; a truncated stream, trailing bytes other than zeros, and more than `limit` bytes of output (CI_OVER_LIMIT) are
+// errors. With `beginning` the output ends at `limit` bytes, and what follows in the stream is not looked at.
+enum { CI_OVER_LIMIT = 1 };
+int ci_gunzip(const uint8_t *data, size_t size, int zlib, int beginning, size_t limit, uint8_t **out, size_t *out_size,
+              char *message);
 
 void ci_free(void *memory);

@@ -123,7 +123,7 @@ public struct AcquisitionRules: Hashable, Sendable {
         found: minutes.map { "\($0)" }.joined(separator: ","))
     }
     guard budget > 0, budget.isFinite else {
-      throw InputError("there is no time", at: "--budget", expected: "minutes above 0", found: "\(budget)")
+      throw InputError("there is no time", at: "--minutes", expected: "minutes above 0", found: "\(budget)")
     }
     guard threshold > 0, threshold < CTFFit.clip else {
       throw InputError(

@@ -21,31 +21,31 @@ public struct MRCImage: Hashable, Sendable {
     warnings = []
   }
 
-  /// Reads one image of a file.
+  /// Reads one image of a file, and no more of it than its header and that image.
   /// - Parameters:
-  ///   - data: The file's bytes.
-  ///   - name: What they are, for errors: usually the file's path.
+  ///   - source: The file's bytes.
   ///   - section: Which image of the stack, from 0.
   /// - Throws: `InputError` if the header is wrong, the data end early, the section is not there, the pixels are
   ///   complex or one is no finite number.
-  public init(_ data: Data, name: String, section: Int = 0) throws(InputError) {
-    let header = try MRCHeader(data, name: name)
+  public init(_ source: ByteSource, section: Int = 0) throws(InputError) {
+    let name = source.name
+    let header = try MRCHeader(try source.read(0..<min(source.count, MRCHeader.byteCount)), name: name)
     guard (0..<header.sections).contains(section) else {
       throw InputError(
         "the stack has no such image", at: name, expected: "0 to \(header.sections - 1)", found: "\(section)")
     }
     let needed = header.dataOffset + header.sectionBytes * header.sections
-    guard data.count >= needed else {
+    guard source.count >= needed else {
       throw InputError(
         "the MRC file is shorter than its header says", at: name, expected: "\(needed) bytes",
-        found: "\(data.count)", remedy: "the file is truncated: copy or write it again")
+        found: "\(source.count)", remedy: "the file is truncated: copy or write it again")
     }
     var warnings = header.warnings
-    if data.count > needed {
-      warnings.append("\(name): \(data.count - needed) bytes follow the pixels; they are not used")
+    if source.count > needed {
+      warnings.append("\(name): \(source.count - needed) bytes follow the pixels; they are not used")
     }
-    let start = data.startIndex + header.dataOffset + section * header.sectionBytes
-    let pixels = try Self.decode(data[start..<start + header.sectionBytes], header, name: name)
+    let start = header.dataOffset + section * header.sectionBytes
+    let pixels = try Self.decode(try source.read(start..<start + header.sectionBytes), header, name: name)
     guard pixels.allSatisfy(\.isFinite) else {
       throw InputError("the image holds NaN or infinity", at: name, remedy: "the file is damaged: write it again")
     }
@@ -56,9 +56,9 @@ public struct MRCImage: Hashable, Sendable {
     self.pixels = Self.upsideDown(pixels, width: header.width)
   }
 
-  /// - Throws: `InputError` as ``init(_:name:section:)`` does, or if the file cannot be read.
+  /// - Throws: `InputError` as ``init(_:section:)`` does, or if the file cannot be read.
   public init(contentsOf url: URL, section: Int = 0) throws(InputError) {
-    try self.init(InputFile.read(url, limit: 4 << 30), name: url.path, section: section)
+    try self.init(ByteSource(contentsOf: url), section: section)
   }
 
   private static func upsideDown(_ pixels: [Float], width: Int) -> [Float] {

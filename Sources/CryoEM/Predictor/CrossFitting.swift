@@ -29,10 +29,9 @@ public struct CrossFitting {
   /// Predicts the pictures of each fold by what `train` makes of the others.
   /// - Parameters:
   ///   - examples: Pictures with what was measured.
-  ///   - survey: That their holes are of.
-  ///   - train: Gives a trained predictor; told the fold from 0, too.
-  ///   - batchSize: Pictures that are looked at once.
+  ///   - survey: The survey that their holes are in.
   ///   - precision: What layers compute in.
+  ///   - train: Gives a predictor trained on the examples; gets the fold, from 0, too.
   /// - Returns: One prediction a picture.
   /// - Throws: `InputError` if there are fewer pictures than folds; what `train` throws.
   public func predictions(

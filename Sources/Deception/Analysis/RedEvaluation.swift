@@ -197,7 +197,7 @@ public struct RedEvaluation {
         ])
       }
     }
-    try attack(victim.model, "no defence", judgedOn: victim.model)
+    try attack(victim.model, "no defense", judgedOn: victim.model)
     try attack(victim.model, "does not know the denoiser", judgedOn: defended)
     try attack(bpda, "takes the denoiser for the identity", judgedOn: defended)
     try attack(defended, "knows the denoiser", judgedOn: defended)

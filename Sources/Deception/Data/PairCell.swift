@@ -91,7 +91,7 @@ extension PairCell {
     let file = try Safetensors(contentsOf: url)
     guard let text = file.metadata[Self.metadataKey],
       let key = try? JSONDecoder().decode(Key.self, from: Data(text.utf8))
-    else { throw InputError("this is no cell of an attack data set", at: url.path) }
+    else { throw InputError("this is not a cell of an attack data set", at: url.path) }
     let state = try file.stateDictionary()
     let empty = Tensor.zeros([0])
     self.init(

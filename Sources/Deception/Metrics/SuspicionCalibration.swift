@@ -53,7 +53,7 @@ public struct SuspicionCalibration: Hashable, Sendable {
       let clean = record["clean"]?.array?.compactMap(\.number)
     else {
       throw InputError(
-        "these are no scores of clean images", at: name, expected: "an object with the keys score and clean",
+        "these are not scores of clean images", at: name, expected: "an object with the keys score and clean",
         remedy: "train the denoiser again with 'quench red train'")
     }
     self.init(score: score, clean: clean)

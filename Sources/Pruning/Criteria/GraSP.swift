@@ -23,7 +23,10 @@ public struct GraSP: PruningCriterion {
   public init() {}
   public init(_ target: PruningTarget) {}
 
-  private enum CodingKeys: String, CodingKey { case temperature, samplesPerClass }
+  private enum CodingKeys: String, CodingKey {
+    case temperature, samplesPerClass
+    case redrawsLinear = "redrawLinear"
+  }
 
   public func validate() throws(InputError) {
     try requireSetting(temperature > 0 && temperature.isFinite, "temperature", "above 0", temperature)

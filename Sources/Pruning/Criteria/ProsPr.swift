@@ -29,6 +29,9 @@ public struct ProsPr: PruningCriterion {
   private enum CodingKeys: String, CodingKey {
     case steps, firstOrder
     case learningRate = "innerLearningRate"
+    case momentum = "innerMomentum"
+    case batchSize = "criterionBatchSize"
+    case redrawsBatch = "redrawBatch"
   }
 
   public func validate() throws(InputError) {

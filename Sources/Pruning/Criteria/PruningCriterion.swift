@@ -35,7 +35,8 @@ extension PruningCriterion {
   ) throws(InputError) {
     guard holds else {
       throw InputError(
-        "the criterion cannot be used so", at: "\(Self.self), \(setting)", expected: expected, found: "\(found)")
+        "the criterion cannot be used like this", at: "\(Self.self), \(setting)", expected: expected,
+        found: "\(found)")
     }
   }
 }

@@ -20,7 +20,10 @@ public struct SNIP: PruningCriterion {
   public init() {}
   public init(_ target: PruningTarget) {}
 
-  private enum CodingKeys: String, CodingKey { case samplesPerClass }
+  private enum CodingKeys: String, CodingKey {
+    case samplesPerClass
+    case batchSize = "criterionBatchSize"
+  }
 
   public func validate() throws(InputError) {
     try requireSetting(samplesPerClass ?? 1 >= 1, "samples-per-class", "at least 1", samplesPerClass ?? 0)

@@ -120,7 +120,7 @@ extension PruneStudy {
       [
         .table(
           Table(
-            "The sparsest network that is no worse than the dense one",
+            "The sparsest network no worse than the dense one",
             columns: [.text("Method"), .number("Sparsity"), .number("Test accuracy"), .number("Dense")],
             rows: study.allMethods.map { method in
               guard let ticket = results.winningTicket(of: method.text) else {

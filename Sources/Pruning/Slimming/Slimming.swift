@@ -39,7 +39,7 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
   public var tolerance = 1e-4
 
   private enum CodingKeys: String, CodingKey {
-    case policy, roundTo
+    case policy, roundTo, tolerance
     case keptLayers = "keepLayer"
     case silencesMaskedFilters = "silence"
   }

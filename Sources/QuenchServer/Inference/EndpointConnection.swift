@@ -26,6 +26,7 @@ final class EndpointConnection: Sendable {
     var configuration = HTTPClient.Configuration()
     configuration.timeout.connect = .milliseconds(Int64(min(timeout, 10) * 900))
     configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.redirectConfiguration = .disallow  // followed here, where it is known what may be sent where
     var tls = TLSConfiguration.makeClientConfiguration()
     // As OpenSSL and what is built on it have it.
     if let file = ProcessInfo.processInfo.environment["SSL_CERT_FILE"], !file.isEmpty {
@@ -93,10 +94,13 @@ final class EndpointConnection: Sendable {
     }
   }
 
-  private func send(_ request: HTTPClientRequest, within timeout: TimeAmount? = nil) async throws -> Answer {
+  /// - Parameter redirects: How often the endpoint may still send it elsewhere.
+  private func send(
+    _ request: HTTPClientRequest, within timeout: TimeAmount? = nil, redirects: Int = 5
+  ) async throws -> Answer {
     let timeout = timeout ?? self.timeout
     var request = request
-    if let token { request.headers.add(name: "Authorization", value: token.header) }
+    if let token { request.headers.replaceOrAdd(name: "Authorization", value: token.header) }
     let response: HTTPClientResponse
     let body: Data
     do {
@@ -106,6 +110,10 @@ final class EndpointConnection: Sendable {
       let problem = ConnectionProblem(error, seconds: Double(timeout.nanoseconds) / 1e9)
       guard let remedy = problem.remedy else { throw TemporaryFailure(problem.text) }
       throw InputError(problem.text, at: request.url, remedy: remedy)
+    }
+    if let redirect = Redirect(response, of: request) {
+      request.url = try redirect.target(left: redirects)
+      return try await send(request, within: timeout, redirects: redirects - 1)
     }
     guard (200..<300).contains(response.status.code) else { throw Self.refusal(response, body, request.url) }
     return Answer(

@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Support
 
 /// Why no answer came, in a sentence.
 struct ConnectionProblem {
@@ -68,12 +69,16 @@ struct BatchRefusal {
   ///   - text: What the endpoint says.
   init?(code: Int, text: String) {
     let text = text.lowercased()
-    let names = ["batch", "too many", "too large", "exceed"].contains { text.contains($0) }
-    guard code == 413 || [400, 422, 500].contains(code) && names else { return nil }
-    // 'batch-size must be <= 8', 'at most 16', 'maximum batch size of 4', 'limit: 32'
-    let bound = /(?:<=|at most|up to|less than or equal to|max[a-z_]*|limit)[^0-9]{0,24}([0-9]{1,9})/
+    // Where that is a mistake, a single image is refused in the end, and nothing of it is counted.
+    let isOfNumbers =
+      text.contains(/batch|too many|too (large|big|long)|exceed|dimension/)
+      || text.contains(/<=|at most|up to|more than|less than|maximum|limit|only|expected/)
+        && text.contains(/instance|sample|image|example|item|record|row|payload|request/)
+    guard code == 413 || [400, 422, 500].contains(code) && isOfNumbers else { return nil }
+    // 'batch-size must be <= 8', 'at most 16', 'maximum batch size of 4', 'limit: 32', 'no more than 8'
+    let bound =
+      /(?:<=|at most|up to|no more than|not exceed|less than or equal to|max[a-z_]*|limit)[^0-9]{0,24}([0-9]{1,9})/
     let bounds = text.matches(of: bound).compactMap { Int($0.1) }.filter { $0 > 0 }
-    guard code == 413 || text.contains("batch") || text.contains("images") || !bounds.isEmpty else { return nil }
     limit = bounds.min()
   }
 }
@@ -93,5 +98,41 @@ enum RetryAfter {
       if let date = formatter.date(from: text) { return max(0, date.timeIntervalSince(now)) }
     }
     return nil
+  }
+}
+
+/// An answer that sends a request elsewhere (RFC 9110, section 15.4).
+struct Redirect {
+  private let request: HTTPClientRequest
+  private let code: Int
+  private let location: String
+
+  /// Nil: it does not.
+  init?(_ response: HTTPClientResponse, of request: HTTPClientRequest) {
+    code = Int(response.status.code)
+    guard [301, 302, 303, 307, 308].contains(code), let location = response.headers.first(name: "Location") else {
+      return nil
+    }
+    self.location = location
+    self.request = request
+  }
+
+  /// Where the same request goes on to: another path of the same server. Images and tokens are for nobody else.
+  /// - Parameter left: How many redirects may follow.
+  /// - Throws: `InputError` if that is another server, the request may not be repeated there, or there were too many.
+  func target(left: Int) throws(InputError) -> String {
+    func refusal(_ problem: String, _ remedy: String) -> InputError {
+      InputError(
+        "the endpoint sends requests \(problem): \(code)", at: request.url, found: "'\(location.prefix(200))'",
+        remedy: remedy)
+    }
+    guard let base = URL(string: request.url), let target = URL(string: location, relativeTo: base)?.absoluteURL,
+      (target.scheme, target.host(), target.port) == (base.scheme, base.host(), base.port)
+    else { throw refusal("to another server", "name that one, if it is to be trusted") }
+    guard request.method == .GET || code >= 307 else {
+      throw refusal("elsewhere, without their images", "name the model's own address")
+    }
+    guard left > 0 else { throw refusal("in circles", "see how it is set up") }
+    return target.absoluteString
   }
 }

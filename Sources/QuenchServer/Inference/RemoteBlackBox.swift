@@ -7,24 +7,24 @@ import Torch
 
 /// A ``RemoteModel`` as a black box, for a thread that may wait.
 final class RemoteBlackBox: BlackBox {
-  let feedback: Feedback
   let concurrency: Int
   private let model: RemoteModel
 
+  var feedback: Feedback { model.feedback }
   var classes: Int { model.classes }
   var version: String { model.version }
   var largestBatch: Int? { model.largestBatch }
 
-  init(_ model: RemoteModel, feedback: Feedback, concurrency: Int) {
+  init(_ model: RemoteModel, concurrency: Int) {
     self.model = model
-    self.feedback = feedback
     self.concurrency = concurrency
   }
 
   func answer(_ images: Tensor) throws -> Tensor { try send(images)() }
 
   func send(_ images: Tensor) -> PendingAnswer {
-    let (pixels, shape, classes) = (images.to(.float32).data(), images.shape, classes)
+    let (pixels, shape) = (images.to(.float32).data(), images.shape)
+    let (answerShape, dtype) = ([shape[0]] + answerShape, feedback == .labels ? DType.int64 : .float32)
     let letter = Letter()
     Task { [model] in
       let answer: Result<Data, any Error>
@@ -33,7 +33,7 @@ final class RemoteBlackBox: BlackBox {
     }
     return {
       let data = try letter.take()
-      return data.withUnsafeBytes { Tensor(bytes: $0, shape: [shape[0], classes], dtype: .float32) }
+      return data.withUnsafeBytes { Tensor(bytes: $0, shape: answerShape, dtype: dtype) }
         .to(images.device)
     }
   }

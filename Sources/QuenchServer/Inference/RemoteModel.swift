@@ -12,8 +12,12 @@ public struct RemoteModel: Sendable {
   private let modelVersion: String?
   /// The model's name and version, which must not change while it is asked, and what changes its pixels' values.
   public let version: String
+  /// What it answers.
+  public let feedback: Feedback
   /// The classes that its answers tell apart.
   public var classes: Int { description.classes }
+  /// The shape of the answer to one image.
+  public var answerShape: [Int] { feedback == .labels ? [] : [classes] }
   /// The most images in a request, where its metadata or its configuration say so.
   public var largestBatch: Int? { description.largestBatch }
 
@@ -21,13 +25,14 @@ public struct RemoteModel: Sendable {
   /// - Parameters:
   ///   - url: `http://host:port/v2/models/NAME`, with or without `/versions/VERSION`.
   ///   - timeout: Seconds in which a request must be answered.
+  ///   - feedback: What it answers: no images.
   ///   - token: What every request carries, where the endpoint asks for it.
   ///   - authorities: A PEM file of certificates that are trusted besides the system's.
   ///   - hints: What is told of it where its metadata do not say it.
   /// - Throws: `InputError` if it cannot be reached, or does not describe a classifier of images.
   public init(
-    _ url: String, timeout: Double, token: BearerToken? = nil, authorities: String? = nil,
-    hints: EndpointHints = EndpointHints()
+    _ url: String, timeout: Double, feedback: Feedback = .logits, token: BearerToken? = nil,
+    authorities: String? = nil, hints: EndpointHints = EndpointHints()
   ) async throws {
     let base = url.hasSuffix("/") ? String(url.dropLast()) : url
     guard let models = base.range(of: "/v2/models/") else {
@@ -36,6 +41,7 @@ public struct RemoteModel: Sendable {
     }
     connection = try EndpointConnection(timeout: timeout, token: token, authorities: authorities)
     self.base = base
+    self.feedback = feedback
     let metadata = try await connection.get(base) ?? [:]
     // Triton alone has these, and many have no list of extensions.
     let configuration = try? await connection.get("\(base)/config")
@@ -51,13 +57,15 @@ public struct RemoteModel: Sendable {
   /// - Throws: `InputError` if it takes no images `[C, H, W]`, where it says what it takes.
   public func check(images shape: [Int]) throws(InputError) { _ = try description.form(for: shape, at: base) }
 
-  /// The classes' scores for float32 pixels of shape `[N, C, H, W]`: `[N, classes]`, float32 bytes.
+  /// The answers to float32 pixels of shape `[N, C, H, W]`: bytes of `[N, classes]`, float32, or of labels `[N]`, int64.
   /// - Throws: `TemporaryFailure` where the endpoint may answer later, `TooManyImages` where it may answer less,
   ///   `InputError` where it refuses the request, answers what it must not, or has become another version.
   public func answer(_ pixels: Data, shape: [Int]) async throws -> Data {
     let form = try description.form(for: Array(shape.dropFirst()), at: base)
     guard form.isBatched || shape[0] == 1 else { throw TooManyImages("it takes one image at a time", limit: 1) }
-    var message = InferenceMessage(tensors: [form.tensor(named: description.input, pixels, shape: shape)])
+    // Where a request has none, some servers have no answer either.
+    var message = InferenceMessage(
+      tensors: [form.tensor(named: description.input, pixels, shape: shape)], id: UUID().uuidString)
     if let output = description.output {
       message.requested = [.init(name: output, isBinary: isBinary ? true : nil)]
     } else {
@@ -67,43 +75,64 @@ public struct RemoteModel: Sendable {
     let answer: EndpointConnection.Answer
     do {
       answer = try await connection.post(encoded.body, headerLength: encoded.headerLength, to: base + "/infer")
-    } catch var refusal as InputError {
-      if refusal.remedy == nil, Self.isOutside(pixels) {
-        refusal.remedy = "some pixels lie outside [0, 1], as noise makes them: --clip cuts them off"
-      }
-      throw refusal
+    } catch let refusal as InputError {
+      throw Self.explained(refusal, pixels)
+    } catch let excess as TooManyImages where shape[0] == 1 {
+      throw Self.explained(InputError("the endpoint refuses a single image: \(excess)", at: base), pixels)
     }
-    return try scores(InferenceMessage(response: answer.body, headerLength: answer.headerLength), count: shape[0])
+    let reply: InferenceMessage
+    do { reply = try InferenceMessage(response: answer.body, headerLength: answer.headerLength) } catch {
+      // What stands between may cut an answer short, or put a page of its own in its place.
+      throw TemporaryFailure("the answer cannot be read: \(error)")
+    }
+    return try numbers(reply, count: shape[0])
   }
 
-  private func scores(_ answer: InferenceMessage, count: Int) throws -> Data {
+  private func numbers(_ answer: InferenceMessage, count: Int) throws(InputError) -> Data {
     if let found = answer.modelVersion, let expected = modelVersion, found != expected {
       throw InputError(
         "the endpoint has become another version", at: base, expected: expected, found: found,
         remedy: "ask one version: \(base)/versions/\(expected)")
     }
-    func fits(_ tensor: InferenceTensor) -> Bool {
-      let sides = tensor.shape.filter { $0 != 1 }
-      return sides == [count, classes].filter { $0 != 1 }
-    }
+    let shape = feedback == .labels ? [count] : [count, classes]
+    func fits(_ tensor: InferenceTensor) -> Bool { tensor.shape.filter { $0 != 1 } == shape.filter { $0 != 1 } }
     let tensor =
       description.output.map { name in answer.tensors.first { $0.name == name && fits($0) } }
       ?? answer.tensors.first(where: fits)
     guard let tensor else {
+      let isOfLabels = answer.tensors.contains { $0.shape.filter { $0 != 1 } == [count].filter { $0 != 1 } }
       throw InputError(
-        "the endpoint answers another number of images or classes", at: base, expected: "\([count, classes])",
-        found: "\(answer.tensors.map(\.shape))")
+        "the endpoint answers another number of images or classes", at: base, expected: "\(shape)",
+        found: "\(answer.tensors.map(\.shape))",
+        remedy: isOfLabels && feedback != .labels ? "if it tells the best class alone, say --feedback labels" : nil)
     }
-    guard let numbers = tensor.floats else {
-      throw InputError("the endpoint answers whole numbers", at: base, expected: "logits or probabilities")
+    guard feedback == .labels else {
+      guard let numbers = tensor.floats else {
+        throw InputError(
+          "the endpoint answers whole numbers", at: base, expected: feedback.rawValue,
+          remedy: "if they are classes, say --feedback labels")
+      }
+      return numbers.withUnsafeBytes { Data($0) }
     }
-    return numbers.withUnsafeBytes { Data($0) }
+    guard let labels = tensor.labels, labels.allSatisfy((0..<Int64(classes)).contains) else {
+      throw InputError(
+        "the endpoint answers something other than labels", at: base, expected: "whole numbers below \(classes)",
+        found: tensor.datatype.rawValue)
+    }
+    return labels.withUnsafeBytes { Data($0) }
   }
 
   /// Why the endpoint could not answer now; nil: it says that it is ready.
   public func problem() async -> String? { await connection.problem(at: "\(base)/ready") }
 
-  private static func isOutside(_ pixels: Data) -> Bool {
-    pixels.withUnsafeBytes { $0.assumingMemoryBound(to: Float.self).contains { !(0...1).contains($0) } }
+  /// A refusal that names pixels outside [0, 1], where some are.
+  private static func explained(_ refusal: InputError, _ pixels: Data) -> InputError {
+    let isOutside = pixels.withUnsafeBytes { bytes in
+      bytes.assumingMemoryBound(to: Float.self).contains { !(0...1).contains($0) }
+    }
+    guard refusal.remedy == nil, isOutside else { return refusal }
+    var refusal = refusal
+    refusal.remedy = "some pixels lie outside [0, 1], as noise makes them: --clip cuts them off"
+    return refusal
   }
 }

@@ -11,7 +11,7 @@ public struct ServedModel: Sendable {
     /// A classifier's file.
     case weights(String)
     /// Somebody's model.
-    case endpoint(RemoteModel, feedback: Feedback, concurrency: Int)
+    case endpoint(RemoteModel, concurrency: Int)
   }
 
   /// A defence in front of the model.
@@ -55,7 +55,7 @@ public struct ServedModel: Sendable {
 
   /// Why the model behind could not answer now; nil: it could.
   public func problem() async -> String? {
-    guard case .endpoint(let model, _, _) = source else { return nil }
+    guard case .endpoint(let model, _) = source else { return nil }
     return await model.problem()
   }
 
@@ -70,9 +70,9 @@ public struct ServedModel: Sendable {
         LocalBlackBox(
           ModelFile(contentsOf: URL(filePath: path)).network, version: Self.version(of: path), batchSize: batchSize)
       )
-    case (.endpoint(let model, let feedback, let concurrency), let shield?):
-      try shielded(shield, RemoteBlackBox(model, feedback: feedback, concurrency: concurrency))
-    case (.endpoint(let model, _, _), nil):
+    case (.endpoint(let model, let concurrency), let shield?):
+      try shielded(shield, RemoteBlackBox(model, concurrency: concurrency))
+    case (.endpoint(let model, _), nil):
       throw InputError("an endpoint serves itself", at: model.version, remedy: "put a defence in front of it")
     }
   }
@@ -93,7 +93,7 @@ public struct ServedModel: Sendable {
 
   private func shielded(_ shield: Shield, _ model: any BlackBox) throws -> ModelThread.Model {
     let defense = try Defense(contentsOf: URL(filePath: shield.folder))
-    if case .endpoint(let model, _, _) = source { try model.check(images: defense.inputShape) }
+    if case .endpoint(let model, _) = source { try model.check(images: defense.inputShape) }
     let box = shield.clips ? ClippedBlackBox(model) : model
     let plan = DefensePlan(defense, batchSize: batchSize)
     let ledger = try shield.ledger.map { try QueryLedger(at: $0, model: box.version, budget: shield.budget) }
@@ -120,7 +120,8 @@ public struct ServedModel: Sendable {
         source: { NoiseStream.Source(images[$0], index: $0) },
         classify: { copies in
           guard isAwaited() else { throw CancellationError() }
-          return try metered.answer(plan(copies), for: .certification)
+          return box.feedback.scores(
+            try metered.answer(spread: copies, for: .certification) { plan($0) }, classes: box.classes)
         },
         each: { result in
           attempts[result.index] = result.attempt

@@ -144,6 +144,11 @@ extension Feedback {
     }
   }
 
+  /// What classes are read off, `[N, classes]`, float: the answers themselves, or 1 at the class that each tells.
+  public func scores(_ answers: Tensor, classes: Int) -> Tensor {
+    self == .labels ? answers.oneHot(classes: classes).to(.float32) : answers
+  }
+
   /// The loss of each answer against its target, `[N]`: cross-entropy, 0 and 1 where only a class is told, the mean
   /// squared difference of images.
   public func losses(_ answers: Tensor, against targets: Tensor) -> Tensor {

@@ -81,6 +81,23 @@ public final class MeteredBlackBox {
     return Tensor.concatenated(answers)
   }
 
+  /// The model's answers for what `prepare` makes of `images`, `[N, C, H, W]`, spread over all the requests that the model
+  /// works on at once; each request is prepared when there is room for it, while others are on their way.
+  /// - Throws: As ``answer(_:for:)`` does.
+  public func answer(
+    spread images: Tensor, for purpose: QueryLedger.Purpose,
+    preparing prepare: @escaping (Tensor) -> Tensor = { $0 }
+  ) throws -> Tensor {
+    let share = (images.size(0) + model.concurrency - 1) / model.concurrency
+    let parts = images.split(min(max(share, Self.leastShare), batchSize))
+    var answers: [Tensor] = []
+    try answer(parts.lazy.map { Question(prepare($0), for: purpose) }) { answers.append($0) }
+    return Tensor.concatenated(answers)
+  }
+
+  /// Images below which a request is not divided further.
+  private static let leastShare = 8
+
   /// Asks `questions` in turn, of which each is taken when there is room for it: as many requests as the model works on
   /// at once are always on their way.
   ///

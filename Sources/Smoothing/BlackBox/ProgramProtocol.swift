@@ -14,7 +14,7 @@ public struct ProgramProtocol: Sendable {
   /// The line with which the program begins.
   /// - Parameters:
   ///   - classes: How many the model tells apart.
-  ///   - feedback: Logits or probabilities.
+  ///   - feedback: What it answers.
   ///   - version: Tells this model from others.
   ///   - largestBatch: The most images in a request; nil: any number.
   ///   - concurrency: How many requests it takes before it has answered the first.
@@ -40,9 +40,9 @@ public struct ProgramProtocol: Sendable {
     return (shape, pixels)
   }
 
-  /// Answers with float32 numbers of the shape `[N, classes]`.
+  /// Answers with float32 numbers of the shape `[N, classes]`, or int64 labels `[N]`.
   public func answer(_ data: Data, shape: [Int]) throws {
-    try write(ProgramBlackBox.Header(shape: shape, datatype: "FP32"))
+    try write(ProgramBlackBox.Header(shape: shape, datatype: shape.count == 1 ? "INT64" : "FP32"))
     try output.write(contentsOf: data)
   }
 

@@ -136,7 +136,7 @@ public final class QueryLedger {
     InputError(
       "the query budget is spent", at: path, expected: "at most \(budget) images in all",
       found: "\(total) asked for",
-      remedy: "raise --budget; what was learned so far is kept, and --resume goes on from there")
+      remedy: "raise --query-budget; what was learned so far is kept, and --resume goes on from there")
   }
 
   /// The answer to a request that was paid for before.

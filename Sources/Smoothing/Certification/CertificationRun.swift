@@ -71,12 +71,13 @@ public struct CertificationRun {
           points.append(
             Point(source: source(index), attempt: certify.attempt(), chunk: firstChunk))
         }
-        guard let wanted = points[position].attempt.wanted else { continue }
-        // Selection takes a known number of copies.
-        let most = wanted.purpose == .selection ? wanted.range.count : points[position].chunk
-        let range = wanted.range.prefix(min(space, most))
-        samples.append(.init(points[position].source, wanted.purpose, range))
-        space -= range.count
+        for wanted in points[position].attempt.wanted where space > 0 {
+          // Selection takes a known number of copies.
+          let most = wanted.purpose == .selection ? wanted.range.count : points[position].chunk
+          let range = wanted.range.prefix(min(space, most))
+          samples.append(.init(points[position].source, wanted.purpose, range))
+          space -= range.count
+        }
       }
       guard !samples.isEmpty else { return }
       if Interruption.isRequested { throw Interrupted(folder: nil) }
@@ -91,7 +92,7 @@ public struct CertificationRun {
         if run.purpose == .estimation { points[position].chunk = min(2 * points[position].chunk, largestChunk) }
         rest = rest.dropFirst(run.range.count)
       }
-      while let first = points.first, first.attempt.wanted == nil {
+      while let first = points.first, first.attempt.wanted.isEmpty {
         points.removeFirst()
         try each(Result(index: first.source.index, attempt: first.attempt, seconds: first.seconds))
       }

@@ -126,7 +126,7 @@ public struct Certify: Hashable, Sendable {
     chunk: Int = 64, labels: (NoiseStream.Purpose, Range<Int>) throws -> [Int]
   ) rethrows -> Attempt {
     var attempt = attempt()
-    while let wanted = attempt.wanted {
+    while let wanted = attempt.wanted.first {
       attempt.take(try labels(wanted.purpose, wanted.range.prefix(chunk)))
     }
     return attempt
@@ -153,11 +153,15 @@ public struct Certify: Hashable, Sendable {
       ladder = LadderTest(certify.rungs)
     }
 
-    /// The copies that it needs next: any number from the beginning of this range. Nil: it is decided.
-    public var wanted: (purpose: NoiseStream.Purpose, range: Range<Int>)? {
-      if queries < certify.selection { return (.selection, queries..<certify.selection) }
-      guard !isDecided else { return nil }
-      return (.estimation, trials..<certify.estimation)
+    /// The copies that it needs next, in this order: any number from the beginning. Those that bound the probability of
+    /// the class are fresh whichever it is, and may be asked for together with those that pick it. Empty: it is decided.
+    public var wanted: [(purpose: NoiseStream.Purpose, range: Range<Int>)] {
+      let selection = (
+        purpose: NoiseStream.Purpose.selection, range: min(queries, certify.selection)..<certify.selection
+      )
+      let estimation = (purpose: NoiseStream.Purpose.estimation, range: trials..<certify.estimation)
+      guard selection.range.isEmpty else { return [selection, estimation] }
+      return isDecided ? [] : [estimation]
     }
 
     private var isDecided: Bool {

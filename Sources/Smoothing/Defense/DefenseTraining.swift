@@ -110,7 +110,10 @@ public final class DefenseTraining: Learner {
         // A scalar whose gradient is that of the mean loss: the slope at the codes is a constant in it.
         let surrogate = (estimate.slope * codes).sum() * (1 / Double(estimate.losses.count))
         surrogate.backward()
-        return StepResult(loss: estimate.losses.mean(), correct: estimate.correct, images: images.size(0))
+        var result = StepResult(
+          loss: estimate.losses.mean(), correct: estimate.correct, images: images.size(0))
+        if estimator.isOfDifferences { result.shares["zero_differences"] = estimate.zeroDifferences }
+        return result
       }
     }
     trained.optimizer.step(epoch: position.epoch)
@@ -125,6 +128,7 @@ public final class DefenseTraining: Learner {
     var losses: Tensor
     /// How many keep the clean image's class; nil where the model tells images.
     var correct: Double?
+    var zeroDifferences: StepResult.Share
   }
 
   /// The estimated slope of the stability loss at the codes. The clean images, the codes and those round them are asked
@@ -174,15 +178,18 @@ public final class DefenseTraining: Learner {
       asked += images.size(0) + estimate.queries
       let isUsable = isTarget * estimate.values.isFinite() * estimate.gradient.isFinite().all(1)
       let usable = isUsable.nonzero().reshaped([-1])
+      let zeroDifferences = StepResult.Share(estimate.differences.zero, of: estimate.differences.all)
       try tally.add(
         differences: estimate.differences, images: images.size(0), leftOut: images.size(0) - usable.count
       ).forEach(onFinding)
       guard usable.count < images.size(0) else {
-        return SlopeEstimate(slope: estimate.gradient, losses: estimate.values, correct: correct)
+        return SlopeEstimate(
+          slope: estimate.gradient, losses: estimate.values, correct: correct, zeroDifferences: zeroDifferences)
       }
       let slope = estimate.gradient.zerosLike()
       slope.put(estimate.gradient.selecting(usable), at: [usable])
-      return SlopeEstimate(slope: slope, losses: estimate.values.selecting(usable), correct: correct)
+      return SlopeEstimate(
+        slope: slope, losses: estimate.values.selecting(usable), correct: correct, zeroDifferences: zeroDifferences)
     }
   }
 

@@ -101,7 +101,9 @@ public struct InferenceMessage: Hashable, Sendable {
       throw InputError("the message lacks its tensors", at: direction.rawValue, expected: "a list of 1 to 64")
     }
     for part in list { try accept(part.head) }
-    for part in list { tensors.append(try part.tensor(taking: &rest)) }
+    for part in list {
+      if let tensor = try part.tensor(taking: &rest) { tensors.append(tensor) }
+    }
     guard rest.isEmpty else {
       throw InputError("bytes that belong to no tensor follow the last one", at: "body", found: "\(rest.count)")
     }
@@ -111,6 +113,8 @@ public struct InferenceMessage: Hashable, Sendable {
   private struct Part {
     let head: InferenceTensor.Head
     let location: String
+    /// Whether it is of a type that is read; an answer's other outputs may be of any.
+    let isKnown: Bool
     /// Bytes of raw data.
     let size: Int?
     /// Stands before the elements.
@@ -137,18 +141,25 @@ public struct InferenceMessage: Hashable, Sendable {
       }
       let shape = sides.compactMap(\.integer)
       guard shape.count == sides.count else { throw InputError("the shape is not whole numbers", at: location) }
-      guard let datatype = record["datatype"]?.string.flatMap(InferenceTensor.DataType.init) else {
+      let datatype = record["datatype"]?.string.flatMap(InferenceTensor.DataType.init)
+      isKnown = datatype != nil
+      guard isKnown || direction == .response else {
         throw InputError(
           "unknown datatype", at: location,
           expected: InferenceTensor.DataType.allCases.map(\.rawValue).joined(separator: ", "),
           found: record["datatype"]?.excerpt ?? "none")
       }
-      head = InferenceTensor.Head(name: name, shape: shape, datatype: datatype)
+      head = InferenceTensor.Head(name: name, shape: shape, datatype: datatype ?? .bytes)
       size = record["parameters"]?.record?["binary_data_size"]?.integer
       self.data = data
     }
 
-    func tensor(taking rest: inout Data.SubSequence) throws(InputError) -> InferenceTensor {
+    /// Nil where its type is not known.
+    func tensor(taking rest: inout Data.SubSequence) throws(InputError) -> InferenceTensor? {
+      guard isKnown else {
+        rest = rest.dropFirst(max(size ?? 0, 0))
+        return nil
+      }
       let (shape, datatype) = (head.shape, head.datatype)
       let count = try InferenceTensor.count(shape, at: location)
       guard let size else {

@@ -64,6 +64,7 @@ public struct InferenceTensor: Hashable, Sendable {
   /// - Parameters:
   ///   - items: The elements of a BYTES tensor, as many as the shape has.
   ///   - shape: Its sides.
+  ///   - name: The tensor's name in the request.
   public init(_ items: [Data], shape: [Int], named name: String) {
     self.init(name: name, shape: shape, datatype: .bytes, data: items.reduce(into: Data()) { $0.append(item: $1) })
   }
@@ -179,6 +180,21 @@ extension InferenceTensor {
     case .float32: elements(Float.self)
     case .float64: elements(Double.self).map { Float($0) }
     case .bool, .uint8, .int32, .int64, .bytes: nil
+    }
+  }
+
+  /// The numbers as int64, in row-major order; nil unless they are whole ones.
+  public var labels: [Int64]? {
+    switch datatype {
+    case .uint8: elements(UInt8.self).map { Int64($0) }
+    case .int32: elements(Int32.self).map { Int64($0) }
+    case .int64: elements(Int64.self)
+    case .float16, .float32, .float64:
+      floats.flatMap { floats in
+        let labels = floats.compactMap { Int64(exactly: $0) }
+        return labels.count == floats.count ? labels : nil
+      }
+    case .bool, .bytes: nil
     }
   }
 

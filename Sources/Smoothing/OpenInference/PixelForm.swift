@@ -26,7 +26,12 @@ public struct PixelForm: Hashable, Sendable {
   /// Whether the pixels of an image are one row: `[N, C · H · W]`.
   public var isFlat = false
 
-  /// - Parameter scale: Nil: 255 for whole numbers, 1 for others.
+  /// - Parameters:
+  ///   - datatype: The type of the pixels; ``datatypes`` has it.
+  ///   - layout: The order of an image's sides.
+  ///   - scale: What pixels in [0, 1] are multiplied by. Nil: 255 for whole numbers, 1 for others.
+  ///   - mean: What is then subtracted: one number, or one a channel.
+  ///   - deviation: What is then divided by: one number, or one a channel.
   public init(
     datatype: InferenceTensor.DataType = .float32, layout: Layout = .nchw, scale: Double? = nil,
     mean: [Double] = [0], deviation: [Double] = [1]

@@ -56,11 +56,11 @@ extension Optimizer {
     for (name, tensor) in state {
       let remedy = "resume with the model and the optimiser that the state was saved with"
       guard let other = saved[name] else {
-        throw InputError("the optimiser state lacks '\(name)'", at: location, remedy: remedy)
+        throw InputError("the optimizer state lacks '\(name)'", at: location, remedy: remedy)
       }
       guard other.shape == tensor.shape, other.dtype == tensor.dtype else {
         throw InputError(
-          "the optimiser state '\(name)' does not fit", at: location, expected: tensor.summary,
+          "the optimizer state '\(name)' does not fit", at: location, expected: tensor.summary,
           found: other.summary, remedy: remedy)
       }
     }

@@ -128,7 +128,9 @@ extension PickleMachine {
   }
 
   private mutating func appendToList(_ values: [Pickle.Value]) throws(InputError) {
-    guard case .list(let index) = try top() else { throw fault("the pickle appends to something that is no list") }
+    guard case .list(let index) = try top() else {
+      throw fault("the pickle appends to something that is not a list")
+    }
     result.sequences[index] += values
   }
 

@@ -205,7 +205,7 @@ public struct Safetensors: Sendable {
       }
       guard entry.offsets.lowerBound == end else {
         throw InputError(
-          entry.offsets.lowerBound < end ? "the tensor overlaps another" : "a hole lies before the tensor",
+          entry.offsets.lowerBound < end ? "the tensor overlaps another" : "there is a gap before the tensor",
           at: location, expected: "its data from offset \(end)", found: "\(entry.offsets.lowerBound)")
       }
       end = entry.offsets.upperBound

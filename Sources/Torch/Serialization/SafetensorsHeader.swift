@@ -52,7 +52,8 @@ struct SafetensorsHeader {
     }
     guard offsets.count == 2, offsets[0] <= offsets[1] else {
       throw InputError(
-        "data_offsets are no range", at: location, expected: "[begin, end] with begin <= end", found: "\(offsets)")
+        "data_offsets are not a range", at: location, expected: "[begin, end] with begin <= end",
+        found: "\(offsets)")
     }
     let layout = try TensorLayout(shape: shape, dtype: dtype, at: location)
     guard layout.byteCount == offsets[1] - offsets[0] else {
@@ -146,7 +147,7 @@ struct HeaderScanner {
         guard let result = String(validating: text, as: UTF8.self) else { throw fault("the text is not UTF-8") }
         return result
       case UInt8(ascii: "\\"): text += try escape().utf8
-      case 0..<0x20: throw fault("a control character stands in a string")
+      case 0..<0x20: throw fault("a string holds a control character")
       case let byte: text.append(byte)
       }
     }
@@ -171,7 +172,7 @@ struct HeaderScanner {
     }
     let digits = offset - start
     guard digits == 1 || (digits > 1 && bytes[start] != UInt8(ascii: "0")) else {
-      throw fault("a value is not as it must be", expected: "a whole number from 0")
+      throw fault("a value is malformed", expected: "a whole number from 0")
     }
     return value
   }
@@ -195,7 +196,9 @@ struct HeaderScanner {
         }
         units.append(try codeUnit())
       }
-      guard let text = String(validating: units, as: UTF16.self) else { throw fault("an escape is no character") }
+      guard let text = String(validating: units, as: UTF16.self) else {
+        throw fault("an escape is not a character")
+      }
       return text
     default: throw fault("an escape is unknown")
     }
@@ -219,7 +222,7 @@ struct HeaderScanner {
   }
 
   private mutating func expect(_ token: Unicode.Scalar) throws(InputError) {
-    guard skip(token) else { throw fault("the header is not as it must be", expected: "\(token)") }
+    guard skip(token) else { throw fault("the header is malformed", expected: "\(token)") }
   }
 
   private mutating func skip(_ token: Unicode.Scalar) -> Bool {

@@ -56,7 +56,7 @@ extension StateDictionary {
   }
 
   /// Loads weights from `data` in memory; `name` stands for them in errors.
-  /// - Throws: `InputError` as ``load(_:expecting:)`` does.
+  /// - Throws: `InputError` as ``load(_:expecting:)-(ByteSource,_)`` does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> StateDictionary {
     try load(ByteSource(data, name: name))
   }

@@ -87,7 +87,7 @@ private struct CheckpointLoader {
     }
     guard folders.count == 1 else {
       throw InputError(
-        "the zip file is no PyTorch checkpoint", at: name, expected: "one entry called FOLDER/data.pkl",
+        "the zip file is not a PyTorch checkpoint", at: name, expected: "one entry called FOLDER/data.pkl",
         found: "\(folders.count)", remedy: "save the weights as safetensors or with torch.save")
     }
     guard archive.entries["\(folders[0])/constants.pkl"] == nil else {

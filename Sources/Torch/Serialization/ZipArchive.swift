@@ -150,7 +150,7 @@ struct ZipArchive {
     guard let offset else {
       throw InputError(
         "the zip file has no directory at its end", at: source.name,
-        remedy: "the file is truncated or no zip file: fetch or write it again")
+        remedy: "the file is truncated or not a zip file: fetch or write it again")
     }
     return first + offset
   }

@@ -25,7 +25,18 @@ public enum Gzip {
   ///   - limit: The most bytes the result may have. Memory is taken as data appear, so a small bomb costs little.
   /// - Throws: `InputError` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
   public static func unpack(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
-    try unpack(data, name: name, limit: limit, zlib: false, remedy: "fetch the file again")
+    try unpack(data, name: name, limit: limit, zlib: false, remedy: "fetch the file again").get()
+  }
+
+  /// The first bytes that a gzip stream unpacks to, `count` of them or all if it has fewer.
+  ///
+  /// - Parameters:
+  ///   - data: The stream, or as much of its beginning as gives these bytes.
+  ///   - name: What the bytes are, for errors: usually the file's path.
+  ///   - count: How many bytes.
+  /// - Throws: `InputError` if the stream is corrupt, or ends before.
+  static func beginning(of data: Data, name: String, count: Int) throws(InputError) -> Data {
+    try unpack(data, name: name, limit: count, zlib: false, beginning: true, remedy: "fetch the file again").get()
   }
 
   /// Unpacks what HTTP calls `gzip` or `deflate`: a gzip or zlib stream.
@@ -34,23 +45,33 @@ public enum Gzip {
   ///   - data: The stream.
   ///   - name: What the bytes are, for errors.
   ///   - limit: The most bytes the result may have. Memory is taken as data appear.
-  /// - Throws: `InputError` if the stream is truncated or corrupt or unpacks to more than `limit` bytes.
-  public static func inflate(_ data: Data, name: String, limit: Int) throws(InputError) -> Data {
-    try unpack(data, name: name, limit: limit, zlib: true, remedy: nil)
+  /// - Returns: Nil if it unpacks to more than `limit` bytes.
+  /// - Throws: `InputError` if the stream is truncated or corrupt.
+  public static func inflate(_ data: Data, name: String, limit: Int) throws(InputError) -> Data? {
+    let unpacked = try unpack(data, name: name, limit: limit, zlib: true, remedy: nil)
+    return try? unpacked.get()
   }
 
+  /// - Returns: A failure if it unpacks to more than `limit` bytes.
   private static func unpack(
-    _ data: Data, name: String, limit: Int, zlib: Bool, remedy: String?
-  ) throws(InputError) -> Data {
+    _ data: Data, name: String, limit: Int, zlib: Bool, beginning: Bool = false, remedy: String?
+  ) throws(InputError) -> Result<Data, InputError> {
     try data.parse { (bytes) throws(InputError) in
       var out: UnsafeMutablePointer<UInt8>?
-      var count = 0
-      try checked(name, remedy: remedy) { message in
-        ci_gunzip(
-          bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, zlib ? 1 : 0, limit, &out, &count, message)
+      var (count, status) = (0, Int32(0))
+      do throws(InputError) {
+        try checked(name, remedy: remedy) { message in
+          status = ci_gunzip(
+            bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count, zlib ? 1 : 0, beginning ? 1 : 0, limit, &out,
+            &count, message)
+          return status
+        }
+      } catch {
+        guard status == CI_OVER_LIMIT else { throw error }
+        return .failure(error)
       }
-      guard let out else { return Data() }
-      return Data(bytesNoCopy: out, count: count, deallocator: .free)
+      guard let out else { return .success(Data()) }
+      return .success(Data(bytesNoCopy: out, count: count, deallocator: .free))
     }
   }
 }

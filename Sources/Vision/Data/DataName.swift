@@ -127,7 +127,7 @@ public struct DataLocations: Sendable {
 
   public init(environment: [String: String] = ProcessInfo.processInfo.environment) {
     func folder(_ variable: String, _ fallback: String) -> URL {
-      // The specification of these variables says to pass over relative paths.
+      // XDG's base directory specification says to pass over relative paths.
       let base = environment[variable].flatMap { $0.hasPrefix("/") ? URL(fileURLWithPath: $0) : nil }
       let home = FileManager.default.homeDirectoryForCurrentUser
       return (base ?? home.appendingPathComponent(fallback)).appendingPathComponent("quench")

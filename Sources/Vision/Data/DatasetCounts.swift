@@ -25,7 +25,7 @@ extension Datasets {
     case .tinyImageNet: return try ImageList.tinyImageNet(folder, split: split).entries.count
     default:
       let labels = try read(anyOf: idxNames("labels-idx1", split), in: folder)
-      return try IDX.parse(labels.data, name: labels.url.path, dimensions: 1).shape[0]
+      return try IDX.parse(labels, dimensions: 1).shape[0]
     }
   }
 

@@ -50,7 +50,7 @@ public enum Datasets {
     if name == .fashionMNIST { ways.append("install Debian's package dataset-fashion-mnist") }
     ways.append("say where the files are with --data-dir")
     throw InputError(
-      "the data set \(name.rawValue) is not there", at: places.map(\.path).joined(separator: ", "),
+      "the data set \(name.rawValue) was not found", at: places.map(\.path).joined(separator: ", "),
       expected: landmarks(name, split).first, remedy: ways.joined(separator: ", or "))
   }
 
@@ -71,12 +71,10 @@ public enum Datasets {
     let images = try read(anyOf: idxNames("images-idx3", split), in: folder)
     let labels = try read(anyOf: idxNames("labels-idx1", split), in: folder)
     let names = name.classNames ?? []
-    let block = try IDX.parse(
-      images: images.data, imagesName: images.url.path, labels: labels.data, labelsName: labels.url.path,
-      classes: names.count)
+    let block = try IDX.parse(images: images, labels: labels, classes: names.count)
     return ImageDataset(
       name: name.rawValue, block: block, classNames: names, statistics: name.statistics ?? block.statistics(),
-      fingerprint: fingerprint(of: [images.data, labels.data]))
+      fingerprint: fingerprint(of: [try images.sha256(), try labels.sha256()]))
   }
 
   /// `train-images-idx3-ubyte.gz` and the other ways to write it.
@@ -85,13 +83,13 @@ public enum Datasets {
     return [base + ".gz", base, base.replacing("-idx", with: ".idx")]
   }
 
-  static func read(anyOf names: [String], in folder: URL) throws(InputError) -> (data: Data, url: URL) {
+  static func read(anyOf names: [String], in folder: URL) throws(InputError) -> ByteSource {
     let urls = names.map { folder.appendingPathComponent($0) }
     guard let url = urls.first(where: isReadable) else {
       throw InputError(
         "a file of the data set is missing", at: folder.path, expected: names.joined(separator: " or "))
     }
-    return (try InputFile.read(url, limit: IDX.unpackedLimit), url)
+    return try ByteSource(contentsOf: url)
   }
 
   private static func cifar(
@@ -99,16 +97,16 @@ public enum Datasets {
   ) throws(InputError) -> ImageDataset {
     var pixels = Data()
     var labels: [Int64] = []
-    var files: [Data] = []
+    var digests: [String] = []
     for file in format.files(split) {
-      let url = folder.appendingPathComponent(file)
-      files.append(try InputFile.read(url))
-      try format.parse(files[files.count - 1], name: url.path, pixels: &pixels, labels: &labels)
+      let source = try ByteSource(contentsOf: folder.appendingPathComponent(file))
+      try format.parse(source, pixels: &pixels, labels: &labels)
+      digests.append(try source.sha256())
     }
     let block = PixelBlock(shape: [labels.count, 3, 32, 32], pixels: pixels, labels: labels)
     return ImageDataset(
       name: name.rawValue, block: block, classNames: name.classNames ?? [],
-      statistics: name.statistics ?? block.statistics(), fingerprint: fingerprint(of: files))
+      statistics: name.statistics ?? block.statistics(), fingerprint: fingerprint(of: digests))
   }
 
   private static func tinyImageNet(
@@ -159,10 +157,10 @@ public enum Datasets {
     let train = split == .train ? block : try synthetic.make(.train)
     return ImageDataset(
       name: DataName.synthetic.rawValue, block: block, classNames: (0..<synthetic.classes).map { "grating \($0)" },
-      statistics: train.statistics(), fingerprint: fingerprint(of: [block.pixels]))
+      statistics: train.statistics(), fingerprint: fingerprint(of: [Fingerprint.sha256(block.pixels)]))
   }
 
-  private static func fingerprint(of files: [Data]) -> String {
-    Fingerprint.sha256(Data(files.map { Fingerprint.sha256($0) }.joined().utf8))
+  private static func fingerprint(of digests: [String]) -> String {
+    Fingerprint.sha256(Data(digests.joined().utf8))
   }
 }

@@ -13,17 +13,47 @@ public enum IDX {
     public var elements: Data
   }
 
-  /// Reads an IDX file of unsigned bytes, gzip-compressed or plain.
+  /// Reads an IDX file of unsigned bytes, gzip-compressed or plain: as many as its header says.
   ///
   /// - Parameters:
-  ///   - data: The file's bytes.
-  ///   - name: What the bytes are, for errors: usually the file's path.
+  ///   - source: The file's bytes.
   ///   - dimensions: How many the array must have.
   /// - Throws: `InputError` if the magic number, the element type or the number of dimensions is another, or the
   ///   dimensions do not give exactly the bytes there are.
-  public static func parse(_ data: Data, name: String, dimensions: Int) throws(InputError) -> Array {
-    let data = Gzip.isCompressed(data) ? try Gzip.unpack(data, name: name, limit: unpackedLimit) : data
-    return try data.parse { (bytes) throws(InputError) in
+  public static func parse(_ source: ByteSource, dimensions: Int) throws(InputError) -> Array {
+    let headerSize = 4 + 4 * dimensions
+    let start = try source.read(0..<min(source.count, 1 << 16))
+    let isPacked = Gzip.isCompressed(start)
+    let header =
+      isPacked ? try Gzip.beginning(of: start, name: source.name, count: headerSize) : start.prefix(headerSize)
+    let shape = try shape(header, name: source.name, dimensions: dimensions)
+    let size = product(shape) ?? .max
+    func check(_ found: Int) throws(InputError) {
+      guard found != size else { return }
+      throw InputError(
+        found < size ? "the IDX file is truncated" : "the IDX file has stray bytes", at: source.name,
+        expected: "\(shape.map(String.init).joined(separator: " x ")) bytes after the header", found: "\(found)",
+        remedy: "fetch the file again")
+    }
+    guard isPacked else {
+      try check(source.count - headerSize)
+      return Array(shape: shape, elements: try source.read(headerSize..<source.count))
+    }
+    guard size < unpackedLimit else {
+      throw InputError(
+        "the IDX file says that it is too large", at: source.name, expected: "at most \(unpackedLimit) bytes",
+        found: shape.map(String.init).joined(separator: " x "), remedy: "fetch the file again")
+    }
+    // What cannot be packed grows by less than a hundredth; the rest is for the file's own header.
+    if source.count > size + size / 100 + 1 << 16 { try check(source.count) }
+    let content = try Gzip.unpack(
+      try source.read(0..<source.count), name: source.name, limit: headerSize + size + 1)
+    try check(content.count - headerSize)
+    return Array(shape: shape, elements: content.dropFirst(headerSize))
+  }
+
+  private static func shape(_ header: Data, name: String, dimensions: Int) throws(InputError) -> [Int] {
+    try header.parse { (bytes) throws(InputError) in
       var reader = ByteReader(bytes, name: name)
       let magic: UInt32 = try reader.big()
       guard magic == 0x0800 + UInt32(dimensions) else {
@@ -33,14 +63,7 @@ public enum IDX {
       }
       var shape: [Int] = []
       for _ in 0..<dimensions { shape.append(Int(try reader.big(UInt32.self))) }
-      guard let size = product(shape), size == reader.remaining else {
-        throw InputError(
-          reader.remaining < (product(shape) ?? .max)
-            ? "the IDX file is truncated" : "the IDX file has stray bytes",
-          at: name, expected: "\(shape.map(String.init).joined(separator: " x ")) bytes after the header",
-          found: "\(reader.remaining)", remedy: "fetch the file again")
-      }
-      return Array(shape: shape, elements: data[(data.startIndex + reader.offset)...])
+      return shape
     }
   }
 
@@ -48,26 +71,24 @@ public enum IDX {
   ///
   /// - Parameters:
   ///   - images: The bytes of the one file.
-  ///   - imagesName: What they are, for errors: usually the file's path.
   ///   - labels: The bytes of the other file.
-  ///   - labelsName: What they are, for errors: usually the file's path.
   ///   - classes: Labels must be smaller.
-  /// - Throws: `InputError` as ``parse(_:name:dimensions:)`` does, if there are no images, if the files do not
-  ///   have the same number of records, or if a label is out of range.
+  /// - Throws: `InputError` as ``parse(_:dimensions:)`` does, if there are no images, if the files do not have the same
+  ///   number of records, or if a label is out of range.
   public static func parse(
-    images: Data, imagesName: String, labels: Data, labelsName: String, classes: Int
+    images imageSource: ByteSource, labels labelSource: ByteSource, classes: Int
   ) throws(InputError) -> PixelBlock {
-    let images = try parse(images, name: imagesName, dimensions: 3)
-    let labels = try parse(labels, name: labelsName, dimensions: 1)
-    guard !images.elements.isEmpty else { throw InputError("the file holds no images", at: imagesName) }
+    let images = try parse(imageSource, dimensions: 3)
+    let labels = try parse(labelSource, dimensions: 1)
+    guard !images.elements.isEmpty else { throw InputError("the file holds no images", at: imageSource.name) }
     guard images.shape[0] == labels.shape[0] else {
       throw InputError(
-        "images and labels do not belong together", at: labelsName,
-        expected: "\(images.shape[0]) labels for \(imagesName)", found: "\(labels.shape[0])")
+        "images and labels do not belong together", at: labelSource.name,
+        expected: "\(images.shape[0]) labels for \(imageSource.name)", found: "\(labels.shape[0])")
     }
     if let wrong = labels.elements.firstIndex(where: { $0 >= classes }) {
       throw InputError(
-        "a label is out of range", at: "\(labelsName), record \(wrong - labels.elements.startIndex)",
+        "a label is out of range", at: "\(labelSource.name), record \(wrong - labels.elements.startIndex)",
         expected: "0 to \(classes - 1)", found: "\(labels.elements[wrong])")
     }
     let shape = [images.shape[0], 1, images.shape[1], images.shape[2]]

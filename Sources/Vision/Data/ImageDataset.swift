@@ -88,7 +88,7 @@ public struct ImageDataset {
   public func split(heldOut: Int, seed: UInt64) throws(InputError) -> (train: ImageDataset, heldOut: ImageDataset) {
     guard (1..<count).contains(heldOut) else {
       throw InputError(
-        "so many images cannot be held out of \(name)", expected: "1 to \(count - 1)", found: "\(heldOut)")
+        "that many images cannot be held out of \(name)", expected: "1 to \(count - 1)", found: "\(heldOut)")
     }
     var random = SplitMix64(seed)
     let order = (0..<count).shuffled(using: &random)

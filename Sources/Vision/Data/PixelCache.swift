@@ -100,7 +100,7 @@ public struct PixelCache: Sendable {
   }
 
   private static func damaged(_ name: String) -> InputError {
-    InputError("the picture cache is damaged", at: name, remedy: "remove the file: it is made anew")
+    InputError("the picture cache is damaged", at: name, remedy: "remove the file: it will be made again")
   }
 
   fileprivate static func bytes(of values: [Int64]) -> Data {

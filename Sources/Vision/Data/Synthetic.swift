@@ -20,7 +20,7 @@ public struct Synthetic: Hashable, Codable, Sendable {
     let count = split == .train ? trainCount : testCount
     guard count > 0, (2...256).contains(classes), channels == 1 || channels == 3, (4...512).contains(side) else {
       throw InputError(
-        "synthetic images cannot be made so",
+        "synthetic images cannot be made like this",
         expected: "1 or more images, 2 to 256 classes, 1 or 3 channels, 4 to 512 pixels a side",
         found: "\(count) images, \(classes) classes, \(channels) channels, \(side) pixels")
     }

@@ -73,7 +73,7 @@ public enum TestSections {
       .figure(
         ImageGrid(
           "The first test images", evaluation.samples.map { item($0, evaluation.classNames) },
-          caption: "What the image is; where the network takes it for something else, that follows the arrow."))
+          caption: "What the image is; after an arrow, what the network takes it for instead."))
     ]
     if !evaluation.mistakes.isEmpty {
       pictures.append(

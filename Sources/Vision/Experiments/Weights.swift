@@ -19,13 +19,13 @@ extension ModelFile {
     let found = network.architecture
     guard found.inputShape == dataset.imageShape else {
       throw InputError(
-        "the network takes other images than those of \(dataset.name)", at: path,
+        "the network takes images of another size than those of \(dataset.name)", at: path,
         expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
         remedy: "name the data set that it was trained on with --data")
     }
     guard found.outputShape == [dataset.classNames.count] else {
       throw InputError(
-        "the network knows another number of classes than \(dataset.name)", at: path,
+        "the network has another number of classes than \(dataset.name)", at: path,
         expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
         remedy: "name the data set that it was trained on with --data")
     }
@@ -38,10 +38,11 @@ extension ModelFile {
 }
 
 extension StateDictionary {
-  /// The tensors of a file of weights.
-  /// - Throws: `InputError` if the file is damaged or holds NaN or infinity.
-  public static func weights(at path: String) throws(InputError) -> StateDictionary {
-    let state = try load(URL(filePath: path))
+  /// The tensors of a file of weights for `architecture`.
+  /// - Throws: `InputError` if the file is damaged, holds NaN or infinity, or far more than such a network has.
+  public static func weights(at path: String, for architecture: Architecture) throws(InputError) -> StateDictionary
+  {
+    let state = try load(URL(filePath: path), expecting: architecture.parameterCount)
     try state.validateFinite(at: path)
     return state
   }
@@ -63,11 +64,11 @@ extension Experiment {
   /// What computes, where tensors do.
   public func tensorVersions(on device: String, _ precision: Precision) -> Record {
     let device = (try? Device(parsing: device)) ?? .cpu
-    return [
+    let versions: Record = [
       "quench": .string(Release.version), "libtorch": .string(LibTorch.version),
-      "cpu": .string(LibTorch.cpuCapability), "device": .string("\(device)"), "threads": .int(LibTorch.threads),
-      "precision": .string("\(precision.autocast(on: device) ?? .float32)")
+      "cpu": .string(LibTorch.cpuCapability), "device": .string("\(device)"), "threads": .int(LibTorch.threads)
     ]
+    return versions.merging(precision.versions(on: device))
   }
 }
 

@@ -61,6 +61,6 @@ struct WrappedWeights {
       mean: mean.values.map { $0 / unit }, standardDeviation: deviation.values.map { $0 / unit })
     state[mean.name] = nil
     state[deviation.name] = nil
-    notes.append("pixels are normalised by '\(mean.name)' and '\(deviation.name)' of the file")
+    notes.append("pixels are normalized by '\(mean.name)' and '\(deviation.name)' of the file")
   }
 }

@@ -66,7 +66,8 @@ public final class ClassifierTraining: Learner {
 
 /// The element type that layers compute in while training.
 public enum Precision: String, CaseIterable, Codable, Sendable {
-  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``.
+  /// bfloat16 where the device is faster with it, else float32; on a processor by ``BFloat16Gain``, where nothing is
+  /// settled in ``SettledPrecision``.
   case automatic = "auto"
   case float32
   case bfloat16
@@ -74,9 +75,11 @@ public enum Precision: String, CaseIterable, Codable, Sendable {
   /// What `withAutocast` takes; nil is float32 throughout.
   public func autocast(on device: Device) -> DType? {
     switch self {
-    case .automatic: device != .cpu || BFloat16Gain.ofThisMachine.isWorthTraining ? .bfloat16 : nil
-    case .float32: nil
-    case .bfloat16: .bfloat16
+    case .automatic:
+      if let settled = SettledPrecision.training { return settled == .bfloat16 ? .bfloat16 : nil }
+      return device != .cpu || BFloat16Gain.ofThisMachine.isWorthTraining ? .bfloat16 : nil
+    case .float32: return nil
+    case .bfloat16: return .bfloat16
     }
   }
 

@@ -43,6 +43,19 @@ public struct StepResult {
   public let correct: Tensor?
   /// How many images `loss` and `correct` are over.
   public let images: Int
+  /// What else is told by the shares of a row's steps, by its name in the row.
+  public var shares: [String: Share] = [:]
+
+  /// So many of so many.
+  public struct Share: Hashable, Codable, Sendable {
+    public var part: Int
+    public var whole: Int
+
+    public init(_ part: Int, of whole: Int) {
+      self.part = part
+      self.whole = whole
+    }
+  }
 
   public init(loss: Tensor, logits: Tensor, labels: Tensor) {
     self.loss = loss.detached()

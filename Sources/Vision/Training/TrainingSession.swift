@@ -44,7 +44,7 @@ public struct TrainingSession {
       if let stored = try checkpoint.restore(learner, warn: warn) {
         point = stored
       } else if folder.hasMetrics {
-        warn("note: \(folder.checkpoints.path) holds no checkpoint: the run begins anew")
+        warn("note: \(folder.checkpoints.path) holds no checkpoint: the run starts from the beginning")
       }
     }
     let total = learner.epochs * learner.stepsPerEpoch
@@ -104,7 +104,7 @@ public struct TrainingSession {
 
   private func diverged(at position: LoaderPosition) -> InputError {
     InputError(
-      "the loss is not a number any more", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
+      "the loss is no longer a number", at: "epoch \(position.epoch + 1), step \(position.batch + 1)",
       remedy: divergenceRemedy)
   }
 }
@@ -122,6 +122,8 @@ struct Checkpoint {
     var images = 0
     var steps = 0
     var seconds = 0.0
+    /// Nil where there are none.
+    var shares: [String: StepResult.Share]?
 
     mutating func add(_ result: StepResult) {
       step += 1
@@ -129,9 +131,15 @@ struct Checkpoint {
       images += result.images
       loss += result.loss.item()
       correct = result.correct.map { $0.item() + (correct ?? 0) }
+      for (name, share) in result.shares {
+        let before = shares?[name] ?? .init(0, of: 0)
+        shares = (shares ?? [:]).merging([name: .init(before.part + share.part, of: before.whole + share.whole)]) {
+          $1
+        }
+      }
     }
 
-    mutating func startWindow() { (loss, correct, images, steps) = (0, nil, 0, 0) }
+    mutating func startWindow() { (loss, correct, images, steps, shares) = (0, nil, 0, 0, nil) }
 
     func row(_ learner: some Learner) -> Record {
       var row: Record = [
@@ -140,6 +148,9 @@ struct Checkpoint {
       ]
       row["accuracy"] = correct.map { .double($0 / Double(max(images, 1))) }
       row["learning_rate"] = .double(learner.learningRate)
+      for (name, share) in (shares ?? [:]).sorted(by: { $0.key < $1.key }) where share.whole > 0 {
+        row[name] = .double(Double(share.part) / Double(share.whole))
+      }
       return row
     }
   }
@@ -160,7 +171,7 @@ struct Checkpoint {
       let point = try? JSONDecoder().decode(Point.self, from: Data(json.utf8))
     else {
       throw InputError(
-        "this is not a checkpoint", at: content.url.path, remedy: "start the run anew in another folder")
+        "this is not a checkpoint", at: content.url.path, remedy: "start the run in another folder")
     }
     try learner.restore(content.state, from: content.url.path)
     return point

@@ -33,13 +33,13 @@ struct BenchTableCommand: ParsableCommand {
         quench bench table --json
       """)
 
-  @Option(help: "The network; 'quench models list' says what each is.")
+  @Option(help: "The network; 'quench models list' describes them.")
   var model = ModelName.resnet20
 
   @Option(help: "Images: channels x height x width (default: what the network was made for).")
   var input: ImageShape?
 
-  @Option(help: "Images a step.")
+  @Option(help: "Images per step.")
   var batchSize = 256
 
   @Option(help: ArgumentHelp("Length of one of the five rounds.", valueName: "seconds"))

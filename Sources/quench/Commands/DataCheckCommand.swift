@@ -8,7 +8,7 @@ struct DataCheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Read all of a data set and say what is in it and what is wrong with it.",
     discussion: """
-      Reads every file anew. Corrupt pictures are listed and make the exit code 1,
+      Reads every file again. Corrupt pictures are listed and make the exit code 1,
       unless --skip-corrupt.
 
       Examples:
@@ -19,7 +19,7 @@ struct DataCheckCommand: ParsableCommand {
 
   @OptionGroup var data: DataArguments
 
-  @Flag(help: "Corrupt pictures are no failure.")
+  @Flag(help: "Do not fail because of corrupt pictures.")
   var skipCorrupt = false
 
   @OptionGroup var output: OutputOptions

@@ -21,7 +21,7 @@ struct DataCommand: ParsableCommand {
 
 /// One data set, named by an argument.
 struct DataArguments: ParsableArguments {
-  @ArgumentParser.Argument(help: "The data set; 'quench data list' says what each is.")
+  @ArgumentParser.Argument(help: "The data set; 'quench data list' describes them.")
   var name: DataName
 
   @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"), completion: .directory)

@@ -22,7 +22,7 @@ struct DataPreviewCommand: ParsableCommand {
   @Option(help: "train or test.")
   var split = DataSplit.test
 
-  @Option(help: "Images of each class: the first of the split.")
+  @Option(help: "Images of each class, the first ones of the split.")
   var perClass = 10
 
   @Option(help: ArgumentHelp("What to write: a .html or a .png file.", valueName: "file"), completion: .file())

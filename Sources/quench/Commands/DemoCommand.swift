@@ -19,7 +19,7 @@ struct DemoCommand: ParsableCommand {
       they are short, so that the demo ends in minutes: longer runs give better
       networks.
 
-      What is done already in the --out folder is not done again.
+      Steps that are done in the --out folder already are not repeated.
       """)
 
   @Option(
@@ -36,7 +36,7 @@ struct DemoCommand: ParsableCommand {
     let earlier = try RunFolder.record(at: url)
     if let earlier, earlier.settings["steps"] != record.settings["steps"] {
       throw InputError(
-        "the folder holds a demo of other steps than this version's", at: url.path,
+        "the folder holds a demo with other steps than this version's", at: url.path,
         remedy: "delete it, or name another folder with --out")
     }
     let runner = PartRunner(machine: machine, output: output)

@@ -9,10 +9,10 @@ import Vision
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Say what this machine offers, what a run would use, and what is in the way.",
+    abstract: "Report what this machine offers, what a run would use, and what is in the way.",
     discussion: """
       The exit code is 1 if LibTorch computes a wrong result here; warnings leave it
-      at 0. What bfloat16 gains on this processor is measured anew, and --precision
+      at 0. What bfloat16 gains on this processor is measured again, and --precision
       auto goes by it from then on.
 
       Examples:

@@ -26,7 +26,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "The network that the weights belong to, where their file does not say.")
   var model: ClassifierName?
 
-  @Option(help: "Images that are classified at once.")
+  @Option(help: "Images classified at a time.")
   var batchSize = 500
 
   @OptionGroup(title: "Data") var data: DataOptions

@@ -13,17 +13,17 @@ struct ExportCommand: ParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "export",
-    abstract: "Write a network for other programs, or a pruned one in less space.",
+    abstract: "Write a network for other programs, or pack a pruned one.",
     discussion: """
-      onnx          for onnxruntime and its kind: pixels in [0, 1] in, logits out,
-                    any batch size, normalisation inside
-      sparse        safetensors with each tensor of many zeros as a bitmask and the
-                    values that are left; every quench command reads it
+      onnx          for onnxruntime and the like: pixels in [0, 1] in, logits out,
+                    any batch size, normalization inside
+      sparse        safetensors that store a tensor of many zeros as a bitmask and the
+                    nonzero values; every quench command reads it
       safetensors   plain, for PyTorch and others
 
-      A file of bare weights needs the name of its network, and what a network file
-      says of itself: the input, the number of classes, and the data set whose mean
-      and standard deviation pixels are normalised by.
+      A file of weights alone needs the name of its network, and what a network file
+      says itself: the input, the number of classes, and the data set whose mean
+      and standard deviation normalize the pixels.
 
       Examples:
         quench export --weights model.safetensors --format onnx --out model.onnx
@@ -40,13 +40,13 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "The network that the weights belong to, where their file does not say.")
   var model: ModelName?
 
-  @Option(help: "Images that --model takes: channels x height x width, such as 3x32x32.")
+  @Option(help: "Size of --model's images: channels x height x width, such as 3x32x32.")
   var input: ImageShape?
 
-  @Option(help: "Classes that --model tells apart.")
+  @Option(help: "Number of classes of --model.")
   var classes: Int?
 
-  @Option(help: "The data set that --model normalises its images by.")
+  @Option(help: "The data set by whose statistics --model normalizes its images.")
   var data: DataName?
 
   @Option(help: "What to write.")
@@ -58,7 +58,7 @@ struct ExportCommand: ParsableCommand {
   @Flag(help: "Overwrite the file if it exists.")
   var force = false
 
-  @Flag(inversion: .prefixedNo, help: "Work batch norm into the layer before it, in an ONNX file.")
+  @Flag(inversion: .prefixedNo, help: "Fold batch norm into the layer before it, in an ONNX file.")
   var fold = true
 
   @OptionGroup var output: OutputOptions
@@ -67,7 +67,7 @@ struct ExportCommand: ParsableCommand {
     guard fold || format == .onnx else { throw ValidationError("--no-fold is for --format onnx.") }
     if let classes, !(1...100_000).contains(classes) { throw ValidationError("--classes must be 1 to 100000.") }
     guard model != nil || (input == nil && classes == nil && data == nil) else {
-      throw ValidationError("--input, --classes and --data say what --model is: name it as well.")
+      throw ValidationError("--input, --classes and --data describe --model: give it as well.")
     }
   }
 
@@ -80,7 +80,7 @@ struct ExportCommand: ParsableCommand {
     file.tell(output.console, at: weights)
     let network = file.network
     if network.architecture.mean.isEmpty {
-      output.note("note: the weights do not say how pixels are normalised, so the network takes them as they are")
+      output.note("note: the weights do not say how pixels are normalized, so the network takes them as they are")
     }
     let bytesBefore = try source.fileSize()
     switch format {
@@ -108,7 +108,7 @@ struct ExportCommand: ParsableCommand {
       guard let data else { return architecture }
       guard let statistics = data.statistics, statistics.mean.count == architecture.inputShape[0] else {
         throw InputError(
-          "the data set does not say how such images are normalised", at: "--data",
+          "the data set does not say how such images are normalized", at: "--data",
           expected: "one with a published mean for \(architecture.inputShape[0]) channels", found: data.rawValue)
       }
       return architecture.normalizing(

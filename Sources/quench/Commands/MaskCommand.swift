@@ -9,7 +9,7 @@ import Vision
 struct MaskCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "mask",
-    abstract: "Look at the masks that pruning leaves, compare them, or lay one on other weights.",
+    abstract: "Inspect and compare the masks of pruned networks, or apply one to other weights.",
     discussion: """
       Examples:
         quench mask show runs/bip/mask.safetensors \\
@@ -35,7 +35,7 @@ struct MaskedNetworkOptions: ParsableArguments {
   @Option(help: "With --model: channels x height x width of its images, such as 3x32x32.")
   var input: ImageShape?
 
-  @Option(help: "With --model: classes that it tells apart.")
+  @Option(help: "With --model: its number of classes.")
   var classes: Int?
 
   func load() throws -> ModelFile {
@@ -47,7 +47,7 @@ struct MaskedNetworkOptions: ParsableArguments {
 struct MaskShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show",
-    abstract: "Count, layer by layer, what a mask keeps, what of that still matters, and dead units.",
+    abstract: "Count, layer by layer, what a mask keeps, how much of it still has an effect, and dead units.",
     discussion: """
       Example:
         quench mask show runs/bip/mask.safetensors \\
@@ -101,7 +101,7 @@ struct MaskShowCommand: ParsableCommand {
 struct MaskCompareCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",
-    abstract: "Say how much two masks of a network have in common.",
+    abstract: "Report how much two masks of a network have in common.",
     discussion: """
       Example:
         quench mask compare bip.safetensors omp.safetensors \\
@@ -111,7 +111,7 @@ struct MaskCompareCommand: ParsableCommand {
       """)
 
   @ArgumentParser.Argument(help: "A mask's file.", completion: .file()) var first: String
-  @ArgumentParser.Argument(help: "Another's.", completion: .file()) var second: String
+  @ArgumentParser.Argument(help: "Another mask's file.", completion: .file()) var second: String
   @OptionGroup var network: MaskedNetworkOptions
   @OptionGroup var output: OutputOptions
 

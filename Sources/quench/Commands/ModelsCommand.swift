@@ -60,7 +60,7 @@ struct ModelsDescribeCommand: ParsableCommand {
     discussion: """
       With --weights, the network is that of the file, and its zeros are counted; a
       file that does not say which network its weights belong to needs the name, the
-      input and the number of classes beside it.
+      input and the number of classes as well.
 
       Examples:
         quench models describe resnet20
@@ -69,13 +69,13 @@ struct ModelsDescribeCommand: ParsableCommand {
         quench models describe --weights runs/prune/model.safetensors
       """)
 
-  @ArgumentParser.Argument(help: "The network; 'quench models list' says what each is.")
+  @ArgumentParser.Argument(help: "The network; 'quench models list' describes them.")
   var name: ModelName?
 
-  @Option(help: "Images that it takes: channels x height x width, such as 3x32x32.")
+  @Option(help: "Size of its images: channels x height x width, such as 3x32x32.")
   var input: ImageShape?
 
-  @Option(help: "Classes that it tells apart.")
+  @Option(help: "Number of classes.")
   var classes: Int?
 
   @Option(help: ArgumentHelp("A file of weights to describe.", valueName: "file"), completion: .file())

@@ -6,10 +6,10 @@ import Support
 struct ReportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "report",
-    abstract: "Write a run's report.html anew from the other files of its folder.",
+    abstract: "Rewrite a run's report.html from the other files in its folder.",
     discussion: """
       Examples:
-        quench report runs/train   also while the run works, or after it was stopped
+        quench report runs/train   also during the run, or after it was stopped
       """)
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "dir"), completion: .directory)

@@ -56,7 +56,8 @@ struct RunCommand: ParsableCommand {
     guard let kind = record.experimentKind, let type = Experiments.type(of: kind) else {
       let kinds = Experiments.all.map { $0.kind }
       throw InputError(
-        record.experimentKind == nil ? "the file says no kind of experiment" : "no such kind of experiment", at: file,
+        record.experimentKind == nil ? "the file says no kind of experiment" : "no such kind of experiment",
+        at: file,
         expected: kinds.sorted().joined(separator: ", "), found: record.experimentKind.map { "'\($0)'" },
         remedy: record.experimentKind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
     }
@@ -72,6 +73,8 @@ struct RunCommand: ParsableCommand {
     let url =
       out.map { URL(filePath: $0, directoryHint: .isDirectory) }
       ?? RunFolder.location(named: Work.kind, latest: resume)
+    try RunFolder.check(url, resume: resume)
+    if resume { try RunFolder(existing: url).record().settlePrecision() }
     Interruption.watch()
     var lab = Lab()
     (lab.device, lab.console) = (device, output.console)

@@ -5,14 +5,14 @@ import Support
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
-    abstract: "Serve a model, or a defence in front of one, by the Open Inference Protocol.",
+    abstract: "Serve a model, or a defense in front of one, by the Open Inference Protocol.",
     discussion: """
       Examples:
         quench serve --weights model.safetensors --name box --port 8000
         quench serve --defend runs/defend --weights model.safetensors
         quench serve --defend runs/defend --endpoint http://host:8000/v2/models/box
 
-      The server is a program of its own, quench-server, which must lie beside quench;
+      The server is a separate program, quench-server, which must lie beside quench;
       there, 'quench serve --help' lists all its flags.
       """)
 

@@ -11,7 +11,7 @@ struct SlimCommand: ExperimentCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "slim",
-    abstract: "Cut pruned channels out of a network, so that it gets smaller and faster.",
+    abstract: "Cut pruned channels out of a network to make it smaller and faster.",
     discussion: """
       A mask alone sets weights to zero; slimming takes whole filters and channels
       that a mask prunes out of every layer they pass through, and checks that the
@@ -50,7 +50,7 @@ struct SlimCommand: ExperimentCommand {
   @Option(help: "With --model: channels x height x width of its images, such as 3x32x32.")
   var input: ImageShape?
 
-  @Option(help: "With --model: classes that it tells apart.")
+  @Option(help: "With --model: its number of classes.")
   var classes: Int?
 
   @Option(help: "What may be cut: see above.")
@@ -65,6 +65,9 @@ struct SlimCommand: ExperimentCommand {
 
   @Flag(help: "Zero what batch norms and biases add behind masked filters, so that these can be cut.")
   var silence = false
+
+  @Option(help: "The largest difference from the masked logits taken for rounding, relative to the largest logit.")
+  var tolerance = 1e-4
 
   @Option(
     help: ArgumentHelp(

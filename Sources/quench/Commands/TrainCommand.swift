@@ -17,11 +17,11 @@ struct TrainCommand: LearningCommand {
         quench train                        ResNet-20 on Fashion-MNIST, in runs/train
         quench train --data cifar10 --data-dir ~/cifar --epochs 30 --out runs/cifar
         quench train --data folder --data-dir pictures --model resnet18
-        quench train --noise 0.25 --out runs/noisy     for 'quench certify --sigma 0.25'
+        quench train --noise 0.25 --out runs/noisy   for 'quench certify --sigma 0.25'
         quench train --config cifar.yaml --seed 2   with a line such as 'epochs: 30'
         quench train --config cifar.yaml --seed 2 --resume
-        quench train --data cifar10 --adversarial fgsm-rs --learning-rate 0.2   a robust network
-        quench train --initial runs/slim/model.safetensors   goes on with a slimmed network
+        quench train --adversarial fgsm-rs --learning-rate 0.2   a robust network
+        quench train --initial runs/slim/model.safetensors   fine-tunes a slimmed network
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and
       report.html. Ctrl-C writes a checkpoint and leaves; --resume goes on from there
@@ -30,7 +30,7 @@ struct TrainCommand: LearningCommand {
 
   @Option(
     help: """
-      The network, resnet20 unless given; 'quench models list' says what each is. With --initial: what its weights \
+      The network, resnet20 unless given; 'quench models list' describes them. With --initial: what its weights \
       belong to, where their file does not say.
       """)
   var model: ClassifierName?

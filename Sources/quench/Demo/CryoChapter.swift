@@ -18,7 +18,7 @@ enum CryoChapter: DemoChapter {
       arguments: [
         "cryo", "study", "--survey", "{run}/\(grid)/survey.csv", "--predictions", "{run}/\(grid)/predictions.txt",
         "--train-survey", "{run}/\(past)/survey.csv", "--train-predictions", "{run}/\(past)/predictions.txt",
-        "--budget", budgets.joined(separator: ","), "--starts", "20"
+        "--minutes", budgets.joined(separator: ","), "--starts", "20"
       ])
   ]
 

@@ -180,7 +180,7 @@ struct AnalysisPage {
     }
     let images = ImageGrid(
       "Images", items, side: 128,
-      caption: "The perturbation is shown about grey; bright in the maps is where the classifier looks (GradCAM).")
+      caption: "The perturbation is shown around gray; in the maps bright is where the classifier looks (GradCAM).")
     return Report.Section(
       title, [.prose(verdict(finding).prefix(1).uppercased() + verdict(finding).dropFirst() + "."), .figure(images)]
     )

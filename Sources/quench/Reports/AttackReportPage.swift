@@ -49,7 +49,7 @@ enum AttackReportPage {
     } else if let pictures = AttackText.pictures(summary) {
       sections.append(
         Report.Section(
-          "As pictures of 8 bits", [.prose(pictures.prefix(1).uppercased() + pictures.dropFirst() + ".")]))
+          "As 8-bit pictures", [.prose(pictures.prefix(1).uppercased() + pictures.dropFirst() + ".")]))
     }
     let shares = summary["attacks"]?.array?.compactMap(\.record) ?? []
     sections.append(Report.Section("Attacks", [.table(table(shares))]))
@@ -60,7 +60,7 @@ enum AttackReportPage {
     let messages = AttackText.findings(summary)
     let blocks: [Report.Block] =
       messages.isEmpty
-      ? [.callout(.result, "No check found a reason to doubt the figures.")]
+      ? [.callout(.result, "No check found a reason to doubt these figures.")]
       : messages.map { .callout(.caution, $0.prefix(1).uppercased() + $0.dropFirst() + ".") }
     return Report.Section("Findings", blocks)
   }

@@ -112,7 +112,9 @@ enum CryoReport {
   }
 
   private static func evaluation(_ run: RunFiles) -> Report {
-    let budgets = run.record.settings["budget"]?.array?.compactMap(\.number) ?? []
+    let settings = run.record.settings
+    // Runs of earlier versions call it a budget.
+    let budgets = (settings["minutes"] ?? settings["budget"])?.array?.compactMap(\.number) ?? []
     let rows = budgets.map { budget -> [Table.Cell] in
       let key = NumberText.plain(budget, digits: 12)
       func number(_ name: String) -> Double? { run.number("budgets.\(key).\(name)") }

@@ -7,7 +7,7 @@ enum DefendReport {
       return Report(
         title: run.setting("part") == "reconstructor"
           ? "A reconstructor of \(run.setting("data"))"
-          : "A defence's \(run.setting("part")) on \(run.setting("data"))",
+          : "A defense's \(run.setting("part")) on \(run.setting("data"))",
         summary: "It was trained for \(run.setting("epochs")) epochs to give back images"
           + (run.setting("part") == "reconstructor"
             ? " from linear measurements of them." : ", without the model."),
@@ -30,7 +30,7 @@ enum DefendReport {
         .init("Step of a difference", NumberText.plain(step), detail: "\(zeros) of the differences were exactly 0"))
     }
     return Report(
-      title: "A defence by \(run.setting("method")) on \(run.setting("data"))",
+      title: "A defense by \(run.setting("method")) on \(run.setting("data"))",
       summary: "A denoiser was trained to keep the model's answers under noise of standard deviation "
         + "`\(run.setting("sigma"))`; `quench defend evaluate` certifies the two together.",
       keyFigures: figures, sections: [section(run, loss: "Loss against the model's answer")], record: run.record)
@@ -66,7 +66,7 @@ enum DefendReport {
           LineChart(
             "Answers kept", x: epoch, y: Axis("Answers kept", unit: nil, style: .percent),
             series: [.init("training batches", kept)],
-            caption: "Noisy images that get, through the defence, the class that the model gives the clean image."))
+            caption: "Noisy images that get, through the defense, the class that the model gives the clean image."))
       )
     }
     return Report.Section("Learning", blocks)

@@ -7,7 +7,7 @@ enum DemoReport {
     return Report(
       title: "Every capability in little",
       summary:
-        "ResNet-20 was trained on Fashion-MNIST, then pruned by magnitude (OMP) and by bi-level optimisation "
+        "ResNet-20 was trained on Fashion-MNIST, then pruned by magnitude (OMP) and by bi-level optimization "
         + "(BiP), and made smaller by cutting half of its channels out; test accuracies are of \(images) images that "
         + "nothing was learned from. A cryo-EM session was planned on a made-up survey, attacks on the network were "
         + "taken apart again, and a network's answers were certified.",
@@ -20,7 +20,7 @@ enum DemoReport {
       "What was run",
       [
         .prose(
-          "Short runs on purpose: one epoch of dense training, then pruning on 12,800 training images. "
+          "These runs are short on purpose: one epoch of dense training, then pruning on 12,800 training images. "
             + "OMP drops the smallest weights at once and trains the others for two epochs; BiP learns mask and "
             + "weights together for one epoch, which passes every image twice. So both learn from as many images. "
             + "The commands, in order:")

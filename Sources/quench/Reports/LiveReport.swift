@@ -51,7 +51,7 @@ enum LiveReport {
     guard session.acquisition.isDone else { return nil }
     guard session.acquisition.elapsed > session.settings.budget else { return "every hole is exposed" }
     return "the time is over: \(NumberText.fixed(session.acquisition.elapsed, decimals: 1)) of "
-      + "\(NumberText.plain(session.settings.budget)) min; --budget gives more, and if the clock was wrong, 'quench cryo "
+      + "\(NumberText.plain(session.settings.budget)) min; --minutes gives more, and if the clock was wrong, 'quench cryo "
       + "undo' takes notes back"
   }
 

@@ -107,11 +107,11 @@ enum RedReportPage {
     if let rows = summary["defence"]?.array?.compactMap(\.record) {
       sections.append(
         Report.Section(
-          "As a defence",
+          "As a defense",
           [
             .table(defence(rows)),
             .callout(
-              .note, "An attacker who knows the denoiser goes through it: it explains attacks and stops none.")
+              .note, "An attacker who knows the denoiser gets past it: it explains attacks and stops none.")
           ] + findings(summary).map { .callout(.caution, $0.prefix(1).uppercased() + $0.dropFirst() + ".") }))
     }
     return Report(

@@ -35,7 +35,7 @@ struct CertifyRun {
     guard table.rows.map(\.index) == Array(indices.prefix(table.rows.count)) else {
       throw InputError(
         "the rows are not those of this run's images", at: folder.artefact(CertifiedTable.fileName).path,
-        remedy: "start the run anew in another folder")
+        remedy: "start the run in another folder")
     }
     if let found = table.rows.last?.version, found != version {
       output.note("note: the rows so far are certificates of \(found), those from here on of \(version)")

@@ -46,7 +46,8 @@ struct DQNRun {
         func number(_ key: String) -> Double { content.metadata[key].flatMap { Double($0) } ?? 0 }
         (seconds, loss, updates) = (number("seconds"), number("loss"), Int(number("updates")))
       } else if folder.hasMetrics {
-        options.output.note("note: \(folder.checkpoints.path) holds no checkpoint: the run begins anew")
+        options.output.note(
+          "note: \(folder.checkpoints.path) holds no checkpoint: the run starts from the beginning")
       }
     }
     let metrics = try MetricStream(at: folder.metrics, after: training.iteration, warn: options.output.note)
@@ -63,7 +64,7 @@ struct DQNRun {
     while !training.isDone {
       if let value = try training.step() {
         guard value.isFinite else {
-          throw InputError("the loss is not a number any more", remedy: "lower --learning-rate")
+          throw InputError("the loss is no longer a number", remedy: "lower --learning-rate")
         }
         loss += value
         updates += 1

@@ -46,7 +46,7 @@ struct PredictorRun {
     }
     line?.finish()
     for warning in images.warnings.prefix(5) { output.note("warning: \(warning)") }
-    if images.warnings.count > 5 { output.note("and \(images.warnings.count - 5) warnings more") }
+    if images.warnings.count > 5 { output.note("and \(images.warnings.count - 5) more warnings") }
     return images
   }
 
@@ -129,7 +129,8 @@ struct PredictorRun {
     let predictor = try CTFPredictor(
       command.model, task: command.task, side: command.side, seed: command.options.seedBits, device: device)
     if let weights = command.weights {
-      try predictor.begin(with: StateDictionary.weights(at: weights), from: weights)
+      try predictor.begin(
+        with: StateDictionary.weights(at: weights, for: predictor.network.architecture), from: weights)
     }
     return predictor
   }

@@ -28,11 +28,11 @@ struct Run {
     let folder = try RunFolder(at: url, for: record.continuing(earlier), resume: resumes)
     let isCompleted = earlier?.outcome == .completed
     if isCompleted, try parts.allSatisfy({ try $0.isDone(in: folder) }) {
-      output.note("this run is completed; nothing is left to do in \(url.relativePath)")
+      output.note("this run is complete; nothing is left to do in \(url.relativePath)")
     } else {
       for change in record.changes(from: earlier) { output.note("note: \(change)") }
       do { try folder.writeSummary(work(folder)) } catch {
-        // The error that ended the run is the one to tell of, not that the folder cannot take a note of it.
+        // Report the error that ended the run, not the failure to record it in the folder.
         try? folder.finish(error is Interrupted ? .interrupted : .failed)
         throw error
       }
@@ -48,7 +48,7 @@ extension RunRecord {
   static func current(_ settings: Record, inputs: Record, device: Device) -> RunRecord {
     var versions = Version.record(device: device)
     if let precision = settings["precision"]?.string.flatMap({ Precision(rawValue: $0) }) {
-      versions["precision"] = .string("\(precision.autocast(on: device) ?? .float32)")  // what `auto` became
+      versions.merge(precision.versions(on: device))
     }
     return RunRecord(
       command: ["quench"] + CommandLine.arguments.dropFirst(), settings: settings, versions: versions,

@@ -82,7 +82,7 @@ struct PartRunner {
     case let code:
       throw InputError(
         "a part of the run failed with exit code \(code)", at: "quench \(arguments.joined(separator: " "))",
-        remedy: "mend what it says above, then give the same command again: finished parts are kept")
+        remedy: "fix the problem above, then run the same command again: finished parts are kept")
     }
   }
 }

@@ -45,7 +45,7 @@ struct AttackedOptions: ParsableArguments {
   @Option(help: "The network that the weights belong to, where their file does not say.")
   var model: ClassifierName?
 
-  @Option(help: "Images that are attacked at once.")
+  @Option(help: "Images attacked at a time.")
   var batchSize = 250
 
   @Option(help: "The norm that the budget is measured in: linf, l2 or l1.")
@@ -59,14 +59,14 @@ struct AttackedOptions: ParsableArguments {
 
   @Flag(
     help:
-      "Keep the images that are broken as PNG files of 8 bits; their names say what the network answers to these.")
+      "Keep the broken images as 8-bit PNG files; their names say what the network answers to these.")
   var savePictures = false
 
   @Flag(
     help: "Keep the images that are broken as they were found: NumPy files of float32, [channels, height, width].")
   var saveArrays = false
 
-  @Flag(help: "Search among images of whole grey levels only, so that what deceives still does as a picture.")
+  @Flag(help: "Search only among images of 8 bits, so that what deceives still does as a picture file.")
   var eightBit = false
 
   @Flag(

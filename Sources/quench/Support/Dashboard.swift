@@ -11,7 +11,7 @@ struct Dashboard {
     guard port > 0 else { return nil }
     guard let program = ServerProgram.url else {
       output.note(
-        "no dashboard: quench-server is not beside quench; \(ServerProgram.remedy), or leave it out with --port 0")
+        "no dashboard: quench-server is not beside quench; \(ServerProgram.remedy), or do without one: --port 0")
       return nil
     }
     let process = Process()

@@ -26,12 +26,13 @@ struct RunOptions: ParsableArguments {
   var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
 
   /// The folder of the run: the one that the user names, or a new one called `name` in `runs`, or the latest of these
-  /// where it is to go on.
+  /// where it is to go on. Then `--precision auto` is what it became when that run began.
   /// - Throws: `InputError` if the run cannot begin, or go on, there.
   func folder(named name: String) throws(InputError) -> URL {
     let url =
       out.map { URL(filePath: $0, directoryHint: .isDirectory) } ?? RunFolder.location(named: name, latest: resume)
     try RunFolder.check(url, resume: resume)
+    if resume { try RunFolder(existing: url).record().settlePrecision() }
     return url
   }
 }
@@ -77,7 +78,7 @@ struct OutputOptions: ParsableArguments {
 
 /// Which images.
 struct DataOptions: ParsableArguments {
-  @Option(help: "The data set; 'quench data list' says what each is.")
+  @Option(help: "The data set; 'quench data list' describes them.")
   var data = DataName.fashionMNIST
 
   @Option(help: ArgumentHelp("Folder that holds the data set's files.", valueName: "dir"), completion: .directory)
@@ -190,10 +191,10 @@ extension DataOptions {
 struct RecipeOptions: ParsableArguments {
   private static let standard = TrainingRecipe()
 
-  @Option(help: "Times that every training image is seen.")
+  @Option(help: "Passes over the training images.")
   var epochs = standard.epochs
 
-  @Option(help: "Images a step.")
+  @Option(help: "Images per step.")
   var batchSize = standard.batchSize
 
   @Option(help: "The highest learning rate.")
@@ -205,10 +206,10 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "L2 penalty on every parameter.")
   var weightDecay = standard.weightDecay
 
-  @Option(help: "Probability that the loss takes off the right class and spreads over all.")
+  @Option(help: "Probability that the loss moves from the right class to all classes alike.")
   var labelSmoothing = standard.labelSmoothing
 
-  @Option(help: "Scale the gradients down to this norm where theirs is larger.")
+  @Option(help: "Clip the gradients to this norm.")
   var clipNorm: Double?
 
   @Option(help: "The learning rate's course; step divides it by 10 after a half and three quarters of the epochs.")

@@ -23,15 +23,15 @@ struct PruningOptions: ParsableArguments {
   @Option(help: "Rank the weights of all layers together, or keep the same fraction of each layer.")
   var scope = PruningTarget.Scope.global
 
-  @Option(help: ArgumentHelp("The least fraction that every layer keeps.", valueName: "fraction"))
+  @Option(help: ArgumentHelp("The smallest fraction that any layer keeps.", valueName: "fraction"))
   var layerFloor = 0.0
 
   @Option(
     help: ArgumentHelp(
-      "Prune only layers whose names fit, such as 'layer2.*'; can be repeated.", valueName: "pattern"))
+      "Prune only layers whose names match, such as 'layer2.*'; can be repeated.", valueName: "pattern"))
   var include: [String] = []
 
-  @Option(help: ArgumentHelp("Leave layers dense whose names fit; can be repeated.", valueName: "pattern"))
+  @Option(help: ArgumentHelp("Leave layers dense whose names match; can be repeated.", valueName: "pattern"))
   var exclude: [String] = []
 
   func validate() throws {
@@ -95,7 +95,7 @@ struct DenseOptions: ParsableArguments {
 
 /// The new network that a method starts from.
 struct InitialOptions: ParsableArguments {
-  @Option(help: "The network to draw, prune and train; 'quench models list' says what each is.")
+  @Option(help: "The network to draw, prune and train; 'quench models list' describes them.")
   var model = ClassifierName.resnet20
 
   @Option(

@@ -34,11 +34,12 @@ struct NamedFile: ExpressibleByArgument {
     let network = try ModelFile(contentsOf: URL(filePath: path), device: device).network
     let architecture = network.architecture
     guard architecture.outputShape.count == 1 else {
-      throw InputError("the network is no classifier", at: path, found: architecture.name)
+      throw InputError("the network is not a classifier", at: path, found: architecture.name)
     }
     if let shape, architecture.inputShape != shape {
       throw InputError(
-        "the network takes other images", at: path, expected: "\(shape)", found: "\(architecture.inputShape)")
+        "the network takes images of another size", at: path, expected: "\(shape)",
+        found: "\(architecture.inputShape)")
     }
     return Victim(name, network, precision: precision)
   }
@@ -83,7 +84,7 @@ struct VictimOptions: ParsableArguments {
       "A victim to train on and test: a name and its weights. Give several.", valueName: "name=file"))
   var victim: [NamedFile] = []
 
-  @Option(help: ArgumentHelp("A victim for tests alone. Give several.", valueName: "name=file"))
+  @Option(help: ArgumentHelp("A victim for tests only. Give several.", valueName: "name=file"))
   var unseen: [NamedFile] = []
 
   func validate() throws {

@@ -145,9 +145,10 @@ import Torch
     (#"{"w":[4294967296,4294967296]}"#, [mask, values], "impossible"),
     (#"{"w":[9223372036854775807]}"#, [mask, values], "wrong size"),
     (#"{"w":[2,5]}"#, [mask, ("w.values", "BOOL", "[3]", [1, 1, 2])], "truth value"),
-    (#"{"w":[2,5"#, [mask, values], "metadata quench.sparse"), (#"{"w":"x"}"#, [mask, values], "not as it must be"),
-    (#"{"w":[1],"w":[2]}"#, [mask, values], "appears twice"), ("[]", [mask, values], "not as it must be"),
-    ("", [mask, values], "not as it must be"), (#"{"w":[2,5]} x"#, [mask, values], "follows the end")
+    (#"{"w":[2,5"#, [mask, values], "metadata quench.sparse"),
+    (#"{"w":"x"}"#, [mask, values], "malformed"),
+    (#"{"w":[1],"w":[2]}"#, [mask, values], "appears twice"), ("[]", [mask, values], "malformed"),
+    ("", [mask, values], "malformed"), (#"{"w":[2,5]} x"#, [mask, values], "follows the end")
   ]
 
   @Test("are refused where the halves do not fit, with what is wrong", arguments: faults.indices)

@@ -89,17 +89,17 @@ import Torch
 
   /// Every way a header can be wrong, and what the error must mention.
   static let faults: [(header: String, bytes: Int, mention: String)] = [
-    ("", 0, "not as it must be"),
-    ("[]", 0, "not as it must be"),
-    ("{", 0, "not as it must be"),
+    ("", 0, "malformed"),
+    ("[]", 0, "malformed"),
+    ("{", 0, "malformed"),
     (#"{"a"#, 0, "too early"),
-    (#"{"a":1}"#, 0, "not as it must be"),
+    (#"{"a":1}"#, 0, "malformed"),
     (#"{"a":{"a":{"a":{}}}}"#, 0, "unknown key"),
     (#"{} {}"#, 0, "follows the end"),
     (#"{"a\#n":{}}"#, 0, "control character"),
     (#"{"\q":{}}"#, 0, "escape"),
     (#"{"\ud800":{}}"#, 0, "surrogate"),
-    (#"{"\udc00":{}}"#, 0, "no character"),
+    (#"{"\udc00":{}}"#, 0, "not a character"),
     (#"{"\u00²0":{}}"#, 0, "hexadecimal"),
     (
       #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#,
@@ -108,21 +108,21 @@ import Torch
     ),
     (#"{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 1, "appears twice"),
     (#"{"__metadata__":{"a":"b","a":"c"}}"#, 0, "appears twice"),
-    (#"{"__metadata__":{"a":1}}"#, 0, "not as it must be"),
-    (#"{"__metadata__":"a"}"#, 0, "not as it must be"),
+    (#"{"__metadata__":{"a":1}}"#, 0, "malformed"),
+    (#"{"__metadata__":"a"}"#, 0, "malformed"),
     (#"{"a":{"dtype":"U8","shape":[1]}}"#, 1, "lacks a key"),
     (#"{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}"#, 1, "unsupported dtype"),
     (#"{"a":{"dtype":"u8","shape":[1],"data_offsets":[0,1]}}"#, 1, "unsupported dtype"),
     (#"{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}"#, 1, "whole number"),
     (#"{"a":{"dtype":"U8","shape":[01],"data_offsets":[0,1]}}"#, 1, "whole number"),
-    (#"{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}"#, 1, "not as it must be"),
+    (#"{"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}}"#, 1, "malformed"),
     (#"{"a":{"dtype":"U8","shape":[²],"data_offsets":[0,2]}}"#, 2, "whole number"),
     (#"{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}"#, 1, "too large"),
     (#"{"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#, 0, "impossible"),
     (#"{"a":{"dtype":"U8","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#, 0, "impossible"),
     (#"{"a":{"dtype":"U8","shape":[\#(ones)],"data_offsets":[0,1]}}"#, 1, "too long"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}}"#, 1, "no range"),
-    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}"#, 1, "no range"),
+    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}}"#, 1, "not a range"),
+    (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}"#, 1, "not a range"),
     (#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,3]}}"#, 3, "wrong length"),
     (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#, 3, "beyond the end"),
     (
@@ -137,7 +137,7 @@ import Torch
     (
       #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}"#,
       3,
-      "hole"
+      "gap"
     ),
     (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, 2, "no tensor")
   ]

@@ -98,7 +98,7 @@ import Torch
     (Array("h\u{5}".utf8), "recalls"),
     (Array("u".utf8), "did not begin"),
     (Array("}(Nu".utf8), "no dictionary"),
-    (Array("NNa".utf8), "no list"),
+    (Array("NNa".utf8), "not a list"),
     (Array("NNb".utf8), "no dictionary"),
     (Array("NQ".utf8), "storage"),
     (
@@ -185,7 +185,7 @@ import Torch
   @Test func rejectsAZipFileThatIsNoCheckpoint() throws {
     let zip = ZipBuilder(entries: [("weights.npy", [1, 2, 3])], method: 8)
     let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
-    #expect(error.problem == "the zip file is no PyTorch checkpoint" && error.remedy != nil)
+    #expect(error.problem == "the zip file is not a PyTorch checkpoint" && error.remedy != nil)
   }
 
   @Test func rejectsCompressedAndEncryptedEntries() throws {

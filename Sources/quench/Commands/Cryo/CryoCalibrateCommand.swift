@@ -38,6 +38,8 @@ struct CryoCalibrateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What was predicted for those.", valueName: "txt"), completion: .file())
   var testPredictions: String?
 
+  @OptionGroup var strangers: StrangersOptions
+
   @Option(help: ArgumentHelp("Å up to which a hole is good.", valueName: "Å"))
   var threshold = 6.0
 
@@ -79,7 +81,8 @@ struct CryoCalibrateCommand: ParsableCommand {
     let (surveyURL, predictionsURL) = (URL(filePath: survey), URL(filePath: predictions))
     inputs["\(name) survey"] = .string(try Fingerprint.sha256(ofFile: surveyURL))
     inputs["\(name) predictions"] = .string(try Fingerprint.sha256(ofFile: predictionsURL))
-    return try SurveyOptions.load(survey, predictions, allowsStrangers: false, options.output).survey
+    return try SurveyOptions.load(survey, predictions, allowsStrangers: strangers.extraPredictions, options.output)
+      .survey
   }
 
   private var settings: Record {

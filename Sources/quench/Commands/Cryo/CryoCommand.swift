@@ -11,10 +11,10 @@ struct CryoCommand: ParsableCommand {
           --predictions demo-grid/predictions.txt
         quench cryo plan --survey demo-grid/survey.csv \\
           --predictions demo-grid/predictions.txt \\
-          --start 0 --budget 480 --out plan.csv
+          --start 0 --minutes 480 --out plan.csv
         quench cryo evaluate --survey demo-grid/survey.csv \\
           --predictions demo-grid/predictions.txt \\
-          --policy closed-loop --budget 120,240,480 --starts 50
+          --policy closed-loop --minutes 120,240,480 --starts 50
 
       A survey is a table 'name,x,y,CTF,confidence' of Leginon names without a
       header, or one with a header line and columns such as

@@ -24,7 +24,7 @@ struct CryoEvaluateCommand: ParsableCommand {
       Examples:
         quench cryo evaluate --survey val.csv --predictions val.txt \\
           --policy tree-dp \\
-          --train-survey train.csv --train-predictions train.txt --budget 120,240,480
+          --train-survey train.csv --train-predictions train.txt --minutes 120,240,480
         quench cryo evaluate --survey val.csv --policy snowball \\
           --starts 0,1000,2000 --rule R
 
@@ -38,7 +38,7 @@ struct CryoEvaluateCommand: ParsableCommand {
   @OptionGroup(title: "Policy") var policy: PolicyOptions
 
   @Option(help: ArgumentHelp("Minutes at the microscope, one or several.", valueName: "list"))
-  var budget = BudgetsArgument([120, 240, 360, 480])
+  var minutes = MinutesArgument([120, 240, 360, 480])
 
   @Option(
     help: ArgumentHelp(
@@ -48,7 +48,7 @@ struct CryoEvaluateCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: RunOptions
 
   func validate() throws {
-    for minutes in budget.minutes { _ = try rules.rules(budget: minutes) }
+    for budget in minutes.values { _ = try rules.rules(budget: budget) }
   }
 
   func run() throws {
@@ -59,16 +59,16 @@ struct CryoEvaluateCommand: ParsableCommand {
     let starts = try CryoData.starts(starts, of: measured, seed: options.seedBits)
     let maker = try policy.maker(
       training: training.load(
-        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output),
+        allowsStrangers: survey.strangers.extraPredictions, threshold: rules.threshold, options.output),
       seed: options.seedBits)
-    let environment = try Environment(measured, rules: rules.rules(budget: budget.minutes.max() ?? 0))
+    let environment = try Environment(measured, rules: rules.rules(budget: minutes.values.max() ?? 0))
     let run = CryoEvaluationRun(
-      name: policy.policy, maker: maker, environment: environment, starts: starts, budgets: budget.minutes,
+      name: policy.policy, maker: maker, environment: environment, starts: starts, budgets: minutes.values,
       output: options.output)
 
     var settings = survey.settings
     for part in [training.settings, rules.settings, policy.settings] { settings.merge(part) }
-    settings["budget"] = .array(budget.minutes.map { .double($0) })
+    settings["minutes"] = .array(minutes.values.map { .double($0) })
     settings["starts"] = .string(self.starts)
     settings["seed"] = .int(options.seed)
     var inputs = try survey.inputs()
@@ -78,7 +78,7 @@ struct CryoEvaluateCommand: ParsableCommand {
       Interruption.watch()
       return try run.evaluate(in: folder)
     }
-    options.output.printResult(summary, Self.text(summary, budget.minutes, url))
+    options.output.printResult(summary, Self.text(summary, minutes.values, url))
   }
 
   private static func text(_ summary: Record, _ budgets: [Double], _ url: URL) -> String {

@@ -14,9 +14,9 @@ struct CryoLiveCommand: ParsableCommand {
       Examples:
         quench cryo live --survey survey.csv --predictions predictions.txt \\
           --train-survey train.csv --train-predictions train.txt \\
-          --start HOLE --budget 480 --watch micrographs_ctf.star --plan plan.csv
+          --start HOLE --minutes 480 --watch micrographs_ctf.star --plan plan.csv
         quench cryo live   goes on with the session in session.sqlite
-        quench cryo live --budget 600   goes on with more time, and notes that
+        quench cryo live --minutes 600   goes on with more time, and notes that
         quench cryo live --survey val.csv --predictions val.txt \\
           --train-survey train.csv \\
           --train-predictions train.txt --replay timestamps.csv --speed 1000
@@ -49,6 +49,8 @@ struct CryoLiveCommand: ParsableCommand {
   @Option(help: ArgumentHelp("What was predicted for them.", valueName: "txt"), completion: .file())
   var predictions: String?
 
+  @OptionGroup var strangers: StrangersOptions
+
   @OptionGroup(title: "Calibration") var training: TrainingSurveyOptions
 
   @Option(help: ArgumentHelp("Where the microscope stands at the start: a hole's name.", valueName: "hole"))
@@ -68,7 +70,7 @@ struct CryoLiveCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp("Minutes at the microscope; 480 unless given, or the session's.", valueName: "minutes"))
-  var budget: Double?
+  var minutes: Double?
 
   @Flag(help: "Plan as if the survey had no measurements: they are there to compare with.")
   var ignoreMeasured = false
@@ -130,7 +132,9 @@ struct CryoLiveCommand: ParsableCommand {
 
   /// Plans the session in the log at `url` to its end.
   private func follow(_ url: URL) throws {
-    let given = try survey.map { try SurveyOptions.load($0, predictions, allowsStrangers: false, output).survey }
+    let given = try survey.map {
+      try SurveyOptions.load($0, predictions, allowsStrangers: strangers.extraPredictions, output).survey
+    }
     let replay = try self.replay.map { path in
       guard let given else {
         throw InputError("a replay needs the survey with its measurements", at: "--replay", remedy: "give --survey")
@@ -178,7 +182,7 @@ struct CryoLiveCommand: ParsableCommand {
     var rules = standing
     rules.minutes = costs?.table ?? rules.minutes
     rules.threshold = threshold ?? rules.threshold
-    rules.budget = budget ?? rules.budget
+    rules.budget = minutes ?? rules.budget
     return rules
   }
 
@@ -255,7 +259,9 @@ struct CryoLiveCommand: ParsableCommand {
   private func expectations(
     _ rules: AcquisitionRules, _ kind: Prediction.Kind
   ) throws(InputError) -> (calibration: LogisticCalibration, hypotheses: [Hypothesis]) {
-    guard let train = try training.load(allowsStrangers: false, threshold: rules.threshold, output) else {
+    guard
+      let train = try training.load(allowsStrangers: strangers.extraPredictions, threshold: rules.threshold, output)
+    else {
       output.note("no --train-survey: what predictions are worth is assumed, and learned from outcomes")
       return (
         LogisticCalibration(assumingThreshold: rules.threshold, for: kind),

@@ -4,6 +4,12 @@ import Foundation
 import Reporting
 import Support
 
+/// Whether prediction files may hold more than is asked of them.
+struct StrangersOptions: ParsableArguments {
+  @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
+  var extraPredictions = false
+}
+
 /// Which holes there are.
 struct SurveyOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Table of the holes.", valueName: "csv"), completion: .file())
@@ -12,12 +18,11 @@ struct SurveyOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What a predictor says of them.", valueName: "txt"), completion: .file())
   var predictions: String?
 
-  @Flag(help: "Let the prediction files speak of holes that the surveys do not have.")
-  var extraPredictions = false
+  @OptionGroup var strangers: StrangersOptions
 
   /// The survey with its predictions; says what is left out.
   func load(_ output: OutputOptions) throws(InputError) -> SurveyFile {
-    try Self.load(survey, predictions, allowsStrangers: extraPredictions, output)
+    try Self.load(survey, predictions, allowsStrangers: strangers.extraPredictions, output)
   }
 
   static func load(
@@ -108,19 +113,19 @@ struct CostsArgument: ExpressibleByArgument {
   var defaultValueDescription: String { "1,2,6,8" }
 }
 
-/// Several budgets in minutes.
-struct BudgetsArgument: ExpressibleByArgument {
-  let minutes: [Double]
+/// Several times in minutes.
+struct MinutesArgument: ExpressibleByArgument {
+  let values: [Double]
 
-  init(_ minutes: [Double]) { self.minutes = minutes }
+  init(_ values: [Double]) { self.values = values }
 
   init?(argument: String) {
-    let values = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
-    minutes = values.compactMap { $0 }
-    guard minutes.count == values.count, !minutes.isEmpty else { return nil }
+    let numbers = argument.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    values = numbers.compactMap { $0 }
+    guard values.count == numbers.count, !values.isEmpty else { return nil }
   }
 
-  var defaultValueDescription: String { minutes.map { NumberText.plain($0) }.joined(separator: ",") }
+  var defaultValueDescription: String { values.map { NumberText.plain($0) }.joined(separator: ",") }
 }
 
 extension BudgetRule: ExpressibleByArgument {}
@@ -137,7 +142,8 @@ struct RulesOptions: ParsableArguments {
   var costs = CostsArgument(.headMinutes)
 
   @Option(
-    help: ArgumentHelp("R counts the visit that crosses the budget, as published; S does not.", valueName: "R|S"))
+    help: ArgumentHelp(
+      "R counts the visit that crosses the time's end, as published; S does not.", valueName: "R|S"))
   var rule = BudgetRule.strict
 
   func rules(budget: Double) throws -> AcquisitionRules {

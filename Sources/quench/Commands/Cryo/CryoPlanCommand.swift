@@ -19,7 +19,7 @@ struct CryoPlanCommand: ParsableCommand {
         quench cryo plan --survey grid.csv --predictions grid.txt --start 0 \\
           --out plan.csv
         quench cryo plan --survey grid.csv --predictions grid.txt --start HOLE \\
-          --budget 240 \\
+          --minutes 240 \\
           --train-survey old.csv --train-predictions old.txt \\
             --time-stamps old-times.csv --out plan.csv
       """)
@@ -32,7 +32,7 @@ struct CryoPlanCommand: ParsableCommand {
   var start: String
 
   @Option(help: ArgumentHelp("Minutes at the microscope.", valueName: "min"))
-  var budget = 480.0
+  var minutes = 480.0
 
   @Option(help: "How probabilities are made of predictions: auto, logistic, isotonic, scores or hard.")
   var calibration = CalibrationName.automatic
@@ -55,7 +55,7 @@ struct CryoPlanCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    _ = try rules.rules(budget: budget)
+    _ = try rules.rules(budget: minutes)
     if let stageSpeed, !(stageSpeed > 0 && stageSpeed.isFinite) {
       throw ValidationError("--stage-speed must be above 0.")
     }
@@ -66,13 +66,13 @@ struct CryoPlanCommand: ParsableCommand {
     guard survey.holes.allSatisfy({ $0.prediction != nil }) else {
       throw InputError("a plan needs a prediction of every hole", at: "--predictions")
     }
-    var rules = try self.rules.rules(budget: budget)
+    var rules = try self.rules.rules(budget: minutes)
     if let timeStamps {
       let url = URL(filePath: timeStamps)
       rules.minutes = try TimeModel(TimestampFile(contentsOf: url), from: url.path).minutes(includesStops: true)
     }
     let trained = try training.load(
-      allowsStrangers: self.survey.extraPredictions, threshold: rules.threshold, output)
+      allowsStrangers: self.survey.strangers.extraPredictions, threshold: rules.threshold, output)
     let probabilities = try calibration.make(training: trained, for: survey, threshold: rules.threshold)
       .probabilities(of: survey, threshold: rules.threshold)
     let start = try CryoData.start(self.start, of: survey, at: "--start")
@@ -86,18 +86,18 @@ struct CryoPlanCommand: ParsableCommand {
     let plan =
       if let stageSpeed {
         try LocalSearch(survey, minutes: rules.minutes, speed: stageSpeed)
-          .plan(values: probabilities, from: start, isVisited: isVisited, budget: budget)
+          .plan(values: probabilities, from: start, isVisited: isVisited, budget: minutes)
       } else {
-        planner.plan(values: probabilities, from: start, isVisited: isVisited, budget: budget)
+        planner.plan(values: probabilities, from: start, isVisited: isVisited, budget: minutes)
       }
     let bound =
       stageSpeed == nil
-      ? planner.bound(values: probabilities, from: start, isVisited: isVisited, budget: budget) : nil
+      ? planner.bound(values: probabilities, from: start, isVisited: isVisited, budget: minutes) : nil
     guard !plan.holes.isEmpty else {
       throw InputError(
-        "nothing can be exposed in this time", at: "--budget",
+        "nothing can be exposed in this time", at: "--minutes",
         expected: "at least \(NumberText.plain(rules.minutes.hole)) min, and unmeasured holes",
-        found: "\(NumberText.plain(budget)) min and \(NumberText.count(isVisited.count { !$0 }, "hole"))",
+        found: "\(NumberText.plain(minutes)) min and \(NumberText.count(isVisited.count { !$0 }, "hole"))",
         remedy: "give more time")
     }
     let table = PlanTable(plan, survey, probabilities, from: start, minutes: rules.minutes)

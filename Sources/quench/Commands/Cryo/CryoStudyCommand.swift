@@ -32,7 +32,7 @@ struct CryoStudyCommand: ParsableCommand {
   var dqn: [String] = []
 
   @Option(help: ArgumentHelp("Minutes at the microscope, one or several.", valueName: "list"))
-  var budget = BudgetsArgument([120, 240, 360, 480])
+  var minutes = MinutesArgument([120, 240, 360, 480])
 
   @Option(help: ArgumentHelp("So many random start holes, or a list with commas.", valueName: "n|list"))
   var starts = "50"
@@ -40,7 +40,7 @@ struct CryoStudyCommand: ParsableCommand {
   @OptionGroup(title: "Run") var options: RunOptions
 
   func validate() throws {
-    for minutes in budget.minutes { _ = try rules.rules(budget: minutes) }
+    for budget in minutes.values { _ = try rules.rules(budget: budget) }
     guard training.trainSurvey != nil, survey.predictions != nil else {
       throw ValidationError("cryo study needs --predictions, --train-survey and --train-predictions.")
     }
@@ -53,7 +53,7 @@ struct CryoStudyCommand: ParsableCommand {
     let measured = try CryoData.measured(survey.load(options.output).survey, options.output)
     guard
       let trained = try training.load(
-        allowsStrangers: survey.extraPredictions, threshold: rules.threshold, options.output)
+        allowsStrangers: survey.strangers.extraPredictions, threshold: rules.threshold, options.output)
     else { return }
     var networks: [(name: String, networks: [QNetwork])] = []
     var inputs = try survey.inputs()
@@ -67,13 +67,13 @@ struct CryoStudyCommand: ParsableCommand {
       }
     }
     let study = CryoStudy(
-      survey: measured, training: trained, rules: try rules.rules(budget: budget.minutes.max() ?? 0),
-      starts: try CryoData.starts(starts, of: measured, seed: options.seedBits), budgets: budget.minutes,
+      survey: measured, training: trained, rules: try rules.rules(budget: minutes.values.max() ?? 0),
+      starts: try CryoData.starts(starts, of: measured, seed: options.seedBits), budgets: minutes.values,
       networks: networks, seed: options.seedBits, output: options.output)
     var settings = survey.settings
     for part in [training.settings, rules.settings] { settings.merge(part) }
     settings["dqn"] = .array(dqn.map { .string($0) })
-    settings["budget"] = .array(budget.minutes.map { .double($0) })
+    settings["minutes"] = .array(minutes.values.map { .double($0) })
     settings["starts"] = .string(starts)
     settings["seed"] = .int(options.seed)
     let record = RunRecord.current(settings, inputs: inputs, device: device)

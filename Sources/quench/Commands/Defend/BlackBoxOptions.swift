@@ -69,9 +69,6 @@ struct BlackBoxOptions: ParsableArguments {
       throw ValidationError("Name the model with either --weights, --program or --endpoint.")
     }
     guard tokenFile == nil || endpoint != nil else { throw ValidationError("--token-file needs --endpoint.") }
-    guard endpoint == nil || feedback != .labels else {
-      throw ValidationError("An endpoint answers logits or probabilities: --feedback must be one of them.")
-    }
     guard queryBatch > 0, connections > 0, timeout > 0, tries > 0, queryRate ?? 1 > 0 else {
       throw ValidationError("--query-batch, --connections, --timeout, --tries and --query-rate must be above 0.")
     }

@@ -19,7 +19,7 @@ struct DefendCommand: ParsableCommand {
 
       For one that is served ('quench serve', KServe, Triton, TorchServe, MLServer):
         quench defend train --endpoint http://host:8000/v2/models/box \\
-          --autoencoder runs/autoencoder --budget 1000000 --price-per-1000 0.5
+          --autoencoder runs/autoencoder --query-budget 1000000 --price-per-1000 0.5
 
       Zeroth-order denoised smoothing through an autoencoder (Zhang et al. 2022):
       the denoiser and the encoder learn, from the model's answers alone, to keep
@@ -149,7 +149,7 @@ extension Network {
 /// The book of the queries that a run asks, and what they cost.
 struct LedgerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The most images that the model may be asked about in all.", valueName: "n"))
-  var budget: Int?
+  var queryBudget: Int?
 
   @Option(help: ArgumentHelp("The query ledger (default: queries.sqlite in the run's folder).", valueName: "file"))
   var ledger: String?
@@ -158,7 +158,7 @@ struct LedgerOptions: ParsableArguments {
   var price: Double?
 
   func validate() throws {
-    if let budget, budget < 1 { throw ValidationError("--budget must be at least 1.") }
+    if let queryBudget, queryBudget < 1 { throw ValidationError("--query-budget must be at least 1.") }
     if let price, !(price >= 0) { throw ValidationError("--price-per-1000 must be 0 or more.") }
   }
 
@@ -166,7 +166,8 @@ struct LedgerOptions: ParsableArguments {
   func meter(_ model: any BlackBox, _ box: BlackBoxOptions, in folder: RunFolder) throws -> MeteredBlackBox {
     let file = ledger.map { URL(filePath: $0) } ?? folder.artefact("queries.sqlite")
     return MeteredBlackBox(
-      model, ledger: try QueryLedger(at: file, model: model.version, budget: budget), batchSize: box.queryBatch,
+      model, ledger: try QueryLedger(at: file, model: model.version, budget: queryBudget),
+      batchSize: box.queryBatch,
       patience: box.patience)
   }
 

@@ -16,7 +16,7 @@ struct DefendEvaluateCommand: ParsableCommand {
           --limit 500
         quench defend evaluate --program 'python3 model.py' --defense runs/defend
         quench defend evaluate --endpoint http://host:8000/v2/models/box \\
-          --defense runs/defend --budget 100000
+          --defense runs/defend --query-budget 100000
 
       Noisy pixels leave [0, 1]. Where the model takes none outside, --clip cuts them
       off after the noise: the certificate is then that of the clipped classifier,
@@ -78,8 +78,8 @@ struct DefendEvaluateCommand: ParsableCommand {
       }
       summary.merge(
         try certifying.certify(in: folder, resumes: options.resume) { noisy in
-          let answers = try metered.answer(plan?(noisy) ?? noisy, for: .certification)
-          return model.feedback == .labels ? answers.oneHot(classes: model.classes).to(.float32) : answers
+          model.feedback.scores(
+            try metered.answer(spread: noisy, for: .certification) { plan?($0) ?? $0 }, classes: model.classes)
         })
       summary.merge(try book.costs(metered.ledger))
       return summary

@@ -20,7 +20,7 @@ struct DefendTrainCommand: ParsableCommand {
         quench defend train --weights box.safetensors --autoencoder runs/autoencoder
         quench defend train --weights box.safetensors \\
           --autoencoder runs/autoencoder \\
-          --estimator rge --directions 192 --budget 20000000
+          --estimator rge --directions 192 --query-budget 20000000
         quench defend train --program 'python3 model.py' \\
           --autoencoder runs/autoencoder
         quench defend train --endpoint http://host:8000/v2/models/box \\
@@ -33,7 +33,7 @@ struct DefendTrainCommand: ParsableCommand {
       Methods: zo-ae-ds, zo-ds (from queries alone), fo-ae-ds, fo-ds (with the
       model's gradients). Every image that the model is asked about is entered in the
       ledger before it is sent; at the budget training stops with a checkpoint, and
-      --resume with a larger --budget goes on. A resumed run asks no question twice.
+      --resume with a larger --query-budget goes on. A resumed run asks no question twice.
       An endpoint's errors and timeouts are met by waiting longer and longer and
       sending the same images again.
 
@@ -166,8 +166,8 @@ struct DefendTrainCommand: ParsableCommand {
     learner.onFinding = { run.output.note("note: \($0)") }
     if method.usesQueriesOnly {
       run.output.note("at most \(Wording.count(Double(learner.mostQueries))) queries in all")
-      if let budget = book.budget, learner.mostQueries > budget {
-        run.output.note("note: that may be more than the budget of \(Wording.count(Double(budget)))")
+      if let queryBudget = book.queryBudget, learner.mostQueries > queryBudget {
+        run.output.note("note: that may be more than the budget of \(Wording.count(Double(queryBudget)))")
       }
     }
     let outcome = try options.session("Defending", in: folder, resumes: run.resume).run(learner)

@@ -18,8 +18,11 @@ struct PruneSNIPCommand: PruneMethodCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "Rank by so many images of each class, instead of one batch of 128.")
+  @Option(help: "Rank by this many images of each class instead of one batch of 128.")
   var samplesPerClass: Int?
+
+  @Option(help: "Images in a batch of the ranking.")
+  var criterionBatchSize = SNIP().batchSize
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
@@ -45,6 +48,9 @@ struct PruneGraSPCommand: PruneMethodCommand {
 
   @Option(help: "What logits are divided by.")
   var temperature = GraSP().temperature
+
+  @Flag(inversion: .prefixedNo, help: "Draw the linear layers anew for the ranking, on a copy.")
+  var redrawLinear = true
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
@@ -87,13 +93,13 @@ struct PruneProsPrCommand: PruneMethodCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "Training steps that are looked ahead.")
+  @Option(help: "Training steps to look ahead.")
   var steps = ProsPr().steps
 
   @Option(help: "Learning rate of these steps.")
   var innerLearningRate = ProsPr().learningRate
 
-  @Flag(help: "Take the gradients of these steps as constants: less memory.")
+  @Flag(help: "Treat the gradients of these steps as constants, which saves memory.")
   var firstOrder = false
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
@@ -105,7 +111,7 @@ struct PruneRandomCommand: PruneMethodCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "random",
-    abstract: "Keep weights at random, then train: the floor that every method must beat.",
+    abstract: "Keep random weights, then train: the baseline that every method must beat.",
     discussion: """
       Examples:
         quench prune random --model resnet20 --keep 0.1
@@ -123,7 +129,7 @@ struct PruneEarlyBirdCommand: LearningCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "early-bird",
-    abstract: "Train, stop when batch norm's scales agree on the filters, train those on (You et al. 2020).",
+    abstract: "Train until batch norm's scales settle on the filters, then go on with those (You et al. 2020).",
     discussion: """
       Examples:
         quench prune early-bird --model resnet20 --keep 0.5 --epochs 30
@@ -137,11 +143,17 @@ struct PruneEarlyBirdCommand: LearningCommand {
 
   @OptionGroup(title: "Network") var initial: InitialOptions
 
-  @Option(help: "The epoch after which the ticket is drawn in any case (default: half of --epochs).")
+  @Option(help: "The epoch after which the ticket is drawn at the latest (default: half of --epochs).")
   var latestEpoch: Int?
 
-  @Option(help: "Weight of the L1 penalty on batch norm's scales while the ticket is searched.")
+  @Option(help: "Weight of the L1 penalty on batch norm's scales during the search for the ticket.")
   var penalty = 1e-4
+
+  @Option(help: "How many masks, the newest included, must agree before the ticket is drawn.")
+  var window = 5
+
+  @Option(help: "How far the newest mask may be from each of the others, as a fraction of the channels.")
+  var tolerance = 0.1
 
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions

@@ -24,10 +24,10 @@ struct PruneBiPCommand: PruneMethodCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var dense: DenseOptions
 
-  @Option(help: "Times that every training image is seen.")
+  @Option(help: "Passes over the training images.")
   var epochs = 100
 
-  @Option(help: "Images a step.")
+  @Option(help: "Images per step.")
   var batchSize = 128
 
   @Option(help: "Learning rate of the weights, the lower level.")
@@ -41,11 +41,11 @@ struct PruneBiPCommand: PruneMethodCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Most that a step may move the scores, as a fraction of their norm, 0 for no limit: 0.01 for single weights, none for the rest unless given.",
+      "Largest change of the scores in a step, as a fraction of their norm, 0 for no limit: 0.01 for single weights, none for the rest unless given.",
       valueName: "fraction"))
   var maskStepLimit: Double?
 
-  @Option(help: "Ridge of the lower level; the smaller, the more what is kept sticks.")
+  @Option(help: "Ridge penalty of the lower level; the smaller it is, the less the mask changes.")
   var gamma = 1.0
 
   @Option(help: "Steps of the weights for each step of the mask.")
@@ -53,7 +53,7 @@ struct PruneBiPCommand: PruneMethodCommand {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Also move the weights by the gradient that the mask's step takes: twice the steps in the same time.")
+    help: "Also update the weights by the gradient of the mask's step: twice the steps in the same time.")
   var learnFromBoth = true
 
   @Option(
@@ -96,11 +96,17 @@ struct PruneHYDRACommand: PruneMethodCommand {
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
   @OptionGroup(title: "Network") var dense: DenseOptions
 
-  @Option(help: "Times that every training image is seen while the scores are learned.")
+  @Option(help: "Passes over the training images while the scores are learned.")
   var scoreEpochs = 100
 
   @Option(help: "Learning rate of the scores.")
   var scoreLearningRate = 0.1
+
+  @Option(help: "Momentum of the scores.")
+  var scoreMomentum = 0.9
+
+  @Option(help: "L2 penalty on batch norm and biases while the scores are learned.")
+  var scoreWeightDecay = 5e-4
 
   @Option(help: "What the scores begin with: the weights, or the weights scaled layer by layer.")
   var scores = ScoreStart.weights

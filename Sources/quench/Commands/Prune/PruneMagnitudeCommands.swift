@@ -46,7 +46,7 @@ struct PruneIMPCommand: PruneMethodCommand {
           --rewind epoch-1.safetensors --keep 0.1
 
       Each round drops a fifth of what is left, rewinds and trains for --epochs. The
-      ticket of every round is kept in the folder tickets of the run.
+      ticket of every round is kept in the run's folder tickets.
       """)
 
   @OptionGroup(title: "Pruning") var pruning: PruningOptions
@@ -61,7 +61,7 @@ struct PruneIMPCommand: PruneMethodCommand {
   @Option(help: "The epoch of the dense training to rewind to, where no --weights are given.")
   var rewindEpoch = 1
 
-  @Option(help: "Fraction of the weights that are left that each round drops.")
+  @Option(help: "Fraction of the remaining weights that each round drops.")
   var fraction = 0.2
 
   @Option(

@@ -19,11 +19,11 @@ struct PruneStudyCommand: ParsableCommand {
         quench prune study --methods bip,synflow --keep 0.1 --data cifar10 \\
           --data-dir ~/cifar
 
-      Each seed has one dense network, which all methods share; imp walks down to the
+      Each seed has one dense network, which all methods share; imp goes down to the
       smallest ratio and gives a ticket at each. Methods on the dense network get
       --epochs, methods that prune before training get the dense network's
-      --dense-epochs. What is done already in the --out folder is not done again:
-      give the same command after a break.
+      --dense-epochs. What is done in the --out folder already is not repeated:
+      run the same command again after a break.
       """)
 
   @Option(help: ArgumentHelp("Methods, with flags of their own after colons.", valueName: "list"))
@@ -32,13 +32,13 @@ struct PruneStudyCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Fractions of the weights to keep.", valueName: "list"))
   var keep = "0.512,0.2097,0.0859"
 
-  @Option(help: "Repetitions, with seeds that count up from --seed.")
+  @Option(help: "Number of repetitions, with seeds counting up from --seed.")
   var seeds = 1
 
   @Option(help: "The first seed.")
   var seed = 1
 
-  @Option(help: "The network; 'quench models list' says what each is.")
+  @Option(help: "The network; 'quench models list' describes them.")
   var model = ClassifierName.resnet20
 
   @Option(help: "Epochs of the dense networks, and of methods that prune before training.")
@@ -72,6 +72,7 @@ struct PruneStudyCommand: ParsableCommand {
   func run() throws {
     Interruption.watch()
     let url = URL(filePath: out, directoryHint: .isDirectory)
+    try RunFolder.record(at: url)?.settlePrecision()
     try output.printOutcome(of: machine.lab(output).ensure(study, in: url))
   }
 }

@@ -18,12 +18,12 @@ struct RedAnalyseCommand: ParsableCommand {
 
       For each PNG or JPEG file: the estimated clean image, the perturbation
       stretched to be seen, the classifier's answers before and after, where it
-      looks, how suspicious the picture is and how often a clean one is so too, and
-      the likeliest attack. --clean names pictures that nobody attacked: then these,
+      looks, how suspicious the picture is, how often a clean one is as suspicious,
+      and the likeliest attack. --clean names pictures that nobody attacked: then these,
       \(SuspicionCalibration.fewest) at least, are what suspicion is compared with, in place of the few that the
       denoiser's run held out, and the page says how well suspicion tells the two
       kinds apart. Writes analysis.html and analysis.json, and exits with 1 if a
-      picture could not be analysed. PNG keeps a perturbation, JPEG mostly does not.
+      picture could not be analysed. PNG keeps a perturbation; JPEG mostly does not.
       """)
 
   @ArgumentParser.Argument(help: "Pictures, or folders of them.", completion: .file())
@@ -100,7 +100,7 @@ struct RedAnalyseCommand: ParsableCommand {
       let error = InputError(
         "\(unread.count) of \(NumberText.count(cases.count, "picture")) could not be analysed",
         at: Self.names(unread),
-        remedy: "why stands beside the others' results")
+        remedy: "the reasons are listed with the results of the others")
       // The result is printed: with --json it is the one object that is.
       Failure(error, code: .failure).tell()
       throw ExitCode.failure

@@ -18,10 +18,10 @@ struct RedBuildDataCommand: ParsableCommand {
 
       Cells are FGSM, PGD and CW at three strengths on each victim, the same images
       for all; for tests also a strength outside that range, other attacks on the
-      first victim, and victims named with --unseen. Pixels are rounded to 8 bits,
-      and success is what is left after that. A build that was interrupted goes on
-      with --resume. Attacks compute in float32; with --precision bfloat16 they are
-      faster where the processor is, and success is told in float32 as before.
+      first victim, and victims named with --unseen. Pixels are rounded to 8 bits
+      before success is judged. An interrupted build goes on with --resume. Attacks
+      compute in float32; with --precision bfloat16 they are faster where the
+      processor is, and success is still judged in float32.
       """)
 
   @Option(help: "tiny: 40 pairs a cell, for trying out; small: 1000 to train on, 200 to test.")
@@ -45,7 +45,7 @@ struct RedBuildDataCommand: ParsableCommand {
   @Flag(help: "The same as --unseen-attacks none.")
   var seenOnly = false
 
-  @Option(help: "Images that are attacked at once.")
+  @Option(help: "Images attacked at a time.")
   var batchSize = 250
 
   @OptionGroup(title: "Victims") var victims: VictimOptions

@@ -9,17 +9,17 @@ import Vision
 struct RedEvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate",
-    abstract: "Judge a denoiser on test pairs, seen and unseen.",
+    abstract: "Evaluate a denoiser on test pairs of seen and unseen attacks.",
     discussion: """
       Examples:
         quench red evaluate --run runs/red --pairs runs/red-data \\
           --victim v1=a.safetensors --victim v2=b.safetensors
         quench red evaluate --run runs/red --pairs runs/red-data \\
-          --victim v1=a.safetensors --defence --data cifar10 --limit 200
+          --victim v1=a.safetensors --defense --data cifar10 --limit 200
 
-      Each pair is judged by the victim that the attack was made on, beside the
-      identity, the floor. With --defence also the accuracy through the denoiser, under
-      attacks that do not know it and under attacks that do: a denoiser is no defence
+      Each pair is judged by the victim that the attack was made on. The baseline is
+      the identity. With --defense also the accuracy through the denoiser, under
+      attacks that do not know it and under attacks that do: a denoiser is no defense
       by itself.
       """)
 
@@ -33,7 +33,9 @@ struct RedEvaluateCommand: ParsableCommand {
     help: "Train small networks that tell attack, strength and victim from perturbations: minutes.")
   var origins = true
 
-  @Flag(help: "Also measure robust accuracy through the denoiser on the images of --data.")
+  @Flag(
+    name: [.customLong("defense"), .customLong("defence")],
+    help: "Also measure robust accuracy through the denoiser on the images of --data.")
   var defence = false
 
   @OptionGroup(title: "Pairs") var pairs: PairsOptions
@@ -45,7 +47,7 @@ struct RedEvaluateCommand: ParsableCommand {
     try requireUsage {
       try InputError.require(
         defence ? data.given.filter { $0 == "--train-limit" } : data.given,
-        takenBy: defence ? "an evaluation, which learns nothing," : "an evaluation without --defence", which: [])
+        takenBy: defence ? "an evaluation, which learns nothing," : "an evaluation without --defense", which: [])
     }
   }
 
@@ -67,7 +69,7 @@ struct RedEvaluateCommand: ParsableCommand {
     let dataset = try pairs.load()
     guard denoiser.architecture.inputShape == dataset.imageShape else {
       throw InputError(
-        "the denoiser takes other images", at: denoiserRun, expected: "\(dataset.imageShape)",
+        "the denoiser takes images of another size", at: denoiserRun, expected: "\(dataset.imageShape)",
         found: "\(denoiser.architecture.inputShape)")
     }
     let named = victims.victim + victims.unseen
@@ -115,7 +117,7 @@ struct RedEvaluateCommand: ParsableCommand {
       let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
       guard test.imageShape == dataset.imageShape else {
         throw InputError(
-          "--data holds other images", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")
+          "the images of --data have another size", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")
       }
       let rows = try evaluation.defence(test, of: victim, denoiser: denoiser, seed: options.seedBits)
       summary["defence"] = .array(rows.map { .object($0) })

@@ -39,11 +39,11 @@ struct RedTrainCommand: ParsableCommand {
           --gamma 0.05 --lambda 0.15 --transformation flip --epochs 5
                                              cdd-red for images of 32 pixels
 
-      cdd-red keeps what the perturbation does to the answers; do minimises the
+      cdd-red keeps what the perturbation does to the answers; do minimizes the
       pixels' error alone; ds the answer to the denoised image alone; ds-gauss the
       same from Gaussian noise instead of attacks. Defaults are the published ones;
       at 32 pixels cropping and cutmix destroy what they move, and the last example,
-      with all victims of the data as surrogates, recovers far more (RESULTS.md).
+      with all victims of the data as surrogates, recovers far more.
       Writes the denoiser of the best epoch by held-out pairs, a classifier of attack
       families, and the scores of clean images that 'red analyse' compares with.
       """)
@@ -57,7 +57,7 @@ struct RedTrainCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      The classifier whose answers are aligned. Give several to align pairs by the one of their victim's name, and by \
+      The classifier whose answers are aligned. Give several to align each pair by that of its victim's name, and by \
       the first where none has it; the first also scores the clean images for 'red analyse'.
       """, valueName: "name=file"))
   var surrogate: [NamedFile]
@@ -74,10 +74,10 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "Share of the batch in batch norm's running statistics; the released code has 0.95.")
   var batchNormMomentum = 0.1
 
-  @Option(help: "Times that every pair is seen.")
+  @Option(help: "Passes over the pairs.")
   var epochs = RedRecipe().epochs
 
-  @Option(help: "Pairs a step.")
+  @Option(help: "Pairs per step.")
   var batchSize = RedRecipe().batchSize
 
   @Option(help: "The learning rate before it is divided by ten at 47 % and 93 % of the epochs.")
@@ -107,7 +107,7 @@ struct RedTrainCommand: ParsableCommand {
 
   private static let cddRed = RedObjective.classDiscriminative
 
-  @Flag(help: "Give batch norm the mean statistics over the training images at the end.")
+  @Flag(help: "Recompute batch norm's statistics over the training images at the end.")
   var recalibrate = false
 
   @Option(help: ArgumentHelp("Seconds between checkpoints inside an epoch.", valueName: "seconds"))
@@ -175,7 +175,7 @@ struct RedTrainCommand: ParsableCommand {
     let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
     let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
     if let initial {
-      try network.load(try StateDictionary.weights(at: initial), from: initial)
+      try network.load(StateDictionary.weights(at: initial, for: network.architecture), from: initial)
     }
     let training = try RedTraining(
       network, on: data.train, surrogates: surrogates, recipe: recipe, seed: options.seedBits,
