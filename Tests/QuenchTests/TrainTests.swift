@@ -147,7 +147,7 @@ import Vision
     let again = try await Tool.run(arguments + ["--resume"])
     #expect(again.code == 0)
     #expect(again.output == first.output)
-    #expect(again.errors.contains("completed"))
+    #expect(again.errors.contains("is complete"))
     #expect(try run.folder.record().outcome == .completed)
   }
 
