@@ -58,9 +58,9 @@ public struct Lab: Sendable {
       try? context.folder?.finish(error is Interrupted ? .interrupted : .failed)
       throw error
     }
-    try folder.finish(.completed)
-    let run = try PerformedRun<Work>(folder)
-    try run.report.write(to: folder.report)
+    // Without the lock, which ends with the context: who holds the outcome does not hold the folder.
+    let run = try PerformedRun<Work>(RunFolder(existing: url))
+    try run.report.write(to: run.folder.report)
     return run
   }
 
