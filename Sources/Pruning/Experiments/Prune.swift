@@ -62,7 +62,6 @@ public struct Prune<Method: PruningMethod>: Experiment {
 
     var method = method
     guard Method.startsTrained else {
-      try method.prepare(early: nil)
       let new =
         try given
         ?? Network(

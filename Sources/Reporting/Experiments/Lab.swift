@@ -35,7 +35,7 @@ public struct Lab: Sendable {
       versions: experiment.versions(on: device))
     try record.requireSameSettings(as: earlier, at: url)
     if earlier?.outcome == .completed, try experiment.isWhole(in: url) {
-      console.note("this run is completed; nothing is left to do in \(url.relativePath)")
+      console.note("this run is complete; nothing is left to do in \(url.relativePath)")
       let run = try PerformedRun<Work>(RunFolder(existing: url))
       try run.report.write(to: run.folder.report)
       return run

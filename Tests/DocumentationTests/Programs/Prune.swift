@@ -12,13 +12,13 @@ func trainAndPrune(in folder: URL) throws -> (accuracy: Accuracy, mask: Mask) {
 
   var recipe = TrainingRecipe()
   recipe.epochs = 3
-  recipe.augmentation = nil
+  recipe.augmentation = false
   let session = TrainingSession()
   _ = try session.run(ClassifierTraining(network, on: train, recipe: recipe, seed: 1))
 
   var method = BiP(keepRatio: try KeepRatio(0.1))
   method.epochs = 3
-  method.augmentation = nil
+  method.augmentation = false
   let pruning = try method.training(network, on: train, seed: 1)
   _ = try session.run(pruning)
   pruning.finish()  // the network now holds the masked weights
