@@ -19,12 +19,10 @@ public struct IMP: PruningMethod {
   public var fraction = 0.2
   /// How each round trains, with a fresh optimiser.
   public var recipe = TrainingRecipe()
-  /// The file of the early point's weights; nil: the dense training is part of the run, and keeps them.
+  /// The file of the early point's weights and statistics; nil: the dense training is part of the run, and keeps them.
   public var rewindFile: String?
   /// The epoch of that dense training to rewind to.
   public var rewindEpoch = 1
-  /// Weights and statistics of the early point; read by ``prepare(early:for:)`` if a file is named.
-  nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
   /// Keep ratios on the way at which a round must end as well: tickets that are wanted beside the last.
   public var stops: [KeepRatio] = []
 
@@ -36,20 +34,11 @@ public struct IMP: PruningMethod {
 
   public init(_ target: PruningTarget) { self.target = target }
 
-  public init(_ target: PruningTarget, rewind: StateDictionary) {
-    self.init(target)
-    self.rewind = rewind
-  }
-
   public var files: KeyValuePairs<String, String?> { ["rewind": rewindFile] }
   public var snapshotEpoch: Int? { rewindFile == nil ? rewindEpoch : nil }
   public var batchSize: Int { recipe.batchSize }
 
-  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {
-    rewind =
-      try rewindFile.map { path throws(InputError) in try StateDictionary.weights(at: path, for: architecture) }
-      ?? early ?? rewind
-  }
+  public mutating func takeSnapshot(at path: String) { rewindFile = path }
 
   public func validate() throws(InputError) {
     try recipe.validate()
@@ -109,10 +98,10 @@ public final class IMPTraining: PruningLearner {
     mask = try method.target.checkedMask(layout.weights(of: network).abs(), layout)
     rounds = method.schedule(count: layout.count)
     early = network.copy()
-    guard let rewind = method.rewind else {
+    guard let rewindFile = method.rewindFile else {
       throw InputError("there are no weights to rewind to", at: "rewind", remedy: "name their file")
     }
-    try early.load(rewind, from: "the weights to rewind to")
+    try early.load(.weights(at: rewindFile, for: network.architecture), from: rewindFile)
     let makeTraining: (Int) -> ClassifierTraining = { number in
       ClassifierTraining(
         network, on: dataset, recipe: method.recipe, seed: Generator.derive(seed, "round \(number)"),

@@ -7,18 +7,15 @@ import Vision
 /// over the whole network; what stays is trained again.
 ///
 /// Trained again from where? The lottery-ticket protocol rewinds what stays to an early point of the dense
-/// training; without ``rewind`` it goes on from the trained weights, which needs fewer epochs.
+/// training; without ``rewindFile`` it goes on from the trained weights, which needs fewer epochs.
 public struct OMP: PruningMethod {
   public static let name = "omp"
 
   public var target: PruningTarget
   /// How what stays is trained again.
   public var recipe = TrainingRecipe()
-  /// The file of ``rewind``.
+  /// A file of weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones.
   public var rewindFile: String?
-  /// Weights and statistics to go back to after the mask is drawn; nil: stay at the trained ones. Read by
-  /// ``prepare(early:for:)`` if a file is named.
-  nonisolated(unsafe) public var rewind: StateDictionary?  // read, never written in place
 
   private enum CodingKeys: String, CodingKey {
     case target, recipe
@@ -30,10 +27,6 @@ public struct OMP: PruningMethod {
 
   public var files: KeyValuePairs<String, String?> { ["rewind": rewindFile] }
   public var batchSize: Int { recipe.batchSize }
-
-  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {
-    if let rewindFile { rewind = try .weights(at: rewindFile, for: architecture) }
-  }
 
   public func validate() throws(InputError) { try recipe.validate() }
 
@@ -48,7 +41,9 @@ public struct OMP: PruningMethod {
     _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
   ) throws -> any PruningLearner {
     let mask = try mask(for: network)
-    if let rewind { try network.load(rewind, from: "the weights to rewind to") }
+    if let rewindFile {
+      try network.load(.weights(at: rewindFile, for: network.architecture), from: rewindFile)
+    }
     return MaskedTraining(network, mask, on: dataset, recipe: recipe, seed: seed, precision: precision)
   }
 }

@@ -40,19 +40,15 @@ public protocol PruningMethod: Pruner, InlineGroup, Sendable {
   /// - Throws: `InputError` for a hyper-parameter out of its range.
   func validate() throws(InputError)
 
-  /// Reads ``files``.
-  /// - Parameters:
-  ///   - early: The weights after ``snapshotEpoch``.
-  ///   - architecture: Of the network that is pruned.
-  /// - Throws: `InputError` if a file is missing or damaged.
-  mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError)
+  /// Takes the weights after ``snapshotEpoch``, which the dense training of the run has left in a file.
+  mutating func takeSnapshot(at path: String)
 }
 
 extension PruningMethod {
   public static var startsTrained: Bool { true }
   public var files: KeyValuePairs<String, String?> { [:] }
   public var snapshotEpoch: Int? { nil }
-  public mutating func prepare(early: StateDictionary?, for architecture: Architecture) throws(InputError) {}
+  public mutating func takeSnapshot(at path: String) {}
 }
 
 /// A pruning method at work on a network.

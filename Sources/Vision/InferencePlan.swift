@@ -12,6 +12,8 @@ public struct InferencePlan {
     var kind: Kind
     /// The step's result replaces this node's output.
     let output: Int
+    /// Whether the plan holds only as long as this output is of an ordinary size: see ``OutputBounds``.
+    var isGuarded = false
     /// Nodes whose outputs no later step reads.
     var released: [Int] = []
 
@@ -62,10 +64,24 @@ public struct InferencePlan {
           case .node(let position): network.output(of: position, values)
           case .conv(let conv): conv(values)
           }
+        if step.isGuarded, let value = values[step.output],
+          !(value.abs().max().item() <= OutputBounds.largestActivation)
+        {
+          return unfused(images)
+        }
         for node in step.released { values[node] = nil }
       }
       return values.compactMap { $0 }.last?.to(.float32) ?? images
     }
+  }
+
+  /// The same logits, one operator a node: NaN and infinity stay what they are.
+  private func unfused(_ images: Tensor) -> Tensor {
+    var values: [Tensor?] = [network.normalized(images).to(dtype)]
+    for position in network.architecture.nodes.indices.dropFirst() {
+      values.append(network.output(of: position, values))
+    }
+    return values.compactMap { $0 }.last?.to(.float32) ?? images
   }
 
   /// Far beyond what noise makes of pixels in [0, 1].
@@ -73,12 +89,12 @@ public struct InferencePlan {
 
   /// Every convolution takes the addition and the ReLU that follow it into its own step, where nobody else reads
   /// what lies between. oneDNN's own ReLU makes 0 of NaN, so that a network which runs over would answer like a sound
-  /// one: it is taken where the weights are too small for that.
+  /// one: it is taken only where that cannot be.
   private static func steps(of network: Network, batchSize: Int) -> [Step] {
     let nodes = network.architecture.nodes
     let shapes = network.architecture.shapes
     let consumers = network.architecture.consumers
-    let bounds = network.outputBounds(pixels: largestPixel)
+    let bounds = OutputBounds(of: network, pixels: largestPixel)
     func onlyReader(_ position: Int) -> Int? { consumers[position].count == 1 ? consumers[position].first : nil }
 
     var steps: [Step] = []
@@ -97,7 +113,7 @@ public struct InferencePlan {
         output = reader
         absorbed.insert(output)
       }
-      let isFinite = bounds[output] < Double(Float.greatestFiniteMagnitude)
+      let isFinite = bounds.isFinite(output)
       let relu = onlyReader(output).flatMap { isFinite && nodes[$0].layer == .relu ? $0 : nil }
       output = relu ?? output
       absorbed.insert(output)
@@ -107,6 +123,7 @@ public struct InferencePlan {
         inputShape: [batchSize] + shapes[node.inputs[0]], addend: addend, relu: relu != nil)
       steps.append(Step(kind: .conv(conv), output: output))
     }
+    for index in steps.indices { steps[index].isGuarded = bounds.guarded.contains(steps[index].output) }
     return releasing(steps, nodes)
   }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Pruning
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -23,6 +24,12 @@ enum TinyRun {
     recipe.epochs = epochs
     recipe.batchSize = 16
     return recipe
+  }
+
+  /// The path of a file of the network's weights.
+  static func file(of network: Network, in folder: TemporaryFolder) throws -> String {
+    try ModelFile(network).write(to: folder / "early.safetensors")
+    return (folder / "early.safetensors").path
   }
 
   /// Steps through a whole run, or from one position to another.
@@ -124,8 +131,7 @@ enum TinyRun {
 @Suite("Iterative magnitude pruning") struct IMPTests {
   @Test("each round drops a fifth of what is left, rounded")
   func counts() throws {
-    let early = TinyRun.network(seed: 1).state
-    let method = IMP(PruningTarget(keepRatio: try KeepRatio(0.1)), rewind: early)
+    let method = IMP(PruningTarget(keepRatio: try KeepRatio(0.1)))
     let kept = method.schedule(count: 268_336).map { $0.kept(of: 268_336) }
     #expect(
       kept == [214_669, 171_735, 137_388, 109_910, 87_928, 70_342, 56_274, 45_019, 36_015, 28_812, 26_834])
@@ -138,7 +144,7 @@ enum TinyRun {
 
   @Test("rounds end at the ratios that are asked for on the way")
   func stops() throws {
-    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.168)), rewind: StateDictionary())
+    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.168)))
     method.stops = [try KeepRatio(0.512), try KeepRatio(0.328), try KeepRatio(0.05)]
     let schedule = method.schedule(count: 268_336).map(\.value)
     #expect(schedule.count == 8)
@@ -146,11 +152,12 @@ enum TinyRun {
     #expect(schedule[4] == 0.328)
     #expect(schedule[7] == 0.168)
     #expect(
-      try IMP(PruningTarget(keepRatio: KeepRatio(1)), rewind: StateDictionary()).schedule(count: 10).count == 1)
+      try IMP(PruningTarget(keepRatio: KeepRatio(1))).schedule(count: 10).count == 1)
   }
 
-  private static func method(_ early: Network) throws -> IMP {
-    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.64)), rewind: early.state)
+  private static func method(_ early: Network, in folder: TemporaryFolder) throws -> IMP {
+    var method = IMP(PruningTarget(keepRatio: try KeepRatio(0.64)))
+    method.rewindFile = try TinyRun.file(of: early, in: folder)
     method.recipe = TinyRun.recipe(epochs: 1)
     return method
   }
@@ -158,7 +165,8 @@ enum TinyRun {
   @Test("a round rewinds what the round before kept, and its mask lies within the one before")
   func rounds() throws {
     let (network, early) = (TinyRun.network(seed: 1), TinyRun.network(seed: 2))
-    let learner = try Self.method(early).training(network, on: try TinyRun.images(), seed: 1)
+    let folder = try TemporaryFolder()
+    let learner = try Self.method(early, in: folder).training(network, on: try TinyRun.images(), seed: 1)
     let training = try #require(learner as? IMPTraining)
     #expect(training.epochs == 2)
     let expected = try OMP(keepRatio: training.rounds[0]).mask(for: network)
@@ -175,7 +183,8 @@ enum TinyRun {
   @Test("goes on after a break in any round as if there had been none")
   func resumes() throws {
     let images = try TinyRun.images()
-    let method = try Self.method(TinyRun.network(seed: 2))
+    let folder = try TemporaryFolder()
+    let method = try Self.method(TinyRun.network(seed: 2), in: folder)
     try TinyRun.expectResumes(
       { try method.training(TinyRun.network(seed: 1), on: images, seed: 1) }, breaks: [3, 4, 6])
   }

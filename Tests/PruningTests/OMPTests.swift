@@ -1,5 +1,6 @@
 import Pruning
 import Support
+import TestSupport
 import Testing
 import Torch
 import Vision
@@ -16,7 +17,8 @@ import Vision
     let trained = TinyRun.network(seed: 1)
     let early = TinyRun.network(seed: 2)
     var method = try Self.method()
-    method.rewind = early.state
+    let folder = try TemporaryFolder()
+    method.rewindFile = try TinyRun.file(of: early, in: folder)
     let expected = try Self.method().mask(for: trained)
     let mask = try method.training(trained, on: try TinyRun.images(), seed: 1).mask
 
@@ -30,7 +32,8 @@ import Vision
   func rewindsToFittingWeightsOnly() throws {
     let other = Network(.smallCNN(input: [3, 16, 16], classes: 7), seed: 1)
     var method = try Self.method()
-    method.rewind = other.state
+    let folder = try TemporaryFolder()
+    method.rewindFile = try TinyRun.file(of: other, in: folder)
     let error = #expect(throws: InputError.self) {
       _ = try method.training(TinyRun.network(seed: 1), on: try TinyRun.images(), seed: 1)
     }

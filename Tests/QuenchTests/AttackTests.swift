@@ -124,7 +124,7 @@ import Vision
   func ignored() async throws {
     for (flags, text) in [
       (["--adversarial-epsilon", "4/255"], "--adversarial-epsilon: this is for --adversarial"),
-      (["--adversarial", "fgsm-rs", "--adversarial-steps", "3"], "--adversarial-steps: fgsm-rs does not take this")
+      (["--adversarial", "fgsm-rs", "--adversarial-steps", "3"], "--adversarial-steps: fgsm-rs takes no steps")
     ] {
       let outcome = try await Tool.run(["train", "--model", "small-cnn"] + flags + Tool.tiny)
       #expect(outcome.code == 64 && outcome.errors.contains(text), "\(outcome.errors)")

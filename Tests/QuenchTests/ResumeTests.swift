@@ -29,8 +29,10 @@ import Testing
     // As after a kill: the part is to be gone on with.
     var record = try run.folder.record()
     record.outcome = .failed
-    try Data(try Value.object(["settings": .object(record.settings), "inputs": .object(record.inputs)]).yaml().utf8)
-      .write(to: run.file("config.yaml"))
+    let begun: Value = [
+      "kind": "prune-omp", "settings": .object(record.settings), "inputs": .object(record.inputs)
+    ]
+    try Data(try begun.yaml().utf8).write(to: run.file("config.yaml"))
     let outcome = try await Tool.run(arguments + ["--resume"])
     #expect(outcome.code == 1)
     #expect(outcome.errors.contains("config.yaml") && outcome.errors.contains("move the folder elsewhere"))
@@ -42,6 +44,7 @@ import Testing
     let folder = try TemporaryFolder()
     let run = RunPlace(folder / "run")
     #expect(try await Tool.run(Self.train + ["--out", run.path]).code == 0)
+    try run.folder.finish(.interrupted)
     let before = try Data(contentsOf: run.file("config.yaml"))
     let lock = try FolderLock(folder: run.url)
     let second = try await Tool.run(Self.train + ["--out", run.path, "--resume"])

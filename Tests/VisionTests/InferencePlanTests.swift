@@ -24,7 +24,8 @@ import Torch
     let images = Tensor.uniform([4, 1, 8, 8], 0, 1, using: Generator(seed: 1))
     let architecture = ModelName.smallCNN.architecture(input: [1, 8, 8], classes: 10)
     let sound = Network(architecture, seed: 1)
-    #expect(sound.foldingBatchNorm().outputBounds(pixels: 1).allSatisfy { $0 < 1e6 })
+    let bounds = OutputBounds(of: sound.foldingBatchNorm(), pixels: 1)
+    #expect(bounds.bounds.allSatisfy { $0 < 1e6 } && bounds.guarded.isEmpty)
     var changed = sound.state
     // Infinities of both signs meet in the second convolution.
     changed["bn1.weight"] = try #require(changed["bn1.weight"]) * 1e20
@@ -39,6 +40,23 @@ import Torch
       for dtype in [DType.float32, .bfloat16] {
         #expect(InferencePlan(network, dtype: dtype)(images).isFinite().any() == false)
       }
+    }
+  }
+
+  @Test(
+    "a deep network keeps its fused steps, and answers as it does by itself where activations grow out of bounds")
+  func deep() throws {
+    let network = Network(ModelName.resnet110.architecture(input: [3, 16, 16], classes: 10), seed: 1)
+    network.isTraining = false
+    let bounds = OutputBounds(of: network.foldingBatchNorm(), pixels: 1)
+    #expect(!bounds.guarded.isEmpty && bounds.guarded.count < 20)
+    #expect(network.architecture.nodes.indices.allSatisfy(bounds.isFinite))
+    let plan = InferencePlan(network, batchSize: 2, dtype: .float32)
+    for scale in [1.0, 1e9] {
+      let images = Tensor.uniform([2, 3, 16, 16], 0, 1, using: Generator(seed: 1)) * scale
+      let expected = withoutGradient { network(images) }
+      let largest: Double = expected.abs().max().item()
+      #expect(((plan(images) - expected).abs().max().item() as Double) <= 1e-4 * largest)
     }
   }
 

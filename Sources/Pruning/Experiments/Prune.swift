@@ -66,19 +66,18 @@ public struct Prune<Method: PruningMethod>: Experiment {
         try given
         ?? Network(
           data.train.architecture(of: start.model ?? .resnet20), seed: learning.seedBits, device: device)
-      try method.prepare(early: nil, for: new.architecture)
       return try prune(new, by: method, comparedWith: compared, data, folder, context)
     }
     if let given {
-      try method.prepare(early: nil, for: given.architecture)
       return try prune(given, by: method, comparedWith: given, data, folder, context)
     }
     let dense = try context.part("dense", denseTraining)
+    if let epoch = method.snapshotEpoch {
+      method.takeSnapshot(at: dense.folder.artefact(ClassifierWork.snapshotFileName(epoch)).relativePath)
+    }
     guard
       let trained = try network(dense.folder.artefact(ClassifierWork.modelFileName).relativePath, nil)
     else { preconditionFailure("a training leaves its network") }
-    try method.prepare(
-      early: dense.snapshot(method.snapshotEpoch, for: trained.architecture), for: trained.architecture)
     return try prune(trained, by: method, comparedWith: trained, data, folder, context)
   }
 
@@ -182,16 +181,6 @@ public struct PruneOutcome: Codable, Sendable {
   /// The epoch after which an Early-Bird ticket was drawn.
   public var ticketEpoch: Int?
   public var worth: PrunedWorth.Figures
-}
-
-extension PerformedRun where Work == Train {
-  /// The weights that were kept after `epoch`; nil without an epoch.
-  /// - Throws: `InputError` if the file is missing or damaged.
-  public func snapshot(_ epoch: Int?, for architecture: Architecture) throws(InputError) -> StateDictionary? {
-    try epoch.map { epoch throws(InputError) in
-      try .weights(at: folder.artefact(ClassifierWork.snapshotFileName(epoch)).path, for: architecture)
-    }
-  }
 }
 
 extension Network {

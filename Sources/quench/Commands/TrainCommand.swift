@@ -61,6 +61,12 @@ struct TrainCommand: LearningCommand {
     guard noise == 0 || robustness.adversarial == nil else {
       throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
     }
+    if robustness.adversarial == nil {
+      for (flag, isGiven) in [
+        ("--adversarial-epsilon", robustness.adversarialEpsilon != nil),
+        ("--adversarial-steps", robustness.adversarialSteps != nil)
+      ] where isGiven { throw ValidationError("\(flag): this is for --adversarial.") }
+    }
     try requireUsage {
       _ = try robust?.checked() ?? Train(settings: settings, name: "flags").checked() as any Experiment
     }
