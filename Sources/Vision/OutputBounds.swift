@@ -8,7 +8,7 @@ struct OutputBounds {
   /// The most that an output is expected to have where it is looked at.
   static let largestActivation = 1e6
   /// Bounds above this would leave too little room for the additions that follow.
-  private static let limit = 1e36
+  private static let limit = 1e30
 
   /// By node; no finite number where weights or statistics are none.
   private(set) var bounds: [Double] = []

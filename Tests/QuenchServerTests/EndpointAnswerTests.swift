@@ -111,6 +111,14 @@ import Torch
     #expect(error?.problem.contains("the answer cannot be read") == true && error?.wasSent == true)
   }
 
+  @Test("A score alone is no classifier's answer, and no label either")
+  func oneScore() async throws {
+    let text = #"{"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [0.5, 0.25]}]}"#
+    await #expect { _ = try await ask(Endpoint { _, _ in Endpoint.text(text) }) } throws: {
+      "\($0)".contains("(expected [2, 3], found [[2, 1]])") && !"\($0)".contains("--feedback")
+    }
+  }
+
   @Test("Outputs of types that nobody asked for stand in nobody's way")
   func otherOutputs() async throws {
     let other = #"{"name": "z", "datatype": "BF16", "shape": [1], "parameters": {"binary_data_size": 2}}"#

@@ -100,7 +100,9 @@ public struct RemoteModel: Sendable {
       description.output.map { name in answer.tensors.first { $0.name == name && fits($0) } }
       ?? answer.tensors.first(where: fits)
     guard let tensor else {
-      let isOfLabels = answer.tensors.contains { $0.shape.filter { $0 != 1 } == [count].filter { $0 != 1 } }
+      let isOfLabels = answer.tensors.contains { tensor in
+        tensor.shape.filter { $0 != 1 } == [count].filter { $0 != 1 } && tensor.labels != nil
+      }
       throw InputError(
         "the endpoint answers another number of images or classes", at: base, expected: "\(shape)",
         found: "\(answer.tensors.map(\.shape))",
