@@ -26,8 +26,10 @@ public struct InputError: Error, Hashable, Sendable {
 
 /// Checks the value of a setting.
 /// - Parameters:
+///   - holds: Whether the value is in its range.
 ///   - key: The setting's name in a configuration, such as `learning-rate`.
 ///   - expected: What it must be, such as `above 0`.
+///   - found: The value.
 /// - Throws: `InputError` unless `holds`.
 public func requireSetting(
   _ holds: Bool, _ key: String, _ expected: String, _ found: some CustomStringConvertible

@@ -26,7 +26,7 @@ public protocol Experiment: Codable, Sendable {
   /// Does the work.
   ///
   /// It reads and checks its inputs first, then calls ``RunContext/open(inputs:)``, so that wrong input leaves no folder.
-  /// - Throws: `InputError` for what is wrong with the inputs, ``Interrupted`` if the user asked to leave.
+  /// - Throws: `InputError` for what is wrong with the inputs, `Interrupted` if the user asked to leave.
   func run(in context: RunContext) throws -> Outcome
 
   /// Whether a run that has ended still has all that it made; a study's parts may have been deleted since.

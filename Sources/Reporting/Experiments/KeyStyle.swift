@@ -5,7 +5,10 @@ public enum KeyStyle: Character, Sendable {
   /// `test_accuracy`: figures.
   case figures = "_"
 
-  /// - Parameter prefix: The key of the ``PrefixedGroup`` that the name is of, or empty.
+  /// The key of a Swift name.
+  /// - Parameters:
+  ///   - name: In camel case.
+  ///   - prefix: The key of the ``PrefixedGroup`` that the name is of, or empty.
   public func key(_ name: String, prefix: String = "") -> String {
     if !prefix.isEmpty, name == "value" { return prefix }
     return name.reduce(into: prefix) { key, letter in

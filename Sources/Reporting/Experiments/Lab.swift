@@ -22,7 +22,7 @@ public struct Lab: Sendable {
   ///   - url: The run's folder, which is made.
   ///   - resumes: Go on with the run that is there, from its last checkpoint. One that is completed is not done again.
   /// - Throws: `InputError` for a setting out of range, a folder that cannot be used or what the experiment throws;
-  ///   ``Interrupted`` after the user asked to leave.
+  ///   `Interrupted` after the user asked to leave.
   @discardableResult
   public func perform<Work: Experiment>(
     _ experiment: Work, in url: URL, resumes: Bool = false

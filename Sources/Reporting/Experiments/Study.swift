@@ -26,7 +26,9 @@ public struct StudyPart: Sendable {
 
 extension RunContext {
   /// Does the parts of a study that are not done yet, in order; one that was begun is gone on with.
-  /// - Parameter afterEach: Called after every part, for instance to write the report anew.
+  /// - Parameters:
+  ///   - parts: The parts; one may read what those before it wrote.
+  ///   - afterEach: Called after every part, for instance to write the report anew.
   /// - Throws: What a part throws that others need; at the end, if optional ones failed, `InputError` that names them.
   public func perform(_ parts: [StudyPart], afterEach: () throws -> Void = {}) throws {
     var failed: [String] = []

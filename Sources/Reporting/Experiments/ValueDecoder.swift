@@ -3,8 +3,9 @@ import Support
 extension Value {
   /// Decodes what ``init(encoding:style:)`` encoded.
   /// - Parameters:
-  ///   - name: What the value is from, for errors: usually a file's path.
+  ///   - type: What to decode.
   ///   - style: How the keys are spelled.
+  ///   - name: What the value is from, for errors: usually a file's path.
   ///   - allowsOtherKeys: Whether keys that the type does not have are passed over.
   /// - Throws: `InputError` that names the key and says what was expected, also for a key that the type does not have,
   ///   with the nearest that it has.

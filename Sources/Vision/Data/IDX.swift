@@ -70,8 +70,8 @@ public enum IDX {
   /// Reads a file of images `[N, H, W]` and its file of labels `[N]`, as one-channel images.
   ///
   /// - Parameters:
-  ///   - images: The bytes of the one file.
-  ///   - labels: The bytes of the other file.
+  ///   - imageSource: The bytes of the one file.
+  ///   - labelSource: The bytes of the other file.
   ///   - classes: Labels must be smaller.
   /// - Throws: `InputError` as ``parse(_:dimensions:)`` does, if there are no images, if the files do not have the same
   ///   number of records, or if a label is out of range.

@@ -20,7 +20,9 @@ public struct AccuracyFigure: PrefixedGroup, Hashable, Sendable {
   public var bar: BarChart.Bar { .init(value, interval: min(low, high)...max(low, high)) }
 
   /// A key figure of a page.
-  /// - Parameter count: The images that it is of.
+  /// - Parameters:
+  ///   - title: What the accuracy is of.
+  ///   - count: How many images it is of.
   public func keyFigure(_ title: String, of count: Int?) -> Report.KeyFigure {
     let n = count.map { ", n\u{a0}=\u{a0}\(Wording.count(Double($0)))" } ?? ""
     return .init(title, Wording.accuracy(value), detail: "95 %: \(interval)\(n)")

@@ -34,7 +34,11 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
   }
 
   /// Reads a split of the data set onto `device`, cut to the limit that holds for it.
-  /// - Parameter seed: Of the experiment, by which a limit's images are drawn.
+  /// - Parameters:
+  ///   - split: Training or test images.
+  ///   - device: Where the images go.
+  ///   - seed: Of the experiment, by which a limit's images are drawn.
+  ///   - console: Told what was left out and how images were drawn.
   /// - Throws: `InputError` if the data set is missing or damaged.
   public func load(
     _ split: DataSplit, on device: Device, seed: UInt64, _ console: RunConsole

@@ -35,7 +35,12 @@ public struct Evaluation: Codable, Hashable, Sendable {
   public var imagesPerSecond: Double { Double(accuracy.count) / max(seconds, 1e-9) }
 
   /// Classifies every image of `dataset` with `plan`.
-  /// - Parameter examples: How many images are kept to look at, of either kind.
+  /// - Parameters:
+  ///   - plan: The classifier.
+  ///   - dataset: The labelled images.
+  ///   - batchSize: Images that are classified at once.
+  ///   - examples: How many images are kept to look at, of either kind.
+  ///   - progress: How the work's progress is shown.
   /// - Throws: `InputError` if the network answers NaN or infinity to any of them.
   public init(
     of plan: InferencePlan, on dataset: ImageDataset, batchSize: Int = 500, examples: Int = 16,

@@ -65,7 +65,11 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
   }
 
   /// Trains, tests and writes the model into the run's folder.
-  /// - Parameter learn: Teaches the network; returns what that cost, and the epoch after which robustness collapsed.
+  /// - Parameters:
+  ///   - context: Of the run.
+  ///   - learn: Teaches the network; returns what that cost, and the epoch after which robustness collapsed.
+  /// - Returns: What came of it.
+  /// - Throws: `InputError` if the images or the weights cannot be used; what `learn` throws.
   public func train(
     in context: RunContext,
     _ learn: (Network, LearningData, TrainingSession) throws -> (TrainingSession.Outcome, collapse: Int?)

@@ -65,7 +65,9 @@ public enum TestSections {
   /// Classes that the table shows at most: the worst of more.
   private static let rows = 30
 
-  /// - Parameter network: Whose answers they are, as a sentence names it.
+  /// - Parameters:
+  ///   - evaluation: What the network made of the images; nil: no sections.
+  ///   - network: Whose answers they are, as a sentence names it.
   public static func make(_ evaluation: Evaluation?, of network: String) -> [Report.Section] {
     guard let evaluation else { return [] }
     let coverage = Wording.coverage(of: evaluation.confusion.map { $0.reduce(0, +) }, evaluation.classNames)

@@ -8,6 +8,8 @@ extension ModelFile {
   /// - Parameters:
   ///   - path: The file.
   ///   - model: The architecture, for files that do not say theirs.
+  ///   - dataset: The images.
+  ///   - device: Where the network goes.
   ///   - console: Told how the file was read.
   /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
   public init(

@@ -36,7 +36,7 @@ public struct TrainingSession {
 
   /// Trains to the end.
   /// - Throws: `InputError` if the loss is no number, a file cannot be written or a checkpoint does not fit;
-  ///   ``Interrupted`` when the user asked to leave and a checkpoint was written.
+  ///   `Interrupted` when the user asked to leave and a checkpoint was written.
   public func run(_ learner: some Learner) throws -> Outcome {
     let checkpoint = folder.map { Checkpoint(files: Checkpoints(in: $0)) }
     var point = Checkpoint.Point()
