@@ -43,7 +43,9 @@ public struct Ticket: Codable, Sendable {
   public init?(in folder: RunFolder, keepRatio: Double) throws(InputError) {
     let url = Self.url(in: folder, keepRatio).appending(path: "summary.json")
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    self = try Value(json: try InputFile.read(url), name: url.path).decode(style: .figures, name: url.path)
+    let summary = try Value(json: try InputFile.read(url), name: url.path).record ?? [:]
+    self = try Value.object(EarlierRuns.summary(summary))
+      .decode(style: .figures, name: url.path, allowsOtherKeys: true)
   }
 
   private static func url(in folder: RunFolder, _ keepRatio: Double) -> URL {

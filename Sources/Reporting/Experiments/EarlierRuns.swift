@@ -1,7 +1,7 @@
 import Support
 
 /// Runs of version 0.1 up to 2026-11, which told their kind by the command line and had other keys for some figures.
-enum EarlierRuns {
+public enum EarlierRuns {
   /// The kind of a run that a command began; nil where no experiment stands for it.
   static func kind(of command: [String], _ settings: Record) -> String? {
     let words = command.dropFirst()
@@ -14,7 +14,7 @@ enum EarlierRuns {
   }
 
   /// A summary with the keys of today.
-  static func summary(_ summary: Record) -> Record {
+  public static func summary(_ summary: Record) -> Record {
     var renamed = Record()
     for (key, value) in summary { renamed[names[key] ?? key] = value }
     if case .array(let ends)? = renamed["interval"], ends.count == 2 {

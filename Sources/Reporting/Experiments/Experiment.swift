@@ -139,8 +139,12 @@ public struct PerformedRun<Work: Experiment>: Sendable {
       return
     }
     let summary = try folder.readSummary()
-    outcome = try Value.object(record.isEarlier ? EarlierRuns.summary(summary) : summary)
-      .decode(style: .figures, name: folder.summary.path, allowsOtherKeys: record.isEarlier)
+    if record.isEarlier {
+      outcome = try? Value.object(EarlierRuns.summary(summary))
+        .decode(style: .figures, name: folder.summary.path, allowsOtherKeys: true)
+    } else {
+      outcome = try Value.object(summary).decode(style: .figures, name: folder.summary.path)
+    }
   }
 
   /// An outcome's artefact, if it was written.

@@ -95,6 +95,11 @@ extension RunRecord {
   /// - Throws: `InputError` that lists the settings that differ from those of the run to go on with.
   func requireSameSettings(as earlier: RunRecord?, at url: URL) throws(InputError) {
     guard let earlier else { return }
+    guard !earlier.isEarlier else {
+      throw InputError(
+        "the run to resume was begun by a version that wrote other settings", at: url.path,
+        remedy: "finish it with that version, or start a new run in another folder")
+    }
     let differences = earlier.settings.differences(from: settings)
     guard differences.isEmpty, earlier.kind == kind else {
       throw RunFolder.otherConfiguration(earlier.kind == kind ? differences : ["kind"], at: url)
