@@ -48,7 +48,8 @@ import Vision
     try RunFolder(at: folder / "demo", for: record).finish(.completed)
     let outcome = try await Tool.run(["demo", "--out", (folder / "demo").path])
     #expect(outcome.code == 1)
-    #expect(outcome.errors.contains("a demo with other steps than this version's; delete it, or name another folder"))
+    #expect(
+      outcome.errors.contains("a demo with other steps than this version's; delete it, or name another folder"))
 
     try Data("steps: [".utf8).write(to: folder / "demo/config.yaml")
     let damaged = try await Tool.run(["demo", "--out", (folder / "demo").path])
