@@ -6,9 +6,9 @@ import Torch
 /// no image comes near: there the bound rests on looking at some outputs while the network computes.
 struct OutputBounds {
   /// The most that an output is expected to have where it is looked at.
-  static let largestActivation = 1e6
+  static let largestActivation = 1e12
   /// Bounds above this would leave too little room for the additions that follow.
-  private static let limit = 1e30
+  private static let limit = 1e36
 
   /// By node; no finite number where weights or statistics are none.
   private(set) var bounds: [Double] = []

@@ -52,9 +52,9 @@ import Torch
     let bounds = OutputBounds(of: folded, pixels: 1)
     #expect(folded.architecture.nodes.indices.allSatisfy(bounds.isFinite))
     #expect(!bounds.guarded.isEmpty)
-    #expect(bounds.guarded.count < 40, "\(bounds.guarded.count) of \(folded.architecture.nodes.count)")
+    #expect(bounds.guarded.count < 60, "\(bounds.guarded.count) of \(folded.architecture.nodes.count)")
     let plan = InferencePlan(network, batchSize: 2, dtype: .float32)
-    for scale in [1.0, 1e9] {
+    for scale in [1.0, 1e20] {
       let images = Tensor.uniform([2, 3, 16, 16], 0, 1, using: Generator(seed: 1)) * scale
       let expected = withoutGradient { network(images) }
       let largest: Double = expected.abs().max().item()
