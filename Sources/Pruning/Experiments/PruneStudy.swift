@@ -61,6 +61,9 @@ public struct PruneStudy: Experiment {
     ]
   }
 
+  /// The prunings that a study can compare, by whose kinds their runs are known.
+  public static var experiments: [any Experiment.Type] { Method.all.map { $0 } }
+
   public func versions(on device: String) -> Record { tensorVersions(on: device, learning.precision) }
 
   var allMethods: [Method] { methods.map(Method.init) }

@@ -8,14 +8,9 @@ import Vision
 /// The experiments that the tool knows, by the kinds that `config.yaml` names.
 enum Experiments {
   static let all: [any Experiment.Type] =
-    [Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self] + prunings
-
-  private static let prunings: [any Experiment.Type] = [
-    Prune<BiP>.self, Prune<HYDRA>.self, Prune<OMP>.self, Prune<IMP>.self,
-    Prune<PruningAtInitialisation<SNIP>>.self, Prune<PruningAtInitialisation<GraSP>>.self,
-    Prune<PruningAtInitialisation<SynFlow>>.self, Prune<PruningAtInitialisation<ProsPr>>.self,
-    Prune<PruningAtInitialisation<RandomPruning>>.self, Prune<EarlyBirdPruning>.self
-  ]
+    [
+      Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self
+    ] + PruneStudy.experiments
 
   /// The experiment of a kind; nil where there is none.
   static func type(of kind: String?) -> (any Experiment.Type)? { all.first { $0.kind == kind } }
