@@ -19,8 +19,11 @@ setup:  ## fetch what the machine lacks: system libraries, LibTorch, Fashion-MNI
 
 build: setup  ## the command-line tool, optimised: .build/release/quench
 	swift build -c release --product quench
+	@touch .build/release/with-http
 
-demo: build  ## every capability in little; ends with the report's path
+# The libraries for HTTP take minutes to build, and the demo needs none; where they are built already they stay.
+demo: setup  ## every capability in little; ends with the report's path
+	swift build -c release --product quench $(if $(wildcard $(release)/with-http),,--disable-default-traits)
 	$(release)/quench demo --out runs/demo
 	@echo "The report: $(CURDIR)/runs/demo/report.html"
 

@@ -32,8 +32,11 @@ let package = Package(
     .library(name: "CryoEM", targets: ["CryoEM"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
-    .executable(name: "quench", targets: ["quench"]),
-    .executable(name: "quench-server", targets: ["quench-server"])
+    .executable(name: "quench", targets: ["quench"])
+  ],
+  traits: [
+    .trait(name: "HTTP", description: "quench serves models and pages, and asks endpoints."),
+    .default(enabledTraits: ["HTTP"])
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -75,7 +78,7 @@ let package = Package(
     .target(
       name: "CryoSession",
       dependencies: ["CryoEM", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")]),
-    // HTTP lies behind targets of its own: its libraries take minutes to build, and most work needs none of them.
+    // HTTP lies behind a trait of quench: its libraries take minutes to build, and most work needs none of them.
     .target(
       name: "QuenchServer",
       dependencies: [
@@ -85,16 +88,10 @@ let package = Package(
         .product(name: "AsyncHTTPClient", package: "async-http-client")
       ]),
     .executableTarget(
-      name: "quench-server",
-      dependencies: [
-        "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
-        .product(name: "ArgumentParser", package: "swift-argument-parser")
-      ]),
-    .executableTarget(
       name: "quench",
       dependencies: [
         "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoSession",
-        "Reporting", "Support", "Yams",
+        "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(
@@ -146,7 +143,7 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Fuzzing", "Pruning",
+        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "QuenchServer",
         "Reporting", "Smoothing", "Support", "Torch", "Vision"
       ])
   ],

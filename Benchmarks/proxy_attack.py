@@ -268,7 +268,7 @@ def main():
     parser.add_argument("--votes", type=int, default=200)
     parser.add_argument("--alpha", type=float, default=0.001)
     parser.add_argument("--threads", type=int, default=1, help="of each server and of PGD")
-    parser.add_argument("--server", default=ROOT / ".build/release/quench", help="quench or quench-server")
+    parser.add_argument("--server", default=ROOT / ".build/release/quench", help="the program quench")
     parser.add_argument("--seed", type=int, default=0, help="of the attacks; the proxy's noise has none")
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)

@@ -6,7 +6,6 @@ import TestSupport
 import Testing
 
 @testable import quench
-@testable import quench_server
 
 /// Every command line that the documentation shows can be run as it is printed.
 @Suite("Command lines that are shown") struct CommandLineTests {
@@ -33,7 +32,6 @@ import Testing
     let shown =
       try Self.pages().flatMap { try ShownCommand.find(inPage: $0) }
       + ShownCommand.find(inHelpOf: Self.help(Quench._dumpHelp()))
-      + ShownCommand.find(inHelpOf: Self.help(QuenchServerCommand._dumpHelp()))
     #expect(shown.count > 150, "\(shown.count) command lines were found")
     for command in shown {
       do { try Self.parse(command.words) } catch {
@@ -43,9 +41,7 @@ import Testing
   }
 
   private static func parse(_ words: [String]) throws {
-    // quench hands what follows on to the server's program.
-    let isServer = words[0] == "quench-server" || words.dropFirst().first == "serve"
-    var command: any ParsableCommand.Type = isServer ? QuenchServerCommand.self : Quench.self
+    var command: any ParsableCommand.Type = Quench.self
     // Another machine's device.
     var rest = words.dropFirst().map { $0 == "cuda" ? "cpu" : $0 }[...]
     // The command's own type parses much faster than the root does, which looks at every command there is.
@@ -77,7 +73,6 @@ import Testing
       (command, rest) = (next, rest.dropFirst())
     }
     #expect(rest.count < words.count, "\(place)")
-    if command["commandName"] == "serve" { return }
     if let name = command["defaultSubcommand"]?.string, let next = subcommand(name, of: command) { command = next }
     let names = (command["arguments"]?.array ?? []).flatMap { $0.record?["names"]?.array ?? [] }
       .compactMap { $0.record?["name"]?.string }

@@ -66,7 +66,7 @@ import Testing
     let folder = try TemporaryFolder()
     let log = folder / "s.sqlite"
     #expect(try await Tool.run(replay(log, files(folder), speed: 100_000)).code == 0)
-    let server = try await ServerProcess(["cryo", "--log", log.path], program: "quench-server", in: folder)
+    let server = try await ServerProcess(["cryo", "dashboard", "--log", log.path], in: folder)
     let page = try server.get("/")
     #expect(page.contains("<title>Cryo-EM session</title>") && !page.contains("https://"))
     #expect(try server.get("/dashboard.js").contains("refresh"))
@@ -76,7 +76,7 @@ import Testing
     #expect(state?["events"]?.array?.count == 10 && state?["plan"]?.record?["after"]?.integer == 80)
     #expect(try await server.end().code == 0)
     let missing = try await Tool.run(
-      ["cryo", "--log", (folder / "none").path, "--port", "0"], program: "quench-server")
+      ["cryo", "dashboard", "--log", (folder / "none").path, "--port", "0"])
     #expect(missing.code == 1 && missing.errors.contains("there is no acquisition log"))
   }
 
@@ -223,7 +223,7 @@ import Testing
     let folder = try TemporaryFolder()
     let log = folder / "s.sqlite"
     #expect(try await Tool.run(replay(log, files(folder), speed: 100_000)).code == 0)
-    let server = try await ServerProcess(["cryo", "--log", log.path], program: "quench-server", in: folder)
+    let server = try await ServerProcess(["cryo", "dashboard", "--log", log.path], in: folder)
     func status(_ host: String) async throws -> Int? {
       var request = URLRequest(url: try #require(URL(string: server.url)))
       request.setValue(host, forHTTPHeaderField: "Host")

@@ -180,35 +180,17 @@ import Vision
       ["--weights", (folder / "box.safetensors").path, "--tls-certificate", certificate.chain]
         + ["--tls-key", certificate.key], in: folder)
     #expect(server.url.hasPrefix("https://"))
-    for (flags, environment, code, words) in [
-      (["--ca-file", certificate.chain], [:], 0, ""), ([], ["SSL_CERT_FILE": certificate.chain], 0, ""),
-      ([], [:], 1, "not signed by an authority that this machine trusts"),
-      ([], ["SSL_CERT_FILE": certificate.key], 1, "SSL_CERT_FILE: the certificates cannot be read")
-    ] as [([String], [String: String], Int32, String)] {
+    let missing = (folder / "none").path
+    for (flags, environment, words) in [
+      (["--ca-file", certificate.chain], [:], missing), ([], ["SSL_CERT_FILE": certificate.chain], missing),
+      ([], [:], "not signed by an authority that this machine trusts"),
+      ([], ["SSL_CERT_FILE": certificate.key], "SSL_CERT_FILE: the certificates cannot be read")
+    ] as [([String], [String: String], String)] {
+      // Once the endpoint has told what it is, what is missing is the defense.
       let outcome = try await Tool.run(
-        ["bridge", server.url] + flags, environment: environment, program: "quench-server")
-      #expect(outcome.code == code && (words.isEmpty || outcome.errors.contains(words)), "\(outcome.errors)")
-      #expect(outcome.output.contains(#""classes":10"#) == (code == 0), "\(outcome.output)")
+        ["serve", "--defend", missing, "--endpoint", server.url] + flags, environment: environment)
+      #expect(outcome.code == 1 && outcome.errors.contains(words), "\(outcome.errors)")
     }
     #expect(try await server.end().code == 0)
-  }
-
-  @Test("The help of quench serve is there also where the server is not")
-  func helpAlone() async throws {
-    let folder = try TemporaryFolder()
-    let alone = folder / "quench"
-    let quench = try #require(Tool.url)
-    do { try FileManager.default.linkItem(at: quench, to: alone) } catch {
-      try FileManager.default.copyItem(at: quench, to: alone)
-    }
-    for (arguments, code, words) in [
-      (["serve", "--help"], 0, "quench serve --weights model.safetensors"),
-      (["serve", "--weights", "x"], 1, "quench-server is not beside quench")
-    ] as [([String], Int32, String)] {
-      let outcome = try await Tool.run(arguments, at: alone)
-      #expect(outcome.code == code && (outcome.output + outcome.errors).contains(words), "\(outcome)")
-    }
-    let whole = try await Tool.run(["serve", "--help"])
-    #expect(whole.code == 0 && whole.output.contains("--rate-limit"), "\(whole.errors)")
   }
 }

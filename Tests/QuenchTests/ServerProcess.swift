@@ -11,9 +11,8 @@ final class ServerProcess {
   private let words: ErrorReader
 
   /// Waits until requests are taken, or the server ends.
-  init(_ arguments: [String], program: String = "quench", in folder: TemporaryFolder) async throws {
+  init(_ arguments: [String], in folder: TemporaryFolder) async throws {
     process.executableURL = try #require(Tool.url, "build the product quench first")
-      .deletingLastPathComponent().appending(path: program)
     process.arguments = arguments + ["--port", "0"]
     let errors = Pipe()
     process.standardError = errors

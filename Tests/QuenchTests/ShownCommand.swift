@@ -58,9 +58,7 @@ struct ShownCommand: CustomStringConvertible {
       + (command["subcommands"]?.array ?? []).compactMap(\.record).flatMap { find(inHelpOf: $0, path: name) }
   }
 
-  private static func isCommand(_ text: String) -> Bool {
-    text.hasPrefix("quench ") || text.hasPrefix("quench-server ")
-  }
+  private static func isCommand(_ text: String) -> Bool { text.hasPrefix("quench ") }
 
   /// Takes a line apart as a shell does: blanks outside of quotes separate words, a number sign begins a comment. In a
   /// help text three blanks do that.

@@ -24,7 +24,8 @@ struct CryoCommand: ParsableCommand {
     subcommands: [
       CryoSimulateCommand.self, CryoInspectCommand.self, CryoPlanCommand.self, CryoTrainCommand.self,
       CryoEvaluateCommand.self, CryoStudyCommand.self, CryoCalibrateCommand.self, CryoTimeModelCommand.self,
-      CryoLiveCommand.self, CryoRecordCommand.self, CryoUndoCommand.self, CryoExportCommand.self,
+      CryoLiveCommand.self, CryoDashboardCommand.self, CryoRecordCommand.self, CryoUndoCommand.self,
+      CryoExportCommand.self,
       CryoPredictorCommand.self,
       CryoBenchCommand.self
     ])

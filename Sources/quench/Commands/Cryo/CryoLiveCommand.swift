@@ -35,8 +35,7 @@ struct CryoLiveCommand: ParsableCommand {
       folder say at which item of the navigator (NavigatorLabel) a movie was taken.
       For other names there are --match and --names.
 
-      The dashboard needs quench-server beside this program:
-        swift build -c release --product quench-server
+      'quench cryo dashboard' shows a session as a page, also one that has ended.
       """)
 
   @Option(

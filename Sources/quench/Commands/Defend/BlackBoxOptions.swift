@@ -6,6 +6,10 @@ import Support
 import Torch
 import Vision
 
+#if HTTP
+  import QuenchServer
+#endif
+
 /// The model that is defended.
 struct BlackBoxOptions: ParsableArguments {
   @Option(
@@ -140,9 +144,12 @@ struct BlackBoxOptions: ParsableArguments {
         try network(for: dataset, on: device, output), feedback: feedback, version: try version(),
         batchSize: batchSize, dtype: dtype ?? InferencePlan.fastest(on: device))
     }
-    // The bridge keeps the time itself, and is given a little more.
-    let model = try ProgramBlackBox(
-      try command(for: dataset), timeout: endpoint == nil ? timeout : 3 * timeout + 30)
+    let model: any BlackBox =
+      if let endpoint {
+        try remote(endpoint, for: dataset)
+      } else {
+        try ProgramBlackBox((program ?? "").split(separator: " ").map(String.init), timeout: timeout)
+      }
     guard model.classes == dataset.classNames.count else {
       throw InputError(
         "the model knows another number of classes than \(dataset.name)", at: endpoint ?? program,
@@ -152,13 +159,18 @@ struct BlackBoxOptions: ParsableArguments {
     return model
   }
 
-  /// The program that answers: the user's, or the one that asks an endpoint.
-  private func command(for dataset: ImageDataset) throws(InputError) -> [String] {
-    guard let endpoint else { return (program ?? "").split(separator: " ").map(String.init) }
-    return [
-      try ServerProgram.required(for: "--endpoint").path, "bridge", endpoint, "--feedback", feedback.rawValue,
-      "--connections", "\(connections)", "--timeout", "\(timeout)", "--likely-classes",
-      "\(dataset.classNames.count)", "--images", dataset.imageShape.map { "\($0)" }.joined(separator: ",")
-    ] + endpointOptions.arguments + (tokenFile.map { ["--token-file", $0] } ?? [])
+  private func remote(_ endpoint: String, for dataset: ImageDataset) throws -> any BlackBox {
+    #if HTTP
+      var hints = endpointOptions.hints
+      hints.likelyClasses = dataset.classNames.count
+      let (feedback, timeout, authorities) = (feedback, timeout, endpointOptions.caFile)
+      let token = try tokenFile.map { try BearerToken(contentsOf: $0) }
+      return try RemoteBlackBox(images: dataset.imageShape, concurrency: connections) { [hints] in
+        try await RemoteModel(
+          endpoint, timeout: timeout, feedback: feedback, token: token, authorities: authorities, hints: hints)
+      }
+    #else
+      throw MissingHTTP.error(for: "--endpoint")
+    #endif
   }
 }

@@ -2,7 +2,7 @@ import ArgumentParser
 import Reporting
 import Smoothing
 
-/// What is told of an endpoint where its metadata do not say it: handed on to `quench-server bridge`.
+/// What is told of an endpoint where its metadata do not say it.
 struct EndpointOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The endpoint's input for images (default: its only one).", valueName: "name"))
   var input: String?
@@ -50,6 +50,15 @@ struct EndpointOptions: ParsableArguments {
   /// The flags as they were given.
   var arguments: [String] {
     flags.flatMap { ["--\($0.name)", $0.value] } + (caFile.map { ["--ca-file", $0] } ?? [])
+  }
+
+  var hints: EndpointHints {
+    var hints = EndpointHints()
+    (hints.input, hints.output, hints.classes) = (input, output, classes)
+    (hints.layout, hints.datatype, hints.scale) = (layout, datatype, scale)
+    hints.mean = mean?.values ?? hints.mean
+    hints.deviation = std?.values ?? hints.deviation
+    return hints
   }
 
   /// What the answers depend on.

@@ -1,13 +1,12 @@
 import ArgumentParser
 import Foundation
-import Logging
-import QuenchServer
+import Reporting
 import Smoothing
 import Support
 import Torch
 import Vision
 
-struct ServeCommand: AsyncParsableCommand {
+struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
     abstract: "Serve a classifier by the Open Inference Protocol (KServe V2).",
@@ -26,7 +25,7 @@ struct ServeCommand: AsyncParsableCommand {
       in flight, for 10 s at most, and ends.
 
       With --defend every image is classified by the votes of noisy copies that go
-      through the defence to the model. The answer holds their share at the label's
+      through the defense to the model. The answer holds their share at the label's
       place ('votes'), 'label' (-1: it abstains), 'radius' (the L2 radius within
       which the label is certain) and 'abstained'. The server is ready as long as
       the endpoint behind it says that it is.
@@ -180,71 +179,29 @@ struct ServeCommand: AsyncParsableCommand {
     ] where isGiven && defend == nil {
       throw ValidationError("\(flag) needs --defend.")
     }
-    do { _ = try shield() } catch { throw ValidationError("\(error)") }
+    do { _ = try certify } catch { throw ValidationError("\(error)") }
   }
 
-  func run() async throws {
-    if let threads { LibTorch.threads = threads }
-    let source: ServedModel.Source =
-      if let weights {
-        .weights(weights)
-      } else {
-        .endpoint(
-          try await RemoteModel(
-            endpoint ?? "", timeout: timeout, feedback: feedback ?? .logits,
-            token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) },
-            authorities: endpointOptions.caFile, hints: endpointOptions.hints),
-          concurrency: connections ?? 4)
-      }
-    let shield = try shield()
-    shield.flatMap { Defense.finding(onSigma: $0.certify.sigma, in: URL(filePath: $0.folder)) }.map(Self.note)
-    var served = ServedModel(name: name, source: source, shield: shield, batchSize: batchSize)
-    served.patience.tries = tries ?? 3
-    served.patience.longestPause = 2  // somebody waits
-    served.patience.rate = queryRate
-    let metrics = ServerMetrics()
-    let model = try ModelThread(metrics: metrics) { [served] in try served.load() }
-    var limits = InferenceServer.Limits()
-    limits.body = bodyLimit.map { $0 << 20 }
-    limits.seconds = timeout
-    limits.connections = maxConnections
-    limits.requestsAMinute = rateLimit
-    var logger = Logger(label: "quench-server")
-    logger.logLevel = logLevel.level
-    let certificate = tlsCertificate.map { ServerCertificate(chain: $0, key: tlsKey ?? "") }
-    try certificate?.finding(onHost: host).map(Self.note)
-    try await InferenceServer(
-      model, metrics: metrics, limits: limits,
-      tokens: try tokenFile.map { try BearerToken.all(contentsOf: $0) } ?? [],
-      readiness: { [served] in await served.problem() }, logger: logger
-    ).serve(
-      host: host, port: port, certificate: certificate
-    ) { url in FileHandle.standardError.write(Data("serving \(url)\n".utf8)) }
+  /// How votes are counted; one tenth more pick the label.
+  var certify: Certify {
+    get throws(InputError) {
+      let votes = votes ?? 200
+      return try Certify(
+        fixed: votes, sigma: sigma ?? 0.25, selection: max(1, votes / 10), failureProbability: alpha ?? 0.001)
+    }
   }
 
-  private static func note(_ finding: String) {
-    FileHandle.standardError.write(Data("note: \(finding)\n".utf8))
-  }
-
-  private func shield() throws(InputError) -> ServedModel.Shield? {
-    guard let defend else { return nil }
-    let votes = votes ?? 200
-    var shield = ServedModel.Shield(
-      folder: defend,
-      certify: try Certify(
-        fixed: votes, sigma: sigma ?? 0.25, selection: max(1, votes / 10), failureProbability: alpha ?? 0.001),
-      clips: clip)
-    shield.ledger = ledger.map { URL(filePath: $0) }
-    shield.budget = queryBudget
-    if let keepAnswers { shield.keptAnswers = keepAnswers }
-    return shield
+  func run() throws {
+    #if HTTP
+      try Blocking.run { try await serve() }
+    #else
+      throw MissingHTTP.error(for: "quench serve")
+    #endif
   }
 }
 
 extension ServeCommand {
   enum LogLevel: String, CaseIterable, ExpressibleByArgument {
     case debug, info, notice, warning, error
-
-    var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .info }
   }
 }
