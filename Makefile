@@ -9,7 +9,7 @@ ifeq ($(shell uname),Darwin)  # where Homebrew keeps headers and libraries, for 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format docs bench fuzz torture clean
+.PHONY: help setup build demo install test lint format docs bench fuzz torture clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ lint:  ## check the format of the Swift sources
 
 format:  ## format the Swift sources in place
 	swift format -i -r Sources Tests Package.swift
+
+install: build  ## put the tool and its libraries under PREFIX (/usr/local)
+	scripts/install $(or $(PREFIX),/usr/local)
 
 docs: setup  ## the reference and articles as web pages in .build/docs/site; a warning is an error
 	@scripts/docs

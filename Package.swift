@@ -3,7 +3,13 @@ import PackageDescription
 
 // LibTorch lies in .libtorch/ (put there by scripts/setup) or where LIBTORCH says.
 let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.libtorch"
-let rpath: [String] = ["-L\(libtorch)/lib", "-Xlinker", "-rpath", "-Xlinker", "\(libtorch)/lib"]
+#if os(Linux)
+  let installed = "$ORIGIN/../lib/quench"
+#else
+  let installed = "@executable_path/../lib/quench"
+#endif
+// Beside an installed tool, or where it was built.
+let rpath = ["-L\(libtorch)/lib"] + [installed, libtorch + "/lib"].flatMap { ["-Xlinker", "-rpath", "-Xlinker", $0] }
 #if os(Linux)
   // CTorch loads libtorch_cpu.so, and libtorch_cuda.so where there is one, when they are first needed: what they define
   // is bound at the first call, not by the linker.

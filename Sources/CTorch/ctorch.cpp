@@ -1,5 +1,9 @@
 #include "ctorch.h"
 
+#if !__has_include(<ATen/Version.h>)
+#error Quench needs LibTorch 2.13: run make setup in its checkout, or build with LIBTORCH=/dir (include/ and lib/ in it)
+#else
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -539,3 +543,5 @@ void ct_release_freed_memory(void) {
 }
 
 }  // extern "C"
+
+#endif  // LibTorch
