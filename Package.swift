@@ -9,7 +9,8 @@ let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.
   let installed = "@executable_path/../lib/quench"
 #endif
 // Beside an installed tool, or where it was built.
-let rpath = ["-L\(libtorch)/lib"] + [installed, libtorch + "/lib"].flatMap { ["-Xlinker", "-rpath", "-Xlinker", $0] }
+let rpath =
+  ["-L\(libtorch)/lib"] + [installed, libtorch + "/lib"].flatMap { ["-Xlinker", "-rpath", "-Xlinker", $0] }
 #if os(Linux)
   // CTorch loads libtorch_cpu.so, and libtorch_cuda.so where there is one, when they are first needed: what they define
   // is bound at the first call, not by the linker.

@@ -1,4 +1,5 @@
 import Foundation
+import Support
 import Vision
 
 /// Damages valid files at random: what a broken disk, a bad download or an ill will may do to them.

@@ -2,7 +2,7 @@ import Support
 import Torch
 
 /// What is dropped together.
-public enum Granularity: Hashable, Codable, Sendable {
+public enum Granularity: Hashable, Sendable {
   /// Single weights of convolutions and linear layers.
   case weight
   /// Output filters of convolutions, the same fraction in each layer.
@@ -17,7 +17,10 @@ public enum Granularity: Hashable, Codable, Sendable {
   case pattern(kept: Int, group: Int)
 }
 
-extension Granularity: LosslessStringConvertible {
+extension Granularity: TextSetting {
+  public static let meaning = "a granularity"
+  public static let expected = "weight, filter, channel, group or a pattern such as 2:4"
+
   /// `weight`, `filter`, `channel`, `group` or a pattern such as `2:4`.
   public init?(_ description: String) {
     switch description {
@@ -42,21 +45,6 @@ extension Granularity: LosslessStringConvertible {
     case .group: "group"
     case .pattern(let kept, let group): "\(kept):\(group)"
     }
-  }
-
-  public init(from decoder: any Decoder) throws {
-    let text = try decoder.singleValueContainer().decode(String.self)
-    guard let granularity = Granularity(text) else {
-      throw InputError(
-        "not a granularity", at: "granularity", expected: "weight, filter, channel, group or a pattern such as 2:4",
-        found: "'\(text)'")
-    }
-    self = granularity
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
   }
 
   /// Whether single weights are ranked together, over all layers or within each.

@@ -1,3 +1,4 @@
+import Reporting
 import Torch
 
 /// How long a batch takes several networks, timed in turns, so that what else the machine does falls on all of them.
@@ -41,25 +42,20 @@ public struct Latency: Hashable, Sendable {
   public var seconds: [Double] { rounds.map { Throughput.median($0) } }
 
   /// How many times as fast as the first network another one is.
-  public struct SpeedUp: Hashable, Sendable {
+  public struct SpeedUp: PrefixedGroup, Hashable, Sendable {
     /// The ratio of the medians.
-    public var ratio: Double
+    public var value: Double
     /// The least and the largest ratio in one round.
-    public var spread: ClosedRange<Double>
-
-    public init(ratio: Double, spread: ClosedRange<Double>) {
-      self.ratio = ratio
-      self.spread = spread
-    }
+    public var low: Double
+    public var high: Double
 
     /// Whether the rounds agree which of the two is faster. Of equal networks nine rounds do so by chance once in 256.
-    public var isDifference: Bool { !spread.contains(1) }
+    public var isDifference: Bool { low > 1 || high < 1 }
   }
 
   /// The speed-up of the network at `index`.
   public func speedUp(of index: Int) -> SpeedUp {
     let ratios = zip(rounds[0], rounds[index]).map { $0 / $1 }
-    return SpeedUp(
-      ratio: seconds[0] / seconds[index], spread: (ratios.min() ?? 1)...(ratios.max() ?? 1))
+    return SpeedUp(value: seconds[0] / seconds[index], low: ratios.min() ?? 1, high: ratios.max() ?? 1)
   }
 }

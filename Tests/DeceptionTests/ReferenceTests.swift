@@ -1,6 +1,7 @@
 import Attacks
 import Foundation
 import ReferenceModels
+import Support
 import Testing
 import Torch
 import Vision

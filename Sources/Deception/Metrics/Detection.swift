@@ -1,4 +1,5 @@
 import Reporting
+import Support
 import Torch
 import Vision
 

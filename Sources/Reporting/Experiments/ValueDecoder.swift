@@ -114,7 +114,10 @@ struct ValueDecoder: Decoder {
       place.askForAll()
       return value
     }
-    do { return try T(from: self) } catch let error as DecodingError {
+    do { return try T(from: self) } catch var error as InputError where error.location == nil {
+      error.location = codingPath.last?.stringValue
+      throw error
+    } catch let error as DecodingError {
       // What the compiler makes for enumerations says neither what would be right nor in a person's words.
       guard case .dataCorrupted = error, let cases = type as? any (CaseIterable & RawRepresentable).Type else {
         throw error

@@ -1,3 +1,4 @@
+import Support
 import Torch
 
 /// Random crops and flips of training images, done to a whole batch at once.

@@ -1,3 +1,4 @@
+import Support
 import Torch
 
 /// A batch as a network takes it.

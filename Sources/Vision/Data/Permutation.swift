@@ -1,3 +1,5 @@
+import Support
+
 /// A random order of `0..<count` that is never written down: any of its elements can be had at once.
 ///
 /// A Feistel network (Luby and Rackoff 1988) permutes the smallest power of four that holds `count`; numbers beyond

@@ -2,7 +2,10 @@ import Support
 import Torch
 
 /// `[channels, height, width]`, written `3x32x32`.
-public struct ImageShape: Hashable, Codable, Sendable, LosslessStringConvertible {
+public struct ImageShape: Hashable, Sendable, TextSetting {
+  public static let meaning = "the shape of an image"
+  public static let expected = "channels x height x width, such as 3x32x32"
+
   public let sizes: [Int]
 
   public init?(_ text: String) {
@@ -15,21 +18,6 @@ public struct ImageShape: Hashable, Codable, Sendable, LosslessStringConvertible
   }
 
   public var description: String { Self.text(sizes) }
-
-  public init(from decoder: any Decoder) throws {
-    let text = try decoder.singleValueContainer().decode(String.self)
-    guard let shape = ImageShape(text) else {
-      throw InputError(
-        "not the shape of an image", at: "input", expected: "channels x height x width, such as 3x32x32",
-        found: "'\(text)'")
-    }
-    self = shape
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
 
   public static func text(_ sizes: [Int]) -> String { sizes.map(String.init).joined(separator: "x") }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Pruning
+import Support
 import Torch
 import Vision
 

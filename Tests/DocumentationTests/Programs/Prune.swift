@@ -1,6 +1,7 @@
 import Export
 import Foundation
 import Pruning
+import Support
 import Torch
 import Vision
 
