@@ -126,7 +126,7 @@ import Torch
     #expect(abs(found[1] - (0.1 - 1) / 2) < 1e-6 && abs(found[8] - (0.8 - 2) / 4) < 1e-6)
     hints.mean = [1, 2, 3]
     await #expect { _ = try await ask(Endpoint(metadata), hints) } throws: {
-      "\($0)".contains("--mean: the images have another number of channels (expected 1 or 2 numbers, found 3)")
+      "\($0)".contains("mean: the images have another number of channels (expected 1 or 2 numbers, found 3)")
     }
   }
 
