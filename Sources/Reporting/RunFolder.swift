@@ -119,10 +119,13 @@ public struct RunFolder: Sendable {
 
   /// Makes the folder of a new run, or opens the one to continue, and writes `record` as its configuration.
   ///
-  /// A run is continued only with the same settings and inputs; the command line and the versions may differ.
+  /// A run is continued only with the same settings and inputs; the command line, the versions and the settings whose
+  /// keys are `revisable` may differ.
   /// - Throws: `InputError` if a new run's folder is not empty or cannot be written, if another process writes there,
   ///   or if the run to continue is missing or has another configuration (the error lists the keys that differ).
-  public init(at url: URL, for record: RunRecord, resume: Bool = false) throws(InputError) {
+  public init(
+    at url: URL, for record: RunRecord, resume: Bool = false, revisable: Set<String> = []
+  ) throws(InputError) {
     try RunFolder.check(url, resume: resume)
     self.url = url
     do {
@@ -140,7 +143,7 @@ public struct RunFolder: Sendable {
     if resume {
       let earlier = try RunFolder(existing: url).record()
       let differences =
-        earlier.settings.differences(from: record.settings)
+        earlier.settings.differences(from: record.settings).filter { !revisable.contains($0) }
         + earlier.inputs.differences(from: record.inputs).map { "input \($0)" }
       guard differences.isEmpty else {
         throw Self.otherConfiguration(differences, at: url)

@@ -62,7 +62,7 @@ public struct Record: Hashable, Sendable {
   }
 
   /// The record without keys that have no value.
-  var withoutNulls: Record {
+  public var withoutNulls: Record {
     reduce(into: Record()) { if $1.value != .null { $0[$1.key] = $1.value } }
   }
 

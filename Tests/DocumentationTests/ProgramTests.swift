@@ -19,6 +19,7 @@ import Vision
 
     let (certified, count) = try certify(weights)
     #expect(count == 10 && (0...count).contains(certified))
+    #expect(try certify(weights, in: folder / "certify")?.images == 10)
 
     try exportONNX(weights, to: folder / "model.onnx")
     #expect(try Data(contentsOf: folder / "model.onnx").count > 10_000)

@@ -61,11 +61,9 @@ import Torch
     _ endpoint: Endpoint, _ name: String = "box", feedback: Feedback = .logits
   ) async throws -> Data {
     try await endpoint.application().test(.live) { client in
-      var hints = EndpointHints()
-      hints.likelyClasses = 3
       let model = try await RemoteModel(
         "http://localhost:\(try #require(client.port))/v2/models/\(name)", timeout: 30, feedback: feedback,
-        hints: hints)
+        likelyClasses: 3)
       return try await model.answer(Data(count: 32), shape: [2, 1, 2, 2])
     }
   }

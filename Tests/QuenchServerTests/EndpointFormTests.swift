@@ -73,13 +73,20 @@ import Torch
   /// Two images of 2×3 pixels with two channels, 0 to 0.23.
   private static let pixels = (0..<24).map { Float($0) / 100 }.withUnsafeBytes { Data($0) }
 
+  private static func trusting(_ authorities: String) -> EndpointForm {
+    var form = EndpointForm()
+    form.caFile = authorities
+    return form
+  }
+
   /// What the endpoint gets when it is asked about ``pixels``, and what it answers.
   private func ask(
-    _ endpoint: Endpoint, _ hints: EndpointHints = EndpointHints(), count: Int = 2
+    _ endpoint: Endpoint, _ form: EndpointForm = EndpointForm(), likelyClasses: Int? = nil, count: Int = 2
   ) async throws -> (tensor: InferenceTensor, scores: [Float]) {
     try await Application(router: endpoint.router()).test(.live) { client in
       let model = try await RemoteModel(
-        "http://localhost:\(try #require(client.port))/v2/models/box", timeout: 30, hints: hints)
+        "http://localhost:\(try #require(client.port))/v2/models/box", timeout: 30, form: form,
+        likelyClasses: likelyClasses)
       #expect(model.classes == 3)
       let answer = try await model.answer(Self.pixels.prefix(48 * count), shape: [count, 2, 2, 3])
       return (
@@ -119,28 +126,28 @@ import Torch
 
   @Test("Scale, mean and deviation are applied by channel: (scale · x - mean) / deviation")
   func units() async throws {
-    var hints = EndpointHints()
-    (hints.scale, hints.mean, hints.deviation) = (10, [1, 2], [2, 4])
+    var form = EndpointForm()
+    (form.scale, form.mean, form.std) = (10, [1, 2], [2, 4])
     let metadata = Self.metadata(inputs: [Self.tensor("x", "FP32", [-1, 2, 2, 3])], outputs: [Self.scores])
-    let found = try await ask(Endpoint(metadata), hints).tensor.tensor.array(Float.self)
+    let found = try await ask(Endpoint(metadata), form).tensor.tensor.array(Float.self)
     #expect(abs(found[1] - (0.1 - 1) / 2) < 1e-6 && abs(found[8] - (0.8 - 2) / 4) < 1e-6)
-    hints.mean = [1, 2, 3]
-    await #expect { _ = try await ask(Endpoint(metadata), hints) } throws: {
-      "\($0)".contains("--mean: the images have another number of channels (expected 1 or 2 numbers, found 3)")
+    form.mean = [1, 2, 3]
+    await #expect { _ = try await ask(Endpoint(metadata), form) } throws: {
+      "\($0)".contains("mean: the images have another number of channels (expected 1 or 2 numbers, found 3)")
     }
   }
 
   @Test("Empty metadata are helped by flags, and say which are needed")
   func empty() async throws {
     let empty = Self.metadata(inputs: [], outputs: [])
-    var hints = EndpointHints()
-    (hints.input, hints.classes, hints.layout) = ("pixels", 3, .nhwc)
-    let (tensor, scores) = try await ask(Endpoint(empty), hints)
+    var form = EndpointForm()
+    (form.input, form.classes, form.layout) = ("pixels", 3, .nhwc)
+    let (tensor, scores) = try await ask(Endpoint(empty), form)
     #expect(tensor.name == "pixels" && tensor.shape == [2, 2, 3, 2] && scores.count == 6)
-    hints.input = nil
-    await #expect { _ = try await ask(Endpoint(empty), hints) } throws: { "\($0)".contains("with --input") }
-    hints.classes = nil
-    await #expect { _ = try await ask(Endpoint(empty), hints) } throws: { "\($0)".contains("--classes") }
+    form.input = nil
+    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("with --input") }
+    form.classes = nil
+    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("--classes") }
   }
 
   @Test("The output for classes is found behind an embedding, and may be named")
@@ -151,15 +158,14 @@ import Torch
       "\($0)".contains("several outputs of the endpoint may be the classes") && "\($0)".contains("--output")
     }
     for name in [nil, "y"] {
-      var hints = EndpointHints()
-      hints.output = name
-      if name == nil { hints.likelyClasses = 3 }
-      let scores = try await ask(Endpoint(metadata), hints).scores
+      var form = EndpointForm()
+      form.output = name
+      let scores = try await ask(Endpoint(metadata), form, likelyClasses: name == nil ? 3 : nil).scores
       #expect(abs(scores[0] - scores[2]) < 1e-6 && abs(scores[0] + scores[1] - 1) < 1e-6)
     }
-    var hints = EndpointHints()
-    hints.output = "z"
-    await #expect { _ = try await ask(Endpoint(metadata), hints) } throws: {
+    var form = EndpointForm()
+    form.output = "z"
+    await #expect { _ = try await ask(Endpoint(metadata), form) } throws: {
       "\($0)".contains("has no such output") && "\($0)".contains("'y'")
     }
   }
@@ -247,20 +253,20 @@ import Torch
     try await application.test(.live) { client in
       let port = try #require(client.port)
       let url = "https://localhost:\(port)/v2/models/box"
-      #expect(try await RemoteModel(url, timeout: 30, authorities: certificate.chain).classes == 3)
+      #expect(try await RemoteModel(url, timeout: 30, form: Self.trusting(certificate.chain)).classes == 3)
       await #expect { _ = try await RemoteModel(url, timeout: 30) } throws: {
         "\($0)".contains("not signed by an authority that this machine trusts") && "\($0)".contains("--ca-file")
           && !"\($0)".contains("Error")
       }
       let address = "https://127.0.0.1:\(port)/v2/models/box"
       if subject.count > 2 {
-        #expect(try await RemoteModel(address, timeout: 30, authorities: certificate.chain).classes == 3)
+        #expect(try await RemoteModel(address, timeout: 30, form: Self.trusting(certificate.chain)).classes == 3)
       } else {
-        await #expect { _ = try await RemoteModel(address, timeout: 30, authorities: certificate.chain) } throws: {
+        await #expect { _ = try await RemoteModel(address, timeout: 30, form: Self.trusting(certificate.chain)) } throws: {
           "\($0)".contains("the endpoint's certificate is for another host")
         }
       }
-      await #expect { _ = try await RemoteModel(url, timeout: 30, authorities: certificate.key) } throws: {
+      await #expect { _ = try await RemoteModel(url, timeout: 30, form: Self.trusting(certificate.key)) } throws: {
         "\($0)".contains("--ca-file: the certificates cannot be read")
       }
     }

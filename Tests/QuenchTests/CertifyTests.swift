@@ -17,81 +17,15 @@ import Vision
     ] + more
   }
 
-  @Test("It writes a row for each image and the figures over them", arguments: [["--fixed"], ["--radii", "0,0.1"]])
-  func writes(mode: [String]) async throws {
+  @Test("It prints the run's figures") func prints() async throws {
     let folder = try TemporaryFolder()
-    let out = folder / "run"
-    let outcome = try await Tool.run(try certify(out, ["--n", "60", "--json"] + mode))
-    let summary = try outcome.json()
-    let rows = try CertifiedTable.read(out.appending(path: "certified.tsv"))
-    #expect(rows.map(\.index) == Array(0..<6))
-    #expect(summary["accuracy"]?.number == rows.certifiedAccuracy(at: 0).fraction)
-    #expect(summary["certified_accuracy_0"]?.number == summary["accuracy"]?.number)
-    #expect(summary["abstained"]?.integer == rows.count { $0.predicted == nil })
-    #expect(summary["samples"]?.integer == rows.reduce(0) { $0 + ($1.queries ?? 0) })
-    #expect(summary["samples"]?.integer ?? 0 >= 60 && summary["seconds"]?.number ?? 0 > 0)
-    if mode == ["--fixed"] { #expect(summary["samples"]?.integer == 6 * 70) }
-    let report = try String(contentsOf: out.appending(path: "report.html"), encoding: .utf8)
-    #expect(report.contains("Certified accuracy over radius"))
-  }
-
-  @Test("A run that was killed goes on behind its last whole row and ends with the same rows")
-  func resumes() async throws {
-    let folder = try TemporaryFolder()
-    let out = folder / "run"
-    let flags = ["--n", "60", "--radii", "0,0.1"]
-    try expectSuccess(try await Tool.run(try certify(out, flags)))
-    let table = out.appending(path: "certified.tsv")
-    func rows() throws -> [CertifiedRow] {
-      try CertifiedTable.read(table).map { row in
-        var row = row
-        row.seconds = 0
-        row.details.removeAll()
-        return row
-      }
-    }
-    let whole = try rows()
-    // What a kill leaves: a torn row, and a run that has not ended.
-    let lines = try String(contentsOf: table, encoding: .utf8).split(separator: "\n")
-    try Data((lines.prefix(4).joined(separator: "\n") + "\n3\t3").utf8).write(to: table)
-    let config = out.appending(path: "config.yaml")
-    let record = try String(contentsOf: config, encoding: .utf8)
-    try Data(record.replacing("outcome: completed", with: "outcome: null").utf8).write(to: config)
-    let resumed = try await Tool.run(try certify(out, flags + ["--resume"]))
-    try expectSuccess(resumed)
-    #expect(!resumed.errors.contains("nothing is left to do"))
-    #expect(try rows() == whole)
-  }
-
-  @Test("What certifies is named by its weights and the type that it computes in; a change within a run is a note")
-  func versions() async throws {
-    let folder = try TemporaryFolder()
-    var versions: [String] = []
-    for (name, type) in [("exact", "float32"), ("fast", "bfloat16")] {
-      let summary = try await Tool.run(
-        try certify(folder / name, ["--n", "60", "--fixed", "--limit", "2", "--precision", type, "--json"])
-      ).json()
-      let rows = try CertifiedTable.read((folder / name).appending(path: "certified.tsv"))
-      let version = try #require(summary["model_version"]?.string)
-      #expect(version.hasSuffix("-\(type)") && rows.allSatisfy { $0.version == version })
-      versions.append(String(version.dropLast(type.count)))
-    }
-    #expect(versions[0] == versions[1])
-    // A run whose first row another type certified, as on a machine of another processor.
-    let out = folder / "exact"
-    let table = out.appending(path: "certified.tsv")
-    let lines = try String(contentsOf: table, encoding: .utf8).split(separator: "\n")
-    try Data((lines.prefix(2).joined(separator: "\n").replacing("-float32", with: "-bfloat16") + "\n").utf8)
-      .write(to: table)
-    let config = out.appending(path: "config.yaml")
-    let record = try String(contentsOf: config, encoding: .utf8)
-    try Data(record.replacing("outcome: completed", with: "outcome: null").utf8).write(to: config)
-    let resumed = try await Tool.run(try certify(out, ["--n", "60", "--fixed", "--limit", "2", "--resume"]))
-    #expect(
-      resumed.code == 0
-        && resumed.errors.contains(
-          "certificates of \(versions[0])bfloat16, those from here on of \(versions[0])float32"),
-      "\(resumed.errors)")
+    let run = RunPlace(folder / "run")
+    let outcome = try await Tool.run(try certify(run.url, ["--n", "60", "--radii", "0.1,0", "--json"]))
+    #expect(try outcome.json() == run.folder.readSummary(), "\(outcome.errors)")
+    let resumed = try await Tool.run(
+      try certify(run.url, ["--n", "60", "--radii", "0,0.1", "--batch-size", "7", "--resume"]))
+    #expect(resumed.code == 0 && resumed.errors.contains("nothing is left to do"), "\(resumed.errors)")
+    #expect(resumed.output.contains("certified accuracy"))
   }
 
   @Test("Curves of several runs go into one page")
@@ -105,20 +39,14 @@ import Vision
     #expect(try String(contentsOf: page, encoding: .utf8).contains("<svg"))
   }
 
-  @Test("After a target radius the page tells of no radius that nobody asked for, and no accuracy beside it")
+  @Test("The plot tells of no radius that nobody asked for")
   func asked() async throws {
     let folder = try TemporaryFolder()
     let out = folder / "run"
-    let outcome = try await Tool.run(try certify(out, ["--n", "60", "--target-radius", "0.05", "--json"]))
-    let summary = try outcome.json()
-    #expect(summary["accuracy"] == nil && summary["certified_accuracy_0.05"] != nil)
-    #expect(summary["average_certified_radius_is"]?.string?.contains("lower bound") == true)
-    #expect(summary["model_version"]?.string?.hasSuffix("-float32") == true)
+    try expectSuccess(try await Tool.run(try certify(out, ["--n", "60", "--target-radius", "0.05"])))
     let plot = try await Tool.run(["certify", "plot", out.path, "--out", (folder / "page.html").path])
     let header = try #require(plot.output.split(separator: "\n").first { $0.contains("Images") })
     #expect(header.contains("0.05") && !header.contains("0.25") && !header.contains("0.75"), "\(header)")
-    let report = try String(contentsOf: out.appending(path: "report.html"), encoding: .utf8)
-    #expect(report.contains("Certified accuracy at 0.05") && !report.contains("Accuracy under noise"))
     // Beside a run that asked for none, what is not known is a dash.
     let table = folder / "cohen.tsv"
     try Data("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.6\t1\t0:00:01.000000\n".utf8).write(to: table)
@@ -142,27 +70,6 @@ import Vision
       .write(to: table)
     let large = try await Tool.run(["certify", "plot", table.path, "--out", (folder / "page.html").path])
     #expect(large.code == 0, "\(large.errors)")
-  }
-
-  @Test("Noise other than the network was trained with is a note")
-  func otherNoise() async throws {
-    let folder = try TemporaryFolder()
-    for (name, more) in [("noisy", ["--noise", "0.2"]), ("clean", [])] {
-      try expectSuccess(
-        try await Tool.run(
-          ["train", "--model", "small-cnn", "--epochs", "1", "--out", (folder / name).path] + Tool.tiny + more))
-    }
-    for (name, sigma, words) in [
-      ("noisy", "0.1", "was trained with noise of 0.2, and is certified under 0.1"), ("noisy", "0.2", nil),
-      ("clean", "0.1", "was trained without noise")
-    ] as [(String, String, String?)] {
-      let outcome = try await Tool.run([
-        "certify", "--weights", (folder / "\(name)/model.safetensors").path, "--data", "synthetic", "--limit", "1",
-        "--threads", "1", "--sigma", sigma, "--n0", "10", "--n", "60", "--out", (folder / "\(name)-\(sigma)").path
-      ])
-      #expect(outcome.errors.contains("the network was trained") == (words != nil), "\(outcome.errors)")
-      if let words { #expect(outcome.errors.contains(words)) }
-    }
   }
 
   @Test(

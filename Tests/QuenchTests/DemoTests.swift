@@ -9,15 +9,20 @@ import Vision
 @testable import quench
 
 @Suite("quench demo") struct DemoTests {
-  @Test("every step is a command that parses, and uses only what earlier steps left") func steps() throws {
+  @Test("every step is a command that parses or an experiment, and uses only what earlier steps left")
+  func steps() throws {
     var done: Set<String> = []
     for part in Demo.parts {
-      #expect(throws: Never.self, "\(part.name)") { try Quench.parseAsRoot(part.arguments(in: "runs/demo")) }
-      for argument in part.arguments {
-        for piece in argument.components(separatedBy: "{run}/").dropFirst() {
-          let used = String(piece.prefix { $0 != "/" })
-          #expect(done.contains(used), "\(part.name) uses \(used)")
+      #expect(throws: Never.self, "\(part.name)") {
+        guard let experiment = part.experiment else {
+          _ = try Quench.parseAsRoot(part.arguments(in: "runs/demo"))
+          return
         }
+        _ = try experiment("runs/demo", .automatic).checked()
+      }
+      for piece in part.step.components(separatedBy: "{run}/").dropFirst() {
+        let used = String(piece.prefix { $0 != "/" })
+        #expect(done.contains(used), "\(part.name) uses \(used)")
       }
       #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
     }
@@ -36,10 +41,17 @@ import Vision
       case ["red", "train"]: ["--depth", "4", "--width", "8", "--epochs", "1", "--batch-size", "8"]
       case ["red", "evaluate"]: [String]()
       default:
-        part.arguments[0] == "train"
-          ? ["--model", "small-cnn", "--epochs", "6", "--batch-size", "32"] : ["--limit", "4", "--n", "1000"]
+        ["--model", "small-cnn", "--epochs", "6", "--batch-size", "32"]
       }
     return flags + ["--threads", "1", "--precision", "float32"]
+  }
+
+  /// Performs an experiment of the demo on other pictures, as quickly.
+  private static func perform<Work: Experiment>(_ experiment: Work, on pictures: URL, in url: URL) throws {
+    var settings = try experiment.settings
+    settings.merge(["data": "folder", "data-dir": .string(pictures.path)])
+    settings.merge(Work.kind == "train" ? ["epochs": 6, "batch-size": 32] : ["limit": 4, "n": 1000])
+    try Lab().perform(Work(settings: settings, name: "demo"), in: url)
   }
 
   @Test("refuses the folder of a demo of other steps, and says what to do") func olderSteps() async throws {
@@ -72,6 +84,10 @@ import Vision
         let pruned = try RunFolder(at: run.artefact(part.name), for: record, resume: false)
         try pruned.writeSummary(["accuracy": .double(0.5), "keep_ratio": .double(0.1), "seconds": .double(1)])
         try pruned.finish(.completed)
+        continue
+      }
+      if let experiment = part.experiment {
+        try Self.perform(experiment(out.path, .float32), on: folder / "pictures", in: run.artefact(part.name))
         continue
       }
       let arguments = part.arguments(in: out.path).flatMap { argument in

@@ -47,7 +47,7 @@ import Vision
   }
 
   @Test(
-    "A defence is trained, evaluated and served against a model that is served; the ledger's count is the server's")
+    "A defense is trained, evaluated and served against a model that is served; the ledger's count is the server's")
   func wholeWay() async throws {
     let folder = try await folder()
     let server = try await serve(

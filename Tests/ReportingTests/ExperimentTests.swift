@@ -26,6 +26,8 @@ private struct Count: Experiment {
   }
 
   static let kind = "count"
+  static let revisable: Set<String> = ["price"]
+  var price: Int?
   var limit = 3
   var order = Order.rising
   var pace = Pace()
@@ -109,6 +111,24 @@ private struct Count: Experiment {
     #expect(FileManager.default.fileExists(atPath: (folder / "done/mark").path))
   }
 
+  @Test("goes on with other values of settings that no result depends on") func revises() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "run"
+    var count = Count()
+    (count.limit, count.price) = (7, 1)
+    #expect(throws: Interrupted.self) { try Lab().perform(count, in: url) }
+    count.price = 2
+    #expect(throws: Interrupted.self) { try Lab().perform(count, in: url, resumes: true) }
+    #expect(try RunFolder(existing: url).record().settings["price"] == 2)
+  }
+
+  @Test("finds what its lab offers beside") func services() throws {
+    var lab = Lab()
+    lab.services = [7, "seven"]
+    #expect(lab.service(String.self) == "seven" && lab.service((any BinaryInteger).self) != nil)
+    #expect(lab.service(Double.self) == nil)
+  }
+
   @Test("wrong input leaves no folder") func noFolder() throws {
     let folder = try TemporaryFolder()
     var count = Count()
@@ -160,7 +180,11 @@ private struct Count: Experiment {
   func earlier() throws {
     #expect(EarlierRuns.kind(of: ["quench", "prune", "bip", "--keep", "0.1"], [:]) == "prune-bip")
     #expect(EarlierRuns.kind(of: ["quench", "train"], ["adversarial": "pgd"]) == "train-adversarial")
+    #expect(EarlierRuns.kind(of: ["quench", "certify", "run", "--sigma", "0.5"], [:]) == "certify")
+    #expect(EarlierRuns.kind(of: ["quench", "defend", "evaluate", "--weights", "x"], [:]) == "defend-evaluate")
     #expect(EarlierRuns.kind(of: ["quench", "cryo", "plan"], [:]) == nil)
+    #expect(EarlierRuns.settings(["classes": "10", "mean": "1,2"]) == ["classes": 10.0, "mean": "1,2"])
+    #expect(EarlierRuns.settings(["classes": "10", "scale": "0.5"])["scale"]?.number == 0.5)
     let summary = EarlierRuns.summary([
       "test_accuracy": 0.9, "test_interval_low": 0.8, "interval": [0.7, 0.95], "latency_1_dense_ms": 2.0,
       "latency_1_pruned_ms": 1.0, "speed_up_1": 2.0, "widths.conv1": [16, 8]

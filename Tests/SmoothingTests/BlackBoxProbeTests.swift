@@ -83,7 +83,7 @@ import Vision
     let model = Model()
     let dataset = try dataset(for: model)
     model.change = { $0 * 3 - 1 }
-    #expect { _ = try probe(model, on: dataset) } throws: { "\($0)".contains("say --feedback logits") }
+    #expect { _ = try probe(model, on: dataset) } throws: { "\($0)".contains("set feedback to logits") }
   }
 
   @Test("Classes in another order, and answers at chance, are told")

@@ -136,22 +136,22 @@ private func certified(_ certify: Certify, _ k: Int, of n: Int) -> Certificate {
     #expect {
       _ = try Certify(fixed: 9, sigma: 0.25)
     } throws: { error in
-      "\(error)" == "--n: so few noisy copies certify nothing at this error probability (expected at least 10, "
-        + "found 9); raise --n, or --alpha"
+      "\(error)" == "n: so few noisy copies certify nothing at this error probability (expected at least 10, "
+        + "found 9); raise it, or alpha"
     }
     _ = try Certify(fixed: 10, sigma: 0.25)
     #expect(throws: InputError.self) { _ = try Certify(radii: [0.5], atMost: 200, sigma: 0.25) }
     _ = try Certify(radii: [0.5], atMost: 400, sigma: 0.25)
   }
 
-  @Test("Values out of range are refused by name", arguments: ["--sigma", "--n0", "--alpha", "--radii", "--n"])
+  @Test("Values out of range are refused by name", arguments: ["sigma", "n0", "alpha", "radii", "n"])
   func outOfRange(flag: String) {
     #expect {
       switch flag {
-      case "--sigma": _ = try Certify(fixed: 100, sigma: 0)
-      case "--n0": _ = try Certify(fixed: 100, sigma: 1, selection: 0)
-      case "--alpha": _ = try Certify(fixed: 100, sigma: 1, failureProbability: 1)
-      case "--n": _ = try Certify(fixed: 0, sigma: 1)
+      case "sigma": _ = try Certify(fixed: 100, sigma: 0)
+      case "n0": _ = try Certify(fixed: 100, sigma: 1, selection: 0)
+      case "alpha": _ = try Certify(fixed: 100, sigma: 1, failureProbability: 1)
+      case "n": _ = try Certify(fixed: 0, sigma: 1)
       default: _ = try Certify(radii: [0.5, 0.25], sigma: 1)
       }
     } throws: { error in

@@ -4,7 +4,7 @@ import Vision
 
 @testable import Smoothing
 
-@Suite("The parts of a defence") struct DefensePartsTests {
+@Suite("The parts of a defense") struct DefensePartsTests {
   @Test("Rows are shown in multiples of 64, and only theirs are answered", arguments: [1, 63, 64, 65, 200])
   func fewSizes(count: Int) {
     let rows = Tensor.uniform([count, 3], using: Generator(seed: 1))
@@ -134,7 +134,7 @@ import Vision
     #expect(product.isClose(to: .eye(product.size(0)), relative: 1e-5, absolute: 1e-5))
   }
 
-  @Test("The plan of a defence computes what its networks do")
+  @Test("The plan of a defense computes what its networks do")
   func plan() {
     let defense = Defense(
       denoiser: Denoiser(depth: 3, width: 8).network(input: [1, 28, 28], seed: 1),

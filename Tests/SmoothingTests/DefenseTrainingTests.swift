@@ -7,7 +7,7 @@ import Vision
 
 @testable import Smoothing
 
-/// A small black box for 28×28 images, a defence for it, and few images.
+/// A small black box for 28×28 images, a defense for it, and few images.
 private enum Tiny {
   static func dataset() throws -> ImageDataset {
     var synthetic = Synthetic()
@@ -28,7 +28,7 @@ private enum Tiny {
 
   static var recipe: DefenseRecipe {
     var recipe = DefenseRecipe()
-    (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (2, 1, 8, nil)
+    (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (2, 1, 8, false)
     return recipe
   }
 
@@ -84,7 +84,7 @@ private final class Answering: BlackBox {
   }
 }
 
-@Suite("A defence's training") struct DefenseTrainingTests {
+@Suite("A defense's training") struct DefenseTrainingTests {
   private let folder: TemporaryFolder
 
   init() throws { folder = try TemporaryFolder() }
@@ -218,7 +218,7 @@ private final class Answering: BlackBox {
     var findings: [String] = []
     training.onFinding = { findings.append($0) }
     #expect { try Tiny.steps(training, 0..<40) } throws: {
-      "\($0)".contains("too coarse for this step") && "\($0)".contains("--smoothing-step")
+      "\($0)".contains("too coarse for this step") && "\($0)".contains("smoothing-step")
     }
     #expect(findings.count == 1 && findings[0].contains("% of the differences are exactly 0"), "\(findings)")
   }

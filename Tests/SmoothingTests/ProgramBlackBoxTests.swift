@@ -93,7 +93,7 @@ import Torch
       _ = try box.answer(.zeros([64, 3, 32, 32]))
     } throws: {
       "\($0)".contains("the program does not answer (expected an answer within 1.0 seconds)")
-        && "\($0)".contains("raise --timeout")
+        && "\($0)".contains("raise timeout")
     }
   }
 

@@ -130,7 +130,7 @@ final class SlowBox: BlackBox {
     // Five more are still allowed.
     _ = try metered.answer(images[0..<5] + 3, for: .base)
     #expect { _ = try QueryLedger(at: file, model: "counting", budget: 25) } throws: {
-      "\($0)".contains("raise --query-budget")
+      "\($0)".contains("raise query-budget")
     }
   }
 
@@ -140,7 +140,7 @@ final class SlowBox: BlackBox {
     _ = try QueryLedger(at: file, model: "a", budget: nil)
     #expect { _ = try QueryLedger(at: file, model: "b", budget: nil) } throws: { error in
       "\(error)" == "\(file.path): the ledger is that of another model (expected model b, found model a); "
-        + "name another file with --ledger"
+        + "name another file for the ledger"
     }
     let noBook = folder / "text"
     try Data(repeating: 65, count: 5000).write(to: noBook)
@@ -334,7 +334,7 @@ final class SlowBox: BlackBox {
     let hasty = MeteredBlackBox(box, ledger: nil, patience: patience)
     hasty.sleep = { _ in }
     #expect { _ = try hasty.answer(images, for: .base) } throws: {
-      "\($0)".contains("it asks for a pause of 3600 seconds: --wait-quota waits so long")
+      "\($0)".contains("it asks for a pause of 3600 seconds: wait-quota waits so long")
     }
   }
 
@@ -350,7 +350,7 @@ final class SlowBox: BlackBox {
       do { _ = try metered.answer(images, for: .base) } catch { problem = "\(error)" }
     }
     #expect(problem.hasPrefix("\(file.path): the disk is full"), "\(problem)")
-    #expect(problem.contains("make room, then go on with --resume"))
+    #expect(problem.contains("make room, then resume the run"))
     #expect(try ledger.counts[.base] ?? 0 <= box.evaluated)
   }
 }

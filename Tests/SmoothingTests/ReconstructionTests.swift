@@ -93,7 +93,7 @@ import Vision
     let network = Network(.reconstructor, seed: 4)
     let measured = try dataset(8).measured(by: Measurement(shape: [1, 28, 28]))
     var recipe = DefenseRecipe()
-    (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (1, 0, 8, nil)
+    (recipe.epochs, recipe.adamEpochs, recipe.batchSize, recipe.augmentation) = (1, 0, 8, false)
     (recipe.learningRate, recipe.momentum) = (1, 0)
     func step(_ slope: DefenseTraining.Slope) throws -> (Tensor, StepResult) {
       let defense = Defense(

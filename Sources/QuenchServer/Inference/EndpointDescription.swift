@@ -15,31 +15,33 @@ struct EndpointDescription: Sendable {
   private let sides: [Int]
   private let layout: PixelForm.Layout?
   private let isBatched: Bool
-  private let hints: EndpointHints
+  private let form: EndpointForm
 
   /// - Parameters:
   ///   - metadata: The answer to `GET /v2/models/NAME`.
   ///   - configuration: Triton's answer to `GET /v2/models/NAME/config`; empty: none.
-  ///   - hints: What the user knows.
+  ///   - form: What the user knows.
+  ///   - likelyClasses: How many classes it probably has: decides between outputs, and stands in where nothing says a
+  ///     number.
   ///   - location: The endpoint, for errors.
   /// - Throws: `InputError` that names the flag which says what is missing.
   init(
-    _ metadata: Record, configuration: Record, _ hints: EndpointHints, at location: String
+    _ metadata: Record, configuration: Record, _ form: EndpointForm, likelyClasses: Int?, at location: String
   ) throws(InputError) {
-    (output, classes) = try Self.classes(Self.tensors(metadata["outputs"]), hints, at: location)
+    (output, classes) = try Self.classes(Self.tensors(metadata["outputs"]), form, likelyClasses, at: location)
     let batch = configuration["max_batch_size"]?.integer
-    let entry = try Self.choose(Self.tensors(metadata["inputs"]), hints.input, kind: "input", at: location)
+    let entry = try Self.choose(Self.tensors(metadata["inputs"]), form.input, kind: "input", at: location)
     input = entry.name
     let format = configuration["input"]?.array?.compactMap(\.record).first { $0["name"]?.string == entry.name }?[
       "format"]?.string
-    layout = hints.layout ?? PixelForm.Layout.allCases.first { format == "FORMAT_\($0.rawValue)" }
+    layout = form.layout ?? PixelForm.Layout.allCases.first { format == "FORMAT_\($0.rawValue)" }
     isBatched = batch != 0 || entry.shape.count > 3
     let hasBatchSide = [2, 4].contains(entry.shape.count)
     sides = hasBatchSide ? Array(entry.shape.dropFirst()) : entry.shape
     let fixed = hasBatchSide ? entry.shape.first.flatMap { $0 > 0 ? $0 : nil } : nil
     let declared = metadata["parameters"]?.record?["max_batch_size"]?.integer ?? batch
     largestBatch = isBatched ? declared.flatMap { $0 > 0 ? $0 : nil } ?? fixed : 1
-    let name = hints.datatype?.rawValue ?? entry.datatype ?? InferenceTensor.DataType.float32.rawValue
+    let name = form.datatype?.rawValue ?? entry.datatype ?? InferenceTensor.DataType.float32.rawValue
     guard let datatype = PixelForm.datatypes.first(where: { $0.rawValue == name }) else {
       throw InputError(
         "the endpoint's input '\(entry.name.prefix(64))' is no image's", at: location,
@@ -47,7 +49,7 @@ struct EndpointDescription: Sendable {
         remedy: "name another with --input, or what it takes with --datatype")
     }
     self.datatype = datatype
-    self.hints = hints
+    self.form = form
   }
 
   /// How images `[C, H, W]` are sent.
@@ -66,8 +68,8 @@ struct EndpointDescription: Sendable {
         remedy: "name the data set that it was trained on")
     }
     var form = PixelForm(
-      datatype: datatype, layout: layout ?? fitting.first ?? .nchw, scale: hints.scale, mean: hints.mean,
-      deviation: hints.deviation)
+      datatype: datatype, layout: layout ?? fitting.first ?? .nchw, scale: form.scale, mean: form.mean ?? [0],
+      deviation: form.std ?? [1])
     (form.isBatched, form.isFlat) = (isBatched, isFlat)
     try form.check(channels: shape[0])
     return form
@@ -75,7 +77,7 @@ struct EndpointDescription: Sendable {
 
   /// What of the form is known without images and changes the pixels' values.
   var units: String {
-    PixelForm(datatype: datatype, scale: hints.scale, mean: hints.mean, deviation: hints.deviation).description
+    PixelForm(datatype: datatype, scale: form.scale, mean: form.mean ?? [0], deviation: form.std ?? [1]).description
   }
 
   private struct Entry {
@@ -120,10 +122,10 @@ struct EndpointDescription: Sendable {
   }
 
   private static func classes(
-    _ outputs: [Entry], _ hints: EndpointHints, at location: String
+    _ outputs: [Entry], _ form: EndpointForm, _ likelyClasses: Int?, at location: String
   ) throws(InputError) -> (output: String?, classes: Int) {
     func told(_ entry: Entry?) throws(InputError) -> Int {
-      guard let classes = hints.classes ?? entry?.classes ?? hints.likelyClasses else {
+      guard let classes = form.classes ?? entry?.classes ?? likelyClasses else {
         throw InputError(
           "the endpoint does not describe a classifier", at: location, expected: "an output of shape [-1, classes]",
           found: outputs.isEmpty ? "no output" : list(outputs),
@@ -131,24 +133,24 @@ struct EndpointDescription: Sendable {
       }
       return classes
     }
-    if outputs.isEmpty { return (hints.output, try told(nil)) }
-    if let name = hints.output {
+    if outputs.isEmpty { return (form.output, try told(nil)) }
+    if let name = form.output {
       let entry = try choose(outputs, name, kind: "output", at: location)
       return (name, try told(entry))
     }
     // An embedding may come before the classes.
-    let wanted = hints.classes ?? hints.likelyClasses
+    let wanted = form.classes ?? likelyClasses
     if let entry = outputs.first(where: { wanted != nil && $0.classes == wanted }) {
       return (entry.name, try told(entry))
     }
     let classifiers = outputs.filter { $0.classes != nil }
-    guard Set(classifiers.map(\.classes)).count <= 1 || hints.classes != nil else {
+    guard Set(classifiers.map(\.classes)).count <= 1 || form.classes != nil else {
       throw InputError(
         "several outputs of the endpoint may be the classes", at: location, found: list(outputs),
         remedy: "name one with --output, or tell how many classes there are with --classes")
     }
     let entry = classifiers.first ?? (outputs.count == 1 ? outputs.first : nil)
-    guard entry != nil || hints.classes == nil else {
+    guard entry != nil || form.classes == nil else {
       throw InputError(
         "the endpoint has several outputs", at: location, found: list(outputs),
         remedy: "name the one for classes with --output")

@@ -27,26 +27,26 @@ public struct RemoteModel: Sendable {
   ///   - timeout: Seconds in which a request must be answered.
   ///   - feedback: What it answers: no images.
   ///   - token: What every request carries, where the endpoint asks for it.
-  ///   - authorities: A PEM file of certificates that are trusted besides the system's.
-  ///   - hints: What is told of it where its metadata do not say it.
+  ///   - form: What is told of it where its metadata do not say it.
+  ///   - likelyClasses: How many classes it probably has, where nothing says so.
   /// - Throws: `InputError` if it cannot be reached, or does not describe a classifier of images.
   public init(
     _ url: String, timeout: Double, feedback: Feedback = .logits, token: BearerToken? = nil,
-    authorities: String? = nil, hints: EndpointHints = EndpointHints()
+    form: EndpointForm = EndpointForm(), likelyClasses: Int? = nil
   ) async throws {
     let base = url.hasSuffix("/") ? String(url.dropLast()) : url
     guard let models = base.range(of: "/v2/models/") else {
       throw InputError(
         "this is no model of the Open Inference Protocol", at: url, expected: "http://host:port/v2/models/NAME")
     }
-    connection = try EndpointConnection(timeout: timeout, token: token, authorities: authorities)
+    connection = try EndpointConnection(timeout: timeout, token: token, authorities: form.caFile)
     self.base = base
     self.feedback = feedback
     let metadata = try await connection.get(base) ?? [:]
     // Triton alone has these, and many have no list of extensions.
     let configuration = try? await connection.get("\(base)/config")
     let server = try? await connection.get(base[..<models.lowerBound] + "/v2")
-    description = try EndpointDescription(metadata, configuration: configuration ?? [:], hints, at: base)
+    description = try EndpointDescription(metadata, configuration: configuration ?? [:], form, likelyClasses: likelyClasses, at: base)
     modelVersion = metadata["versions"]?.array?.last?.string
     let modelName = metadata["name"]?.string ?? String(base[models.upperBound...])
     let units = description.units

@@ -8,9 +8,19 @@ public enum EarlierRuns {
     switch words.first {
     case "train": return settings["adversarial"] == nil ? "train" : "train-adversarial"
     case "evaluate", "slim": return words.first
-    case "prune": return words.dropFirst().first.map { "prune-\($0)" }
+    case "certify": return "certify"
+    case "prune", "defend": return words.count > 1 ? words.prefix(2).joined(separator: "-") : nil
     default: return nil
     }
+  }
+
+  /// Settings in the form of today: what was told of an endpoint was text.
+  static func settings(_ settings: Record) -> Record {
+    var settings = settings
+    for key in ["classes", "scale"] {
+      if let number = settings[key]?.string.flatMap(Double.init) { settings[key] = .double(number) }
+    }
+    return settings
   }
 
   /// A summary with the keys of today.
@@ -21,6 +31,8 @@ public enum EarlierRuns {
       renamed["interval"] = nil
       (renamed["accuracy_low"], renamed["accuracy_high"]) = (ends[0], ends[1])
     }
+    // The first versions did not count these.
+    for key in ["no_answer", "retries", "cached", "images_left_out"] where renamed[key] == nil { renamed[key] = 0 }
     let batches = [1, 64].compactMap { latency(of: $0, in: summary) }
     if !batches.isEmpty { renamed["latency"] = .array(batches) }
     let prefix = "widths."

@@ -12,6 +12,9 @@ public protocol Experiment: Codable, Sendable {
   /// Its name in `config.yaml`, such as `prune-bip`.
   static var kind: String { get }
 
+  /// The keys of settings that no result depends on, such as a price: a run may go on with others than it began with.
+  static var revisable: Set<String> { get }
+
   /// The experiment with every setting at its default. What has none is empty, and ``checked()`` says so.
   init()
 
@@ -44,6 +47,7 @@ public protocol Experiment: Codable, Sendable {
 }
 
 extension Experiment {
+  public static var revisable: Set<String> { [] }
   public static func defaults(for settings: Record) throws(InputError) -> Record {
     try Value(encoding: Self()).record ?? [:]
   }
@@ -80,13 +84,17 @@ public final class RunContext {
   public let isResumed: Bool
   public let lab: Lab
 
+  private let revisable: Set<String>
   private let makeRecord: (Record) -> RunRecord
   private(set) var folder: RunFolder?
 
-  init(_ lab: Lab, _ url: URL, resumes: Bool, makeRecord: @escaping (Record) -> RunRecord) {
+  init(
+    _ lab: Lab, _ url: URL, resumes: Bool, revisable: Set<String>, makeRecord: @escaping (Record) -> RunRecord
+  ) {
     self.url = url
     isResumed = resumes
     self.lab = lab
+    self.revisable = revisable
     self.makeRecord = makeRecord
   }
 
@@ -102,7 +110,7 @@ public final class RunContext {
   /// - Parameter inputs: Fingerprints of everything that was read.
   /// - Throws: `InputError` if the folder cannot be written or is in use, or if the run to go on with had other inputs.
   public func open(inputs: Record) throws(InputError) -> RunFolder {
-    let folder = try RunFolder(at: url, for: makeRecord(inputs), resume: isResumed)
+    let folder = try RunFolder(at: url, for: makeRecord(inputs), resume: isResumed, revisable: revisable)
     self.folder = folder
     return folder
   }
@@ -130,7 +138,9 @@ public struct PerformedRun<Work: Experiment>: Sendable {
         "this is another kind of run", at: folder.config.path, expected: Work.kind,
         found: record.experimentKind.map { "'\($0)'" })
     }
-    experiment = try Work(settings: record.settings, name: folder.config.path, isEarlier: record.isEarlier)
+    experiment = try Work(
+      settings: record.isEarlier ? EarlierRuns.settings(record.settings) : record.settings,
+      name: folder.config.path, isEarlier: record.isEarlier)
     var warnings: [String] = []
     metrics = folder.hasMetrics ? try MetricStream.read(folder.metrics) { warnings.append($0) } : []
     self.warnings = warnings

@@ -12,8 +12,15 @@ public struct Lab: Sendable {
   public var writesTensorBoard = false
   /// The command line, where a run was asked for by one; only for readers of `config.yaml`.
   public var command: [String] = []
+  /// What experiments may use that their own library does not have, such as a connection to a model over HTTP.
+  public var services: [any Sendable] = []
 
   public init() {}
+
+  /// The first of the ``services`` that is of a type or conforms to a protocol; nil: none is.
+  public func service<Service>(_ type: Service.Type = Service.self) -> Service? {
+    services.lazy.compactMap { $0 as? Service }.first
+  }
 
   /// Does an experiment in a folder of its own, and writes `config.yaml`, `summary.json` and `report.html` beside what
   /// the experiment itself writes.
@@ -33,7 +40,7 @@ public struct Lab: Sendable {
     var record = RunRecord(
       command: command, kind: Work.kind, settings: try experiment.settings,
       versions: experiment.versions(on: device))
-    try record.requireSameSettings(as: earlier, at: url)
+    try record.requireSameSettings(as: earlier, besides: Work.revisable, at: url)
     if earlier?.outcome == .completed, try experiment.isWhole(in: url) {
       console.note("this run is complete; nothing is left to do in \(url.relativePath)")
       let run = try PerformedRun<Work>(RunFolder(existing: url))
@@ -42,7 +49,7 @@ public struct Lab: Sendable {
     }
     for change in record.changes(from: earlier) { console.note("note: \(change)") }
     record = record.continuing(earlier)
-    let context = RunContext(self, url, resumes: resumes) { [record] inputs in
+    let context = RunContext(self, url, resumes: resumes, revisable: Work.revisable) { [record] inputs in
       var record = record
       record.inputs = inputs
       return record
@@ -93,14 +100,16 @@ public struct RunConsole: Sendable {
 
 extension RunRecord {
   /// - Throws: `InputError` that lists the settings that differ from those of the run to go on with.
-  func requireSameSettings(as earlier: RunRecord?, at url: URL) throws(InputError) {
+  func requireSameSettings(
+    as earlier: RunRecord?, besides revisable: Set<String>, at url: URL
+  ) throws(InputError) {
     guard let earlier else { return }
     guard !earlier.isEarlier else {
       throw InputError(
         "the run to resume was begun by a version that wrote other settings", at: url.path,
         remedy: "finish it with that version, or start a new run in another folder")
     }
-    let differences = earlier.settings.differences(from: settings)
+    let differences = earlier.settings.differences(from: settings).filter { !revisable.contains($0) }
     guard differences.isEmpty, earlier.kind == kind else {
       throw RunFolder.otherConfiguration(earlier.kind == kind ? differences : ["kind"], at: url)
     }

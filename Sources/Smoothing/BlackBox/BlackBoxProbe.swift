@@ -49,7 +49,7 @@ public struct BlackBoxProbe: Hashable, Codable, Sendable {
         "the model's answers are no probabilities", at: model.model.version,
         expected: "numbers in [0, 1] that add up to 1",
         found: "\(first[0].to(.float32).array(Float.self).prefix(4))",
-        remedy: "if they are logits, say --feedback logits")
+        remedy: "if they are logits, set feedback to logits")
     }
   }
 
@@ -124,7 +124,7 @@ public struct BlackBoxProbe: Hashable, Codable, Sendable {
       findings.append("the model's answers are rounded to steps of \(NumberText.plain(resolution))")
     }
     if feedback == .logits, areProbabilities {
-      findings.append("the model's answers look like probabilities: if they are, say --feedback probabilities")
+      findings.append("the model's answers look like probabilities: if they are, set feedback to probabilities")
     }
     if let index = order.indices.first(where: { order[$0] != $0 }) {
       findings.append(

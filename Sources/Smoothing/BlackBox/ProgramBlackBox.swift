@@ -190,7 +190,7 @@ public final class ProgramBlackBox: BlackBox {
     guard let passed = error as? PipeDeadline.Passed else { return error }
     return InputError(
       "the program does not answer", at: name, expected: "an answer within \(passed.seconds) seconds",
-      remedy: "see what it does, or raise --timeout")
+      remedy: "see what it does, or raise timeout")
   }
 
   private static func ended(_ name: String) -> InputError {

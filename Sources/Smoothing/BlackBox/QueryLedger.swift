@@ -9,7 +9,7 @@ import Support
 public final class QueryLedger {
   /// What images are asked for.
   public enum Purpose: String, CaseIterable, Sendable {
-    /// The answer for a clean image, which is what a defence keeps.
+    /// The answer for a clean image, which is what a defense keeps.
     case target
     /// The value at the point of an estimate.
     case base
@@ -68,7 +68,7 @@ public final class QueryLedger {
     guard owner == model else {
       throw InputError(
         "the ledger is that of another model", at: url.path, expected: "model \(model)",
-        found: "model \(owner ?? "none")", remedy: "name another file with --ledger")
+        found: "model \(owner ?? "none")", remedy: "name another file for the ledger")
     }
     self.database = database
     path = url.path
@@ -136,7 +136,7 @@ public final class QueryLedger {
     InputError(
       "the query budget is spent", at: path, expected: "at most \(budget) images in all",
       found: "\(total) asked for",
-      remedy: "raise --query-budget; what was learned so far is kept, and --resume goes on from there")
+      remedy: "raise query-budget and resume the run: what was learned so far is kept")
   }
 
   /// The answer to a request that was paid for before.
@@ -172,7 +172,7 @@ public final class QueryLedger {
   /// What the database's error means for the user.
   private static func problem(_ error: any Error, at path: String) -> any Error {
     guard let error = error as? DatabaseError else { return error }
-    let resumes = "then go on with --resume: what was answered is kept"
+    let resumes = "then resume the run: what was answered is kept"
     return switch error.resultCode {
     case .SQLITE_FULL:
       InputError(
@@ -185,13 +185,13 @@ public final class QueryLedger {
     case .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH:
       InputError(
         "the ledger cannot be written", at: path, found: "\(error.message ?? "no reason")",
-        remedy: "make the file and its folder writable, or name another with --ledger")
+        remedy: "make the file and its folder writable, or name another for the ledger")
     case .SQLITE_BUSY, .SQLITE_LOCKED:
       InputError("another process holds the ledger", at: path, remedy: "end it, \(resumes)")
     default:
       InputError(
         "this is no query ledger, or it is damaged", at: path,
-        found: "\(error.message ?? "\(error.resultCode)")", remedy: "name another file with --ledger")
+        found: "\(error.message ?? "\(error.resultCode)")", remedy: "name another file for the ledger")
     }
   }
 }

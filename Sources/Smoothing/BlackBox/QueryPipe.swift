@@ -165,7 +165,7 @@ final class QueryPipe {
       throw InputError(
         "the model stays out of reach: \(failed.last?.failure.problem ?? "")", at: box.model.version,
         found: "\(most) tries",
-        remedy: asked.map { "it asks for a pause of \(Int($0)) seconds: --wait-quota waits so long" }
+        remedy: asked.map { "it asks for a pause of \(Int($0)) seconds: wait-quota waits so long" }
           ?? "see that it runs; what it answered is kept")
     }
     box.sleep(

@@ -99,7 +99,7 @@ public struct CertificationRun {
     }
   }
 
-  private static func source(_ index: Int, _ dataset: ImageDataset) -> NoiseStream.Source {
+  static func source(_ index: Int, _ dataset: ImageDataset) -> NoiseStream.Source {
     let image = BatchLoader.evaluation(dataset, batchSize: 1).batch(at: LoaderPosition(batch: index)).images
     return NoiseStream.Source(image[0], index: index)
   }

@@ -49,20 +49,17 @@ public struct Certify: Hashable, Sendable {
   private init(
     _ sigma: Double, _ selection: Int, _ estimation: Int, _ failureProbability: Double, radii: [Double]?
   ) throws(InputError) {
-    func require(_ holds: Bool, _ flag: String, _ expected: String, _ found: Any) throws(InputError) {
-      guard holds else { throw InputError("out of range", at: flag, expected: expected, found: "\(found)") }
-    }
-    try require(sigma > 0, "--sigma", "above 0: without noise nothing can be certified", sigma)
-    try require(sigma <= 1000, "--sigma", "at most 1000, pixels in [0, 1]", sigma)
-    try require((1...1_000_000).contains(selection), "--n0", "1 to 1,000,000", selection)
-    try require((1...1_000_000).contains(estimation), "--n", "1 to 1,000,000", estimation)
-    try require(
-      failureProbability > 0 && failureProbability < 0.5, "--alpha", "above 0 and below 0.5", failureProbability)
+    try requireSetting(sigma > 0, "sigma", "above 0: without noise nothing can be certified", sigma)
+    try requireSetting(sigma <= 1000, "sigma", "at most 1000, pixels in [0, 1]", sigma)
+    try requireSetting((1...1_000_000).contains(selection), "n0", "1 to 1,000,000", selection)
+    try requireSetting((1...1_000_000).contains(estimation), "n", "1 to 1,000,000", estimation)
+    try requireSetting(
+      failureProbability > 0 && failureProbability < 0.5, "alpha", "above 0 and below 0.5", failureProbability)
     let rising = radii.map { radii in
       !radii.isEmpty && radii.allSatisfy { (0...CertifiedRow.largestRadius).contains($0) }
         && zip(radii, radii.dropFirst()).allSatisfy(<)
     }
-    try require(rising ?? true, "--radii", "one or more, rising, from 0 to 1,000,000", radii ?? [])
+    try requireSetting(rising ?? true, "radii", "one or more, rising, from 0 to 1,000,000", radii ?? [])
     self.sigma = sigma
     self.selection = selection
     self.estimation = estimation
@@ -75,8 +72,8 @@ public struct Certify: Hashable, Sendable {
     }
     guard rungs.first?.canAccept ?? (largestRadius > 0) else {
       throw InputError(
-        "so few noisy copies certify nothing at this error probability", at: "--n",
-        expected: "at least \(fewestCopies)", found: "\(estimation)", remedy: "raise --n, or --alpha")
+        "so few noisy copies certify nothing at this error probability", at: "n",
+        expected: "at least \(fewestCopies)", found: "\(estimation)", remedy: "raise it, or alpha")
     }
   }
 
@@ -105,13 +102,13 @@ public struct Certify: Hashable, Sendable {
   /// of `weights`; nil: nothing, or there is no record of such a run.
   public static func finding(onSigma sigma: Double, ofWeights weights: URL) -> String? {
     guard let record = try? RunFolder(existing: weights.deletingLastPathComponent()).record(),
-      record.command.dropFirst().first == "train"
+      record.experimentKind?.hasPrefix("train") == true
     else { return nil }
     let learned = record.settings["noise"]?.number ?? 0
     guard abs(learned - sigma) > 1e-6 else { return nil }
     return learned == 0
-      ? "the network was trained without noise, under which few images keep their class: 'quench train --noise "
-        + "\(sigma)' trains one for this"
+      ? "the network was trained without noise, under which few images keep their class: train one with noise of "
+        + "\(sigma) for this"
       : "the network was trained with noise of \(learned), and is certified under \(sigma)"
   }
 

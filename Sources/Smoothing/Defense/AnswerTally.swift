@@ -38,11 +38,11 @@ public struct AnswerTally: Hashable, Sendable {
       let text = "\(Int((100 * zeroShare).rounded())) % of the differences are exactly 0"
       guard differences < Self.fewToStop || zeroShare < Self.hopeless else {
         throw InputError(
-          "the model's answers are too coarse for this step: \(text)", at: "--smoothing-step",
+          "the model's answers are too coarse for this step: \(text)", at: "smoothing-step",
           remedy: "raise it, or ask for answers of more digits")
       }
       if !hasToldOfZeros {
-        findings.append("\(text): the step is short for the model's digits; raise --smoothing-step")
+        findings.append("\(text): the step is short for the model's digits; raise smoothing-step")
       }
       hasToldOfZeros = true
     }
@@ -51,7 +51,7 @@ public struct AnswerTally: Hashable, Sendable {
       throw InputError(
         "the model answers NaN or infinity, also when it is asked again", at: "\(self.leftOut) of \(images) images",
         expected: "numbers for at least \(Int(100 - 100 * Self.tolerance)) % of them",
-        remedy: "see what the model does with noisy pixels; --clip keeps them within [0, 1]")
+        remedy: "see what the model does with noisy pixels; clip keeps them within [0, 1]")
     }
     if !hasToldOfLeftOut {
       findings.append(

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 
@@ -111,13 +112,27 @@ public enum AutoencoderName: String, CaseIterable, Codable, Sendable {
 
 /// The denoiser of Zhang et al. 2022 and of Salman et al. 2020: DnCNN with the public code's initial weights, so that a
 /// fresh one answers its input unchanged.
-public struct Denoiser: Hashable, Codable, Sendable {
+public struct Denoiser: InlineGroup, Hashable, Sendable {
   /// Convolutions.
   public var depth = 17
   /// Channels between them.
   public var width = 64
   /// How much of a batch norm's running statistics comes from the last batch.
   public var normMomentum = 0.95
+
+  enum CodingKeys: String, CodingKey {
+    case depth = "denoiserDepth"
+    case width = "denoiserWidth"
+    case normMomentum
+  }
+
+  /// - Throws: `InputError` for a value out of its range.
+  public func validate() throws(InputError) {
+    try requireSetting((3...100).contains(depth), "denoiser-depth", "3 to 100", depth)
+    try requireSetting((1...1024).contains(width), "denoiser-width", "1 to 1024", width)
+    try requireSetting(
+      normMomentum > 0 && normMomentum <= 1, "norm-momentum", "above 0 and at most 1", normMomentum)
+  }
 
   public init(depth: Int = 17, width: Int = 64, normMomentum: Double = 0.95) {
     self.depth = depth

@@ -79,14 +79,14 @@ public struct Defense {
     try check(at: folder.path)
   }
 
-  /// What is wrong with asking the defence of the run in `folder` to work under noise of `sigma`; nil: nothing, or the
+  /// What is wrong with asking the defense of the run in `folder` to work under noise of `sigma`; nil: nothing, or the
   /// folder does not say what noise it learned under.
   public static func finding(onSigma sigma: Double, in folder: URL) -> String? {
     guard let learned = (try? RunFolder(existing: folder).record())?.settings["sigma"]?.number,
       abs(learned - sigma) > 1e-6
     else { return nil }
-    return "the defence learned under noise of \(learned), and works under \(sigma) now: "
-      + "--sigma \(learned) uses it as it learned"
+    return "the defense learned under noise of \(learned), and works under \(sigma) now: "
+      + "with sigma \(learned) it works as it learned"
   }
 
   /// - Throws: `InputError` if the parts do not fit together.
@@ -94,7 +94,7 @@ public struct Defense {
     let shape = inputShape
     guard denoiser.architecture.outputShape == shape, autoencoder?.imageShape ?? shape == shape else {
       throw InputError(
-        "the parts of the defence do not fit together", at: location,
+        "the parts of the defense do not fit together", at: location,
         expected: "a denoiser and an autoencoder of images \(shape)",
         found: "\(denoiser.architecture.outputShape) and \(autoencoder?.imageShape ?? [])")
     }
@@ -124,7 +124,7 @@ extension Defense.Autoencoder {
   }
 }
 
-/// A finished defence made ready to run fast: pixels with noise in, the images that the black box is shown out.
+/// A finished defense made ready to run fast: pixels with noise in, the images that the black box is shown out.
 public struct DefensePlan {
   private let plans: [InferencePlan]
 

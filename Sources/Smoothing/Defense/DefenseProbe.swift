@@ -3,7 +3,7 @@ import Support
 import Torch
 import Vision
 
-/// What is found out about a model before a defence is trained from its answers: what they are like, and over which step
+/// What is found out about a model before a defense is trained from its answers: what they are like, and over which step
 /// differences of them say something.
 public struct DefenseProbe: Hashable, Codable, Sendable {
   public static let fileName = "black-box.json"
@@ -60,13 +60,13 @@ public struct DefenseProbe: Hashable, Codable, Sendable {
         expected: "rounding and noise below the differences themselves",
         found: "\(percent(used.zeros)) of them exactly 0",
         remedy: best.error < 1 && best.zeros < 0.98
-          ? "--smoothing-step \(best.step) is long enough"
-          : "ask for answers of more digits, or learn from labels alone with --estimator labels")
+          ? "a smoothing step of \(best.step) is long enough"
+          : "ask for answers of more digits, or learn from labels alone with the estimator labels")
     }
     if isGiven, !used.suffices, best.step != used.step {
       findings.append(
         "over steps of \(used.step) \(percent(used.zeros)) of the differences are exactly 0, and rounding and noise are "
-          + "\(percent(used.error)) of the others: --smoothing-step \(best.step) is better")
+          + "\(percent(used.error)) of the others: a smoothing step of \(best.step) is better")
     } else if used.step != estimator.smoothingStep {
       findings.append(
         "differences are taken over steps of \(used.step) in place of \(estimator.smoothingStep), where rounding and "

@@ -1,46 +1,45 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
 
-/// How a defence or a part of one is trained: Adam first, then stochastic gradient descent.
-public struct DefenseRecipe: Hashable, Codable, Sendable {
+/// How a defense or a part of one is trained: Adam first, then stochastic gradient descent.
+public struct DefenseRecipe: InlineGroup, Hashable, Sendable {
   public var epochs = 600
-  /// Epochs of Adam, after which stochastic gradient descent goes on.
-  public var adamEpochs = 200
+  /// Epochs of Adam, after which stochastic gradient descent goes on; nil: all.
+  public var adamEpochs: Int? = 200
   public var batchSize = 256
   public var learningRate = 1e-3
-  /// Epochs after which the learning rate falls to a tenth, each optimiser's counted by itself.
+  /// Epochs after which the learning rate falls to a tenth, each optimizer's counted by itself.
   public var decayEvery = 200
   public var momentum = 0.9
   /// Added to the gradient, with Adam too.
   public var weightDecay = 1e-5
   /// σ of the noise on training images, in units in which pixels lie in [0, 1].
   public var sigma = 0.25
-  public var augmentation: Augmentation? = Augmentation()
+  /// Crop and mirror training images at random.
+  public var augmentation = true
 
   public init() {}
 
   /// - Throws: `InputError` for a value out of its range.
   public func validate() throws(InputError) {
-    func require(_ holds: Bool, _ flag: String, _ expected: String, _ found: Any) throws(InputError) {
-      guard holds else { throw InputError("out of range", at: flag, expected: expected, found: "\(found)") }
-    }
-    try require(epochs > 0, "--epochs", "at least 1", epochs)
-    try require(adamEpochs >= 0, "--adam-epochs", "0 or more", adamEpochs)
-    try require(batchSize > 1, "--batch-size", "at least 2, which batch norm needs", batchSize)
-    try require(learningRate > 0 && learningRate.isFinite, "--learning-rate", "above 0", learningRate)
-    try require(decayEvery > 0, "--decay-every", "at least 1", decayEvery)
-    try require((0..<1).contains(momentum), "--momentum", "0 or more and below 1", momentum)
-    try require(weightDecay >= 0 && weightDecay.isFinite, "--weight-decay", "0 or more", weightDecay)
-    try require(sigma > 0 && sigma.isFinite, "--sigma", "above 0", sigma)
+    try requireSetting(epochs > 0, "epochs", "at least 1", epochs)
+    try requireSetting(adamEpochs ?? 0 >= 0, "adam-epochs", "0 or more", adamEpochs ?? 0)
+    try requireSetting(batchSize > 1, "batch-size", "at least 2, which batch norm needs", batchSize)
+    try requireSetting(learningRate > 0 && learningRate.isFinite, "learning-rate", "above 0", learningRate)
+    try requireSetting(decayEvery > 0, "decay-every", "at least 1", decayEvery)
+    try requireSetting((0..<1).contains(momentum), "momentum", "0 or more and below 1", momentum)
+    try requireSetting(weightDecay >= 0 && weightDecay.isFinite, "weight-decay", "0 or more", weightDecay)
+    try requireSetting(sigma > 0 && sigma.isFinite, "sigma", "above 0", sigma)
   }
 
   /// A tenth for every ``decayEvery`` epochs, one epoch late as in the public code: 0.1^⌊(epoch - 1) / decayEvery⌋.
   public func decay(at epoch: Int) -> Double { pow(0.1, Double(max(epoch - 1, 0) / decayEvery)) }
 }
 
-/// The two optimisers of a ``DefenseRecipe`` over the same parameters.
+/// The two optimizers of a ``DefenseRecipe`` over the same parameters.
 final class RecipeOptimizer {
   private let recipe: DefenseRecipe
   private let adam: Adam
@@ -59,8 +58,9 @@ final class RecipeOptimizer {
   func zeroGradients() { adam.zeroGradients() }
 
   func step(epoch: Int) {
-    let usesAdam = epoch < recipe.adamEpochs
-    learningRate = recipe.learningRate * recipe.decay(at: usesAdam ? epoch : epoch - recipe.adamEpochs)
+    let adamEpochs = recipe.adamEpochs ?? recipe.epochs
+    let usesAdam = epoch < adamEpochs
+    learningRate = recipe.learningRate * recipe.decay(at: usesAdam ? epoch : epoch - adamEpochs)
     let optimizer: any Optimizer = usesAdam ? adam : descent
     optimizer.learningRate = learningRate
     optimizer.step()
@@ -77,7 +77,7 @@ final class RecipeOptimizer {
   }
 }
 
-/// Networks that are trained together, with their optimiser: what the learners of this room have in common.
+/// Networks that are trained together, with their optimizer: what the learners of this room have in common.
 final class TrainedParts {
   let parts: [(name: String, network: Network)]
   let optimizer: RecipeOptimizer

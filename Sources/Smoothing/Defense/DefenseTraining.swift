@@ -66,7 +66,7 @@ public final class DefenseTraining: Learner {
     self.seed = seed
     self.precision = precision
     loader = .training(
-      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation ? Augmentation() : nil,
       seed: Generator.derive(seed, "data-order"))
     trained = TrainedParts(defense.trained, recipe)
     defense.autoencoder?.decoder.setTrainable(false)
@@ -204,7 +204,7 @@ public final class DefenseTraining: Learner {
   public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
     try trained.restore(state, from: location)
     guard let tensor = state[Self.askedKey], tensor.shape == [] else {
-      throw InputError("this is not the state of a defence's training", at: location)
+      throw InputError("this is not the state of a defense's training", at: location)
     }
     asked.copy(from: tensor)
   }

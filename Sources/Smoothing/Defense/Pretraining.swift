@@ -34,7 +34,7 @@ public final class Pretraining: Learner {
     self.seed = seed
     self.precision = precision
     loader = .training(
-      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation,
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation ? Augmentation() : nil,
       seed: Generator.derive(seed, "data-order"))
     trained = TrainedParts(chain, recipe)
   }

@@ -5,7 +5,7 @@ import Torch
 
 /// A tensor of the Open Inference Protocol (KServe V2) with its bytes, little-endian and in row-major order.
 public struct InferenceTensor: Hashable, Sendable {
-  public enum DataType: String, Sendable, CaseIterable {
+  public enum DataType: String, Codable, Sendable, CaseIterable {
     case bool = "BOOL"
     case uint8 = "UINT8"
     case int32 = "INT32"

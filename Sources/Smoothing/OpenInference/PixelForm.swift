@@ -4,7 +4,7 @@ import Support
 /// How a model behind the Open Inference Protocol wants its pixels: type, order, and units. A pixel x in [0, 1] becomes
 /// (scale · x - mean) / deviation.
 public struct PixelForm: Hashable, Sendable {
-  public enum Layout: String, Sendable, CaseIterable {
+  public enum Layout: String, Codable, Sendable, CaseIterable {
     /// Channel by channel: `[N, C, H, W]`.
     case nchw = "NCHW"
     /// Pixel by pixel: `[N, H, W, C]`.
@@ -45,7 +45,7 @@ public struct PixelForm: Hashable, Sendable {
 
   /// - Throws: `InputError` if there are as many means or deviations as fit no images of `channels`.
   public func check(channels: Int) throws(InputError) {
-    for (name, values) in [("--mean", mean), ("--std", deviation)] where ![1, channels].contains(values.count) {
+    for (name, values) in [("mean", mean), ("std", deviation)] where ![1, channels].contains(values.count) {
       throw InputError(
         "the images have another number of channels", at: name,
         expected: channels == 1 ? "1 number" : "1 or \(channels) numbers", found: "\(values.count)")

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 import Vision
@@ -5,10 +6,10 @@ import Vision
 /// Attacks a reconstructor at several strengths and tells what is left of its images, alone and behind a ``Defense``.
 ///
 /// A defended answer is the mean over ``copies`` noise draws of f(Dec(Enc(D(v + δ)))). No certificate exists for images.
-public struct ReconstructionEvaluation: Hashable, Codable, Sendable {
+public struct ReconstructionEvaluation: InlineGroup, Hashable, Sendable {
   /// What the attack looks at.
   public enum Target: String, CaseIterable, Codable, Sendable {
-    /// The reconstructor alone; the defence is shown what fools that, as published.
+    /// The reconstructor alone; the defense is shown what fools that, as published.
     case undefended
     /// The defended reconstructor, through its noise.
     case defended
@@ -18,19 +19,35 @@ public struct ReconstructionEvaluation: Hashable, Codable, Sendable {
   public var epsilons = [0.0, 1, 2, 3, 4]
   public var target = Target.undefended
   public var steps = 40
-  /// σ of the defence's noise.
+  /// σ of the defense's noise.
   public var sigma = 0.25
   /// Noise draws an answer.
   public var copies = 10
 
+  enum CodingKeys: String, CodingKey {
+    case epsilons
+    case target = "attack"
+    case steps, sigma, copies
+  }
+
   public init() {}
+
+  /// - Throws: `InputError` for a value out of its range.
+  public func validate() throws(InputError) {
+    try requireSetting(
+      !epsilons.isEmpty && epsilons.allSatisfy { $0 >= 0 && $0.isFinite }, "epsilons",
+      "one or more numbers of 0 or more", epsilons)
+    try requireSetting(steps > 0, "steps", "at least 1", steps)
+    try requireSetting(sigma > 0 && sigma.isFinite, "sigma", "above 0", sigma)
+    try requireSetting(copies > 0, "copies", "at least 1", copies)
+  }
 
   /// Means over the images.
   public struct Row: Hashable, Codable, Sendable {
     public let epsilon: Double
     public let error: Double
     public let similarity: Double
-    /// Of the defended reconstructor; nil where there is no defence.
+    /// Of the defended reconstructor; nil where there is no defense.
     public let defendedError: Double?
     public let defendedSimilarity: Double?
   }

@@ -77,7 +77,7 @@ struct RunCommand: ParsableCommand {
     if resume { try RunFolder(existing: url).record().settlePrecision() }
     Interruption.watch()
     var lab = Lab()
-    (lab.device, lab.console) = (device, output.console)
+    (lab.device, lab.console, lab.services) = (device, output.console, Experiments.services)
     lab.command = ["quench"] + CommandLine.arguments.dropFirst()
     try output.printOutcome(of: lab.perform(Work(settings: settings, name: file), in: url, resumes: resume))
   }

@@ -1,44 +1,60 @@
 import Reporting
 import Smoothing
+import Support
+import Torch
+import Vision
 
 /// A network that learned under noise, certified, beside one that did not.
 enum CertificationChapter: DemoChapter {
   private static let (network, certified, undefended) = ("noisy", "certified", "certified-undefended")
 
   static let parts: [RunPart] = [
-    RunPart(
-      name: network,
-      arguments: ["train", "--model", "small-cnn"] + PruningChapter.data
-        + ["--noise", "0.25", "--epochs", "1", "--batch-size", "64", "--no-augmentation"]),
+    RunPart(name: network) { _, precision in
+      var training = Train()
+      (training.work.model, training.noise) = (.smallCNN, 0.25)
+      (training.work.recipe.epochs, training.work.recipe.batchSize) = (1, 64)
+      (training.work.recipe.augmentation, training.work.learning.precision) = (false, precision)
+      return training
+    },
     certification(certified, of: network), certification(undefended, of: PruningChapter.dense)
   ]
 
   private static func certification(_ name: String, of network: String) -> RunPart {
-    RunPart(
-      name: name,
-      arguments: ["certify", "--weights", "{run}/\(network)/model.safetensors"] + PruningChapter.data
-        + ["--sigma", "0.25", "--radii", "0.25,0.5", "--limit", "100"])
-  }
-
-  private static func runs(_ parts: [RunFiles.Part]) -> [(name: String, key: String, run: RunFiles)] {
-    [("trained under noise", certified), ("undefended", undefended)].compactMap { name, part in
-      parts[part].map { (name, part.replacing("-", with: "_"), $0) }
+    RunPart(name: name) { run, precision in
+      var certification = CertifyClassifier()
+      certification.weights = "\(run)/\(network)/\(ClassifierWork.modelFileName)"
+      (certification.certification.sigma, certification.certification.radii) = (0.25, radii)
+      (certification.selection.limit, certification.precision) = (100, precision)
+      return certification
     }
   }
 
-  /// What the fixed test takes of every image.
-  private static func fixedCopies(_ run: RunFiles) -> Double? {
-    guard let selection = run.number("n0"), let estimation = run.number("n") else { return nil }
-    return selection + estimation
+  private static let radii = [0.25, 0.5]
+
+  private typealias Runs = [(name: String, key: String, figures: CertificationFigures)]
+
+  private static func runs(_ parts: [RunFiles.Part]) -> Runs {
+    [("trained under noise", certified), ("undefended", undefended)].compactMap { name, part in
+      figures(parts, part).map { (name, part.replacing("-", with: "_"), $0) }
+    }
+  }
+
+  private static func figures(_ parts: [RunFiles.Part], _ name: String) -> CertificationFigures? {
+    let outcome: CertifyClassifier.Outcome? = parts[name].flatMap {
+      try? Value.object($0.summary).decode(style: .figures, name: name)
+    }
+    return outcome?.figures
   }
 
   static func summary(_ parts: [RunFiles.Part]) -> Record {
     var summary: Record = [:]
-    for (_, key, run) in runs(parts) {
-      for name in ["images", "certified_accuracy_0.25", "certified_accuracy_0.5", "samples_per_image"] {
-        summary["\(key)_\(name)"] = run.summary[name]
+    for (_, key, figures) in runs(parts) {
+      summary["\(key)_images"] = .int(figures.images)
+      for entry in figures.certifiedAccuracies.entries {
+        summary["\(key)_certified_accuracy_\(entry.radius)"] = .double(entry.accuracy.value)
       }
-      summary["\(key)_fixed_samples_per_image"] = fixedCopies(run).map { .double($0) }
+      summary["\(key)_samples_per_image"] = .double(figures.samplesPerImage)
+      summary["\(key)_fixed_samples_per_image"] = .int(figures.fixedSamples)
     }
     return summary
   }
@@ -54,27 +70,25 @@ enum CertificationChapter: DemoChapter {
           .number("at 0.5"), .text("95 % interval"), .number("Copies"),
           .number("fixed test")
         ],
-        rows: runs.map { name, _, run in
-          func accuracy(_ radius: String) -> [Table.Cell] {
-            let key = "certified_accuracy_\(radius)"
-            return [
-              "\(Wording.accuracy(run.number(key)))",
-              "\(Wording.interval(run.number("\(key)_low"), run.number("\(key)_high")))"
-            ]
+        rows: runs.map { name, _, figures in
+          let accuracies = radii.flatMap { radius -> [Table.Cell] in
+            let accuracy = figures.certifiedAccuracies[radius]
+            return ["\(Wording.accuracy(accuracy?.value))", "\(accuracy?.interval ?? "–")"]
           }
-          return ["\(name)", "\(Wording.count(run.number("images")))"] + accuracy("0.25") + accuracy("0.5")
-            + ["\(Wording.count(run.number("samples_per_image")))", "\(Wording.count(fixedCopies(run)))"]
+          return ["\(name)", "\(Wording.count(Double(figures.images)))"] + accuracies
+            + [
+              "\(Wording.count(figures.samplesPerImage))", "\(Wording.count(Double(figures.fixedSamples)))"
+            ]
         })
     ]
   }
 
   static func keyFigures(_ parts: [RunFiles.Part]) -> [Report.KeyFigure] {
-    guard let run = parts[certified] else { return [] }
-    return [
-      .init(
-        "Certified at 0.25", Wording.accuracy(run.number("certified_accuracy_0.25")),
-        detail: "undefended: \(Wording.accuracy(parts[undefended]?.number("certified_accuracy_0.25")))")
-    ]
+    func accuracy(_ name: String) -> String {
+      Wording.accuracy(figures(parts, name)?.certifiedAccuracies[0.25]?.value)
+    }
+    guard parts[certified] != nil else { return [] }
+    return [.init("Certified at 0.25", accuracy(certified), detail: "undefended: \(accuracy(undefended))")]
   }
 
   static func sections(_ parts: [RunFiles.Part]) -> [Report.Section] {
@@ -93,18 +107,16 @@ enum CertificationChapter: DemoChapter {
     ]
   }
 
-  private static func chart(_ runs: [(name: String, key: String, run: RunFiles)]) -> BarChart {
-    let radii = [0.25, 0.5]
-    return BarChart(
+  private static func chart(_ runs: Runs) -> BarChart {
+    BarChart(
       "Certified accuracy at radii", axis: Axis("Certified accuracy", unit: nil, style: .percent),
-      groups: radii.map { "radius \(CertifyRun.name(of: $0))" },
-      series: runs.map { name, _, run in
-        .init(
-          name,
-          radii.map { radius in
-            let accuracy = run.certified.certifiedAccuracy(at: radius)
-            return .init(accuracy.fraction, interval: accuracy.interval)
-          })
-      }, caption: "Bars: 95 % intervals (Wilson).")
+      groups: radii.map { "radius \($0)" },
+      series: runs.map { name, _, figures in .init(name, figures.certifiedAccuracies.entries.map(\.accuracy.bar)) },
+      caption: "Bars: 95 % intervals (Wilson).")
   }
+}
+
+extension CertificationFigures {
+  /// What the fixed test takes of every image.
+  fileprivate var fixedSamples: Int { n0 + n }
 }

@@ -15,7 +15,7 @@ enum Demo {
     RunRecord(
       command: ["quench", "demo"],
       settings: [
-        "steps": .array(parts.map { .string($0.arguments.joined(separator: " ")) }),
+        "steps": .array(parts.map { .string($0.step) }),
         "precision": .string(precision.rawValue)
       ], versions: Version.record(device: device))
   }
@@ -31,7 +31,7 @@ enum Demo {
   static func tables(_ parts: [RunFiles.Part]) -> [Table] { chapters.flatMap { $0.tables(parts) } }
 }
 
-/// One capability in little: the commands that show it, and what is told of their runs.
+/// One capability in little: the commands and experiments that show it, and what is told of their runs.
 protocol DemoChapter {
   static var parts: [RunPart] { get }
   /// Under flat keys; nothing of parts that are not done.

@@ -24,6 +24,13 @@ enum DemoReport {
             + "OMP drops the smallest weights at once and trains the others for two epochs; BiP learns mask and "
             + "weights together for one epoch, which passes every image twice. So both learn from as many images. "
             + "The commands, in order:")
-      ] + run.parts.map { part in .prose("`\(part.run.record.command.joined(separator: " "))`") })
+      ] + run.parts.map { .prose("`\(command(of: $0))`") })
+  }
+
+  /// What does a part again: its own command, or for an experiment of the demo's process its configuration.
+  private static func command(of part: RunFiles.Part) -> String {
+    let command = part.run.record.command
+    return command.dropFirst().first == "demo"
+      ? "quench run \(part.name)/config.yaml" : command.joined(separator: " ")
   }
 }

@@ -1,7 +1,6 @@
 import Foundation
 import Pruning
 import Reporting
-import Smoothing
 import Support
 import Torch
 import Vision
@@ -22,8 +21,6 @@ struct RunFiles {
   var evaluation: Evaluation?
   /// Of a pruned network, in the order of its layers.
   var layers: [LayerCount]
-  /// Of a certification: a row for each image so far.
-  var certified: [CertifiedRow] = []
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
   /// Of a cryo-EM run: its curves and map.
@@ -62,8 +59,6 @@ struct RunFiles {
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
     let examples = folder.artefact(PictureStrip.fileName)
     if exists(examples) { self.examples = try PictureStrip.read(examples) }
-    let table = folder.artefact(CertifiedTable.fileName)
-    if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
   }
 
@@ -78,10 +73,6 @@ struct RunFiles {
   /// - Throws: `InputError` if no command of this version writes such runs.
   func report() throws(InputError) -> Report {
     switch record.command.dropFirst().first {
-    case "certify": return CertifyReport.make(self)
-    case "defend":
-      if record.settings["epsilons"] != nil { return ReconstructionReport.make(self) }
-      return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
     case "red": return RedReportPage.make(self)

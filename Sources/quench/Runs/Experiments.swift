@@ -2,15 +2,31 @@ import Attacks
 import Foundation
 import Pruning
 import Reporting
+import Smoothing
 import Support
 import Vision
+
+#if HTTP
+  import QuenchServer
+#endif
 
 /// The experiments that the tool knows, by the kinds that `config.yaml` names.
 enum Experiments {
   static let all: [any Experiment.Type] =
     [
-      Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self
+      Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self,
+      CertifyClassifier.self, PredictUnderNoise.self, PretrainDefense.self, TrainDefense.self, EvaluateDefense.self,
+      AttackReconstructor.self
     ] + PruneStudy.experiments
+
+  /// What experiments use that their libraries do not have.
+  static let services: [any Sendable] = {
+    #if HTTP
+      [HTTPConnector()]
+    #else
+      [MissingHTTP()]
+    #endif
+  }()
 
   /// The experiment of a kind; nil where there is none.
   static func type(of kind: String?) -> (any Experiment.Type)? { all.first { $0.kind == kind } }

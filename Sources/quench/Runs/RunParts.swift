@@ -3,14 +3,25 @@ import Reporting
 import Support
 import Vision
 
-/// A command of the tool as a part of a larger run, in a folder of its own within that run's.
+/// A command of the tool, or an experiment, as a part of a larger run, in a folder of its own within that run's.
 struct RunPart {
   /// The folder's name.
   let name: String
-  /// The command and its flags, but for the folder and the machine. `{run}` stands for the larger run's folder.
-  let arguments: [String]
+  /// The command and its flags, but for the folder and the machine. `{run}` stands for the larger run's folder. Empty
+  /// for an experiment.
+  var arguments: [String] = []
   /// What the command writes last, where it keeps no record of its run by which to see that it is done.
   var lastFile: String?
+  /// Makes the experiment that is done in this process, given the larger run's folder.
+  var experiment: (@Sendable (_ run: String, Precision) -> any Experiment)?
+
+  /// What it does, but for the folder and the machine.
+  var step: String {
+    guard let work = experiment?("{run}", .automatic), let settings = try? work.settings else {
+      return arguments.joined(separator: " ")
+    }
+    return ([type(of: work).kind] + settings.map { "\($0.key)=\($0.value)" }).joined(separator: " ")
+  }
 
   /// - Throws: `InputError` as ``record(in:)`` does.
   func isDone(in folder: RunFolder) throws(InputError) -> Bool {
@@ -29,8 +40,8 @@ struct RunPart {
   }
 }
 
-/// Does parts as processes of their own: each begins with fresh memory, and a kill costs at most what one part did
-/// since its last checkpoint.
+/// Does parts: experiments in this process, and commands as processes of their own, each of which begins with fresh
+/// memory. A kill costs at most what one part did since its last checkpoint.
 struct PartRunner {
   let machine: MachineOptions
   let output: OutputOptions
@@ -38,6 +49,11 @@ struct PartRunner {
   /// Does a part, goes on with it, or leaves it alone if it is done.
   func perform(_ part: RunPart, in folder: RunFolder) throws {
     if try part.isDone(in: folder) { return }
+    if let experiment = part.experiment {
+      try part.record(in: folder)?.settlePrecision()
+      return try perform(
+        experiment(folder.url.relativePath, machine.precision), in: folder.artefact(part.name))
+    }
     if part.lastFile != nil { return try run(announced(part, in: folder)) }
     let isBegun = try part.record(in: folder) != nil
     var arguments = announced(part, in: folder)
@@ -45,6 +61,11 @@ struct PartRunner {
     if let threads = machine.threads { arguments += ["--threads", "\(threads)"] }
     if isBegun { arguments.append("--resume") }
     try run(arguments)
+  }
+
+  private func perform(_ experiment: some Experiment, in url: URL) throws {
+    output.note("\n\(url.lastPathComponent): \(type(of: experiment).kind)")
+    _ = try machine.lab(output).ensure(experiment, in: url)
   }
 
   /// The part's arguments, after saying what is run.

@@ -70,6 +70,7 @@ extension MachineOptions {
     var lab = Lab()
     lab.device = device
     lab.console = output.console
+    lab.services = Experiments.services
     lab.command = ["quench"] + CommandLine.arguments.dropFirst()
     return lab
   }

@@ -1,4 +1,5 @@
 import Foundation
+import Reporting
 import Smoothing
 import Vision
 
@@ -17,4 +18,17 @@ func certify(_ weights: URL) throws -> (certified: Int, of: Int) {
   }
   print("certified at 0.1: \(certified) of \(test.count)")
   return (certified, test.count)
+}
+
+/// Certifies the network of a file in a run folder.
+func certify(_ weights: URL, in folder: URL) throws -> CertificationFigures? {
+  var experiment = CertifyClassifier()
+  experiment.weights = weights.path
+  experiment.selection.data = .synthetic
+  experiment.selection.limit = 10
+  experiment.certification.radii = [0, 0.1, 0.2]
+  experiment.certification.estimation = 500
+  let run = try Lab().perform(experiment, in: folder)
+  print(run.text)
+  return run.outcome?.figures
 }

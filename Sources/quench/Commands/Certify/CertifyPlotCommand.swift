@@ -7,13 +7,13 @@ import Support
 struct CertifyPlotCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plot",
-    abstract: "Draw certified accuracy against radius, of one or several certifications.",
+    abstract: "Plot certified accuracy against radius for one or more certifications.",
     discussion: """
       Examples:
         quench certify plot runs/certify
         quench certify plot runs/a runs/b cohen.tsv --out compare.html
 
-      Takes run folders and tables: those of 'quench certify' and of the public
+      Accepts run folders and tables: those of 'quench certify' and of the public
       randomized smoothing code (idx, label, predict, radius, correct, time).
       """)
 
@@ -28,13 +28,10 @@ struct CertifyPlotCommand: ParsableCommand {
   func run() throws {
     let tables = try runs.map { (name: $0, rows: try CertifiedTable.read(Self.table($0))) }
     let page = URL(filePath: out)
-    let title = tables.count == 1 ? "Certified accuracy" : "Certified accuracy of \(tables.count) runs"
-    try Report(
-      title: title, summary: "The tables: \(runs.map { "`\($0)`" }.joined(separator: ", ")).",
-      sections: [CertifyReport.section(tables)]
-    ).write(to: page)
+    try CertifiedCurves.report(of: tables).write(to: page)
     output.printResult(
-      ["report": .string(page.relativePath)], "\(CertifyReport.table(tables).text)\n\nreport  \(page.relativePath)")
+      ["report": .string(page.relativePath)],
+      "\(CertifiedCurves.table(tables).text)\n\nreport  \(page.relativePath)")
   }
 
   /// The table itself, or the one in a run's folder.

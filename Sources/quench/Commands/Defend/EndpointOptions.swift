@@ -1,91 +1,65 @@
 import ArgumentParser
 import Reporting
 import Smoothing
+import Support
 
-/// What is told of an endpoint where its metadata do not say it.
+/// What an endpoint's metadata do not say of it.
 struct EndpointOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The endpoint's input for images (default: its only one).", valueName: "name"))
+  @Option(help: ArgumentHelp("Name of the endpoint's image input (default: its only input).", valueName: "name"))
   var input: String?
 
-  @Option(help: ArgumentHelp("The endpoint's output for classes (default: the one that fits).", valueName: "name"))
+  @Option(help: ArgumentHelp("Name of its output for classes (default: the one that fits).", valueName: "name"))
   var output: String?
 
   @Option(
-    help: ArgumentHelp(
-      "Classes that it tells apart (default: as its metadata or the data set say).", valueName: "n"))
+    help: ArgumentHelp("Its number of classes (default: from its metadata or the data set).", valueName: "n"))
   var classes: Int?
 
-  @Option(help: "Order of its pixels: NCHW or NHWC (default: as its metadata say).")
+  @Option(help: "Its pixel layout: NCHW or NHWC (default: from its metadata).")
   var layout: PixelForm.Layout?
 
   @Option(
-    help: ArgumentHelp("Type of its pixels: UINT8, FP16, FP32 or FP64 (default: as they say).", valueName: "type"))
+    help: ArgumentHelp(
+      "Its pixel type: UINT8, FP16, FP32 or FP64 (default: from its metadata).", valueName: "type"))
   var datatype: InferenceTensor.DataType?
 
-  @Option(help: "What pixels in [0, 1] are multiplied by (default: 1; for UINT8: 255).")
+  @Option(help: "Factor for pixels in [0, 1] (default: 1; for UINT8: 255).")
   var scale: Double?
 
-  @Option(help: ArgumentHelp("What is then subtracted: a number, or one a channel.", valueName: "list"))
+  @Option(help: ArgumentHelp("Then subtracted: one number, or one per channel.", valueName: "list"))
   var mean: NumberList?
 
-  @Option(help: ArgumentHelp("What is then divided by: a number, or one a channel.", valueName: "list"))
+  @Option(help: ArgumentHelp("Then divided by: one number, or one per channel.", valueName: "list"))
   var std: NumberList?
 
   @Option(
     help: ArgumentHelp(
-      "Certificates in PEM form to trust beside the system's (SSL_CERT_FILE: in their place).", valueName: "file"),
+      "PEM certificates to trust in addition to the system's (SSL_CERT_FILE: instead of them).", valueName: "file"),
     completion: .file())
   var caFile: String?
 
-  func validate() throws {
-    guard classes ?? 2 > 1 else { throw ValidationError("--classes must be at least 2.") }
-    guard scale ?? 1 > 0, scale ?? 1 < .infinity, std?.values.contains(0) != true else {
-      throw ValidationError("--scale must be above 0, and --std not 0.")
-    }
-  }
-
-  /// Whether nothing is told.
-  var isEmpty: Bool { arguments.isEmpty }
-
-  /// The flags as they were given.
-  var arguments: [String] {
-    flags.flatMap { ["--\($0.name)", $0.value] } + (caFile.map { ["--ca-file", $0] } ?? [])
-  }
-
-  var hints: EndpointHints {
-    var hints = EndpointHints()
-    (hints.input, hints.output, hints.classes) = (input, output, classes)
-    (hints.layout, hints.datatype, hints.scale) = (layout, datatype, scale)
-    hints.mean = mean?.values ?? hints.mean
-    hints.deviation = std?.values ?? hints.deviation
-    return hints
-  }
-
-  /// What the answers depend on.
-  var settings: Record {
-    flags.reduce(into: [:]) { settings, flag in settings[flag.name] = .string(flag.value) }
-  }
-
-  private var flags: [(name: String, value: String)] {
-    [
-      ("input", input), ("output", output), ("classes", classes.map { "\($0)" }), ("layout", layout?.rawValue),
-      ("datatype", datatype?.rawValue), ("scale", scale.map { "\($0)" }), ("mean", mean?.description),
-      ("std", std?.description)
-    ].compactMap { name, value in value.map { (name, $0) } }
+  /// What was told.
+  var form: EndpointForm {
+    get throws(InputError) { try Value.object(Flags.settings(of: self)).decode(name: "flags") }
   }
 }
 
 /// Numbers: `0.485,0.456,0.406`.
-struct NumberList: ExpressibleByArgument, CustomStringConvertible {
+struct NumberList: ExpressibleByArgument, Encodable {
   let values: [Double]
+
+  init(_ values: [Double]) { self.values = values }
 
   init?(argument: String) {
     let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
-    values = parts.compactMap { Double($0) }
+    let values = parts.compactMap { Double($0.trimmingCharacters(in: .whitespaces)) }
     guard values.count == parts.count, values.allSatisfy(\.isFinite) else { return nil }
+    self.values = values
   }
 
-  var description: String { values.map { "\($0)" }.joined(separator: ",") }
+  func encode(to encoder: any Encoder) throws { try values.encode(to: encoder) }
+
+  var defaultValueDescription: String { values.map { NumberText.plain($0) }.joined(separator: ",") }
 }
 
 extension PixelForm.Layout: ExpressibleByArgument {

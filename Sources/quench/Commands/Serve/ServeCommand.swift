@@ -153,7 +153,8 @@ struct ServeCommand: ParsableCommand {
     ] where isGiven && endpoint == nil {
       throw ValidationError("\(flag) needs --endpoint.")
     }
-    guard endpoint != nil || endpointOptions.isEmpty else {
+    try requireUsage { try endpointOptions.form.validate() }
+    guard endpoint != nil || Flags.settings(of: endpointOptions).isEmpty else {
       throw ValidationError("What is told of an endpoint (--input to --ca-file) needs --endpoint.")
     }
     guard (tlsCertificate == nil) == (tlsKey == nil) else {

@@ -17,7 +17,7 @@
             try await RemoteModel(
               endpoint ?? "", timeout: timeout, feedback: feedback ?? .logits,
               token: try endpointTokenFile.map { try BearerToken(contentsOf: $0) },
-              authorities: endpointOptions.caFile, hints: endpointOptions.hints),
+              form: try endpointOptions.form),
             concurrency: connections ?? 4)
         }
       let shield = try shield()
