@@ -146,8 +146,8 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Fuzzing", "Pruning",
-        "Reporting", "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "quench", "quench-fuzz", "quench-server", "CryoEM", "CryoSession", "Deception", "Fuzzing",
+        "Pruning", "Reporting", "Smoothing", "Support", "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],

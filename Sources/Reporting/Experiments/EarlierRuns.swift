@@ -8,19 +8,28 @@ public enum EarlierRuns {
     switch words.first {
     case "train": return settings["adversarial"] == nil ? "train" : "train-adversarial"
     case "evaluate", "slim": return words.first
-    case "prune": return words.dropFirst().first.map { "prune-\($0)" }
+    case "prune", "red": return words.dropFirst().first.map { "\(words[1])-\($0)" }
+    case "attack":
+      return settings["epsilons"] != nil
+        ? "attack-sweep" : settings["version"] != nil ? "attack-autoattack" : "attack"
     default: return nil
     }
   }
+
+  /// Settings with the keys of today.
+  static func settings(_ settings: Record) -> Record {
+    settings.reduce(into: Record()) { $0[settingNames[$1.key] ?? $1.key] = $1.value }
+  }
+
+  private static let settingNames = [
+    "victims": "victim", "surrogates": "surrogate", "defence": "defense"
+  ]
 
   /// A summary with the keys of today.
   public static func summary(_ summary: Record) -> Record {
     var renamed = Record()
     for (key, value) in summary { renamed[names[key] ?? key] = value }
-    if case .array(let ends)? = renamed["interval"], ends.count == 2 {
-      renamed["interval"] = nil
-      (renamed["accuracy_low"], renamed["accuracy_high"]) = (ends[0], ends[1])
-    }
+    renamed = withEnds(renamed)
     let batches = [1, 64].compactMap { latency(of: $0, in: summary) }
     if !batches.isEmpty { renamed["latency"] = .array(batches) }
     let prefix = "widths."
@@ -32,7 +41,34 @@ public enum EarlierRuns {
     return renamed
   }
 
+  /// Intervals as the two figures at their ends, `robust_accuracy_low` and `robust_accuracy_high`, in rows of tables too.
+  private static func withEnds(_ record: Record) -> Record {
+    record.reduce(into: Record()) { renamed, pair in
+      let (key, value) = pair
+      let parts = key.split(separator: ".")
+      let name = parts.last.map(String.init) ?? key
+      let path = key.dropLast(name.count)
+      switch value {
+      case .null: return
+      case .array(let ends) where name == "interval" || name.hasSuffix("_interval"):
+        guard ends.count == 2 else { return }
+        let plain = record["\(path)robust_accuracy"] == nil ? "accuracy" : "robust_accuracy"
+        let figure =
+          figuresOfIntervals[name] ?? (name == "interval" ? plain : String(name.dropLast("_interval".count)))
+        (renamed["\(path)\(figure)_low"], renamed["\(path)\(figure)_high"]) = (ends[0], ends[1])
+      case .array(let rows): renamed[key] = .array(rows.map { $0.record.map { .object(withEnds($0)) } ?? $0 })
+      default: renamed[key] = value
+      }
+    }
+  }
+
+  private static let figuresOfIntervals = [
+    "probe_interval": "probe_robust_accuracy", "family_interval": "family_accuracy",
+    "recall_interval": "recall_at_5_percent_false_positives"
+  ]
+
   private static let names = [
+    "defence": "defense",
     "test_accuracy": "accuracy", "test_interval_low": "accuracy_low", "test_interval_high": "accuracy_high",
     "interval_low": "accuracy_low", "interval_high": "accuracy_high",
     "dense_interval_low": "dense_accuracy_low", "dense_interval_high": "dense_accuracy_high"

@@ -28,8 +28,8 @@ struct RunFiles {
   var parts: [Part] = []
   /// Of a cryo-EM run: its curves and map.
   var cryo: CryoFigures?
-  /// Of a denoiser's evaluation: pairs to look at.
-  var examples: [PictureStrip] = []
+  /// The folder that they are in, if they are read from one.
+  var folder: RunFolder?
   /// What is amiss with the files, and does not stop a report.
   var warnings: [String] = []
 
@@ -60,8 +60,7 @@ struct RunFiles {
     self.warnings = warnings
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
-    let examples = folder.artefact(PictureStrip.fileName)
-    if exists(examples) { self.examples = try PictureStrip.read(examples) }
+    self.folder = folder
     let table = folder.artefact(CertifiedTable.fileName)
     if exists(table) { certified = try CertifiedTable.read(table) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
@@ -69,8 +68,8 @@ struct RunFiles {
 
   /// The demo's runs that are there, in the order in which it makes them.
   static func parts(of folder: RunFolder) -> [Part] {
-    Demo.parts.compactMap { part in
-      (try? RunFiles(RunFolder(existing: folder.artefact(part.name)))).map { Part(name: part.name, run: $0) }
+    Demo.names.compactMap { name in
+      (try? RunFiles(RunFolder(existing: folder.artefact(name)))).map { Part(name: name, run: $0) }
     }
   }
 
@@ -83,8 +82,6 @@ struct RunFiles {
       if record.settings["epsilons"] != nil { return ReconstructionReport.make(self) }
       return certified.isEmpty ? DefendReport.make(self) : CertifyReport.make(self)
     case "demo": return DemoReport.make(self)
-    case "attack": return AttackReportPage.make(self)
-    case "red": return RedReportPage.make(self)
     case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(

@@ -1,4 +1,5 @@
 import Attacks
+import Deception
 import Foundation
 import Pruning
 import Reporting
@@ -9,7 +10,8 @@ import Vision
 enum Experiments {
   static let all: [any Experiment.Type] =
     [
-      Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self
+      Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self,
+      RunAttack.self, SweepAttack.self, RunAutoAttack.self, BuildRedData.self, TrainRed.self, EvaluateRed.self
     ] + PruneStudy.experiments
 
   /// The experiment of a kind; nil where there is none.
