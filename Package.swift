@@ -150,7 +150,7 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "QuenchServer",
+        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Deception", "Fuzzing", "Pruning", "QuenchServer",
         "Reporting", "Smoothing", "Support", "Torch", "Vision"
       ])
   ],

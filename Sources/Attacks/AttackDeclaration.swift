@@ -19,63 +19,84 @@ public enum AttackParameter: String, CaseIterable, Codable, Sendable {
   public var flag: String { "--\(rawValue)" }
 }
 
-/// Values for these parameters; nil takes the attack's own default.
-public struct AttackSettings: Hashable, Sendable {
+/// Values for these parameters but for the budget; nil takes the attack's own default.
+public struct AttackSettings: InlineGroup, Hashable, Sendable {
   public var norm: Norm?
-  public var epsilon: PixelBudget?
   public var stepSize: PixelBudget?
   public var steps: Int?
   public var restarts: Int?
   public var queries: Int?
   public var targets: Int?
   public var confidence: Double?
-  /// Whether samples leave the batch with their first adversarial image, where an attack leaves the choice.
-  public var stopsAtSuccess: Bool?
-  /// Whether the smallest perturbation is wanted, not only one within the budget.
-  public var searchesSmallest = false
-  /// Whether a class is aimed at, and whether the attack is made on another model: told to the evaluator, and here so
-  /// that an attack which cannot do it says so.
-  public var aims = false
-  public var isTransfer = false
+  /// The class that is aimed at; nil: any wrong one. For the evaluator, and here so that an attack which cannot do it
+  /// says so; so is ``from``.
+  public var aim: TargetPicker?
+  /// Whether samples take every step, instead of leaving the batch with their first adversarial image, where an attack
+  /// leaves the choice.
+  public var allSteps: Bool?
+  /// Weights of the network that the attack is made on instead of the one that judges it.
+  public var from: String?
 
   public init() {}
 
   /// The parameters that are set.
-  public var given: [AttackParameter] {
+  private func given(_ epsilon: PixelBudget?, _ smallest: Bool) -> [AttackParameter] {
     let isSet: [(AttackParameter, Bool)] = [
-      (.norm, norm != nil), (.epsilon, epsilon != nil), (.smallest, searchesSmallest), (.stepSize, stepSize != nil),
+      (.norm, norm != nil), (.epsilon, epsilon != nil), (.smallest, smallest), (.stepSize, stepSize != nil),
       (.steps, steps != nil), (.restarts, restarts != nil), (.queries, queries != nil), (.targets, targets != nil),
-      (.confidence, confidence != nil), (.aim, aims), (.allSteps, stopsAtSuccess != nil), (.from, isTransfer)
+      (.confidence, confidence != nil), (.aim, aim != nil), (.allSteps, allSteps != nil), (.from, from != nil)
     ]
     return isSet.filter(\.1).map(\.0)
   }
 
   /// The attack of that name with these settings.
-  /// - Throws: `InputError` for a parameter or a norm that the attack does not know, and for a value out of range.
-  public func make(_ name: AttackName) throws(InputError) -> any Attack {
+  /// - Parameters:
+  ///   - name: Which attack.
+  ///   - epsilon: The budget; nil: the norm's usual one.
+  ///   - smallest: Look for the smallest perturbation, not only for one within the budget.
+  /// - Throws: `InputError` for a parameter or a norm that the attack does not know, and for a value out of range; its
+  ///   location is the parameter's name.
+  public func make(
+    _ name: AttackName, epsilon: PixelBudget? = nil, smallest: Bool = false
+  ) throws(InputError) -> any Attack {
     let declaration = name.declaration
     try InputError.require(
-      given.map(\.flag), takenBy: "the attack \(name.rawValue)", which: declaration.parameters.map(\.flag))
+      given(epsilon, smallest).map(\.rawValue), takenBy: "the attack \(name.rawValue)",
+      which: declaration.parameters.map(\.rawValue))
     let norm = norm ?? declaration.norms[0]
     guard declaration.norms.contains(norm) else {
       throw InputError(
-        "the attack \(name.rawValue) does not know this norm", at: "--norm",
+        "the attack \(name.rawValue) does not know this norm", at: "norm",
         expected: declaration.norms.map(\.rawValue).joined(separator: " or "), found: norm.rawValue)
     }
     let budget = epsilon ?? PixelBudget(norm.usualBudget)
-    try budget.validate(for: norm, at: "--epsilon")
-    try stepSize?.validate(for: norm, at: "--step-size")
-    for (flag, value) in [
-      ("--steps", steps), ("--restarts", restarts), ("--queries", queries), ("--targets", targets)
-    ] {
-      guard (value ?? 1) > 0 else {
-        throw InputError("out of range", at: flag, expected: "at least 1", found: "\(value ?? 0)")
+    try budget.validate(for: norm, at: "epsilon")
+    try stepSize?.validate(for: norm, at: "step-size")
+    for (key, value) in [("steps", steps), ("restarts", restarts), ("queries", queries), ("targets", targets)] {
+      try requireSetting(value ?? 1 > 0, key, "at least 1", value ?? 0)
+    }
+    try requireSetting(confidence ?? 0 >= 0, "confidence", "0 or more", confidence ?? 0)
+    return declaration.make(self, norm, smallest ? nil : budget.value)
+  }
+
+  /// The settings with what `attack`, made of them under `name`, has where they leave the choice to it. Its step size
+  /// stays open where it follows from the budget.
+  func completed(by attack: any Attack, _ name: AttackName) -> AttackSettings {
+    var settings = self
+    let own = attack.settings
+    func fill<T>(_ parameter: AttackParameter, _ path: WritableKeyPath<AttackSettings, T?>, _ value: T?) {
+      if settings[keyPath: path] == nil, name.declaration.parameters.contains(parameter) {
+        settings[keyPath: path] = value
       }
     }
-    guard (confidence ?? 0) >= 0 else {
-      throw InputError("out of range", at: "--confidence", expected: "0 or more", found: "\(confidence ?? 0)")
-    }
-    return declaration.make(self, norm, searchesSmallest ? nil : budget.value)
+    fill(.norm, \.norm, attack.norm)
+    fill(.steps, \.steps, own["steps"]?.integer)
+    fill(.restarts, \.restarts, own["restarts"]?.integer)
+    fill(.queries, \.queries, own["queries"]?.integer)
+    fill(.targets, \.targets, own["targets"]?.integer)
+    fill(.confidence, \.confidence, own["confidence"]?.number)
+    fill(.allSteps, \.allSteps, own["stops_at_success"]?.bool.map { !$0 })
+    return settings
   }
 }
 
@@ -152,7 +173,7 @@ struct AttackSetting<A: Attack> {
   static func stepSize(_ path: WritableKeyPath<A, Double>) -> Self { .init(.stepSize, path) { $0.stepSize?.value } }
   /// A transfer takes all steps unless told otherwise: what just deceives its source deceives nobody else.
   static func stop(_ path: WritableKeyPath<A, Bool>) -> Self {
-    .init(.allSteps, path) { $0.stopsAtSuccess ?? !$0.isTransfer }
+    .init(.allSteps, path) { !($0.allSteps ?? ($0.from != nil)) }
   }
 }
 

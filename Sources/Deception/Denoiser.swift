@@ -1,7 +1,9 @@
+import Reporting
+import Support
 import Torch
 
 /// DnCNN as CDD-RED uses it: predicts the perturbation and subtracts it, and is the identity before training.
-public struct DenoiserDesign: Hashable, Codable, Sendable {
+public struct DenoiserDesign: InlineGroup, Hashable, Sendable {
   public var depth = 17
   public var width = 64
   /// PyTorch's: the share of the batch in the running statistics. The released code has 0.95, which makes them those of
@@ -12,6 +14,14 @@ public struct DenoiserDesign: Hashable, Codable, Sendable {
     self.depth = depth
     self.width = width
     self.batchNormMomentum = batchNormMomentum
+  }
+
+  /// - Throws: `InputError` for a number out of its range.
+  func validate() throws(InputError) {
+    try requireSetting(depth >= 3, "depth", "at least 3", depth)
+    try requireSetting(width >= 1, "width", "at least 1", width)
+    try requireSetting(
+      (0...1).contains(batchNormMomentum), "batch-norm-momentum", "from 0 to 1", batchNormMomentum)
   }
 
   /// The architecture for images `[channels, height, width]` of raw pixels in [0, 1].

@@ -1,3 +1,4 @@
+import Reporting
 import Support
 import Torch
 
@@ -7,7 +8,15 @@ import Torch
 ///     reconstruction(D(x'), x) + γ · CE(s(D(x')), F_s(x)) + λ · CE(s(x' - D(x') + x), F_s(x'))
 ///
 /// over the identity and transformed copies of the batch. s is a frozen surrogate; its own answers are the targets.
-public struct RedObjective: Hashable, Codable, Sendable {
+public struct RedObjective: InlineGroup, Hashable, Sendable {
+  enum CodingKeys: String, CodingKey {
+    case reconstruction
+    case benign = "gamma"
+    case adversarial = "lambda"
+    case transformations = "transformation"
+    case filter
+  }
+
   public enum Reconstruction: String, CaseIterable, Codable, Sendable {
     /// Mean absolute error over all values.
     case absolute

@@ -11,6 +11,8 @@ public enum ConfigurationFile {
     var lists = Set<String>()
     /// Names of flags, which take none.
     var flags = Set<String>()
+    /// Names of what is typed without a flag, so that a file need not say it.
+    var positionals = Set<String>()
 
     /// What a file may say. `--config` itself and those that print something else are not settings.
     var keys: Set<String> {
@@ -67,6 +69,10 @@ public enum ConfigurationFile {
       let names = (argument["names"]?.array ?? []).compactMap { name -> String? in
         name.record?["kind"]?.string == "long" ? name.record?["name"]?.string : nil
       }
+      if argument["kind"]?.string == "positional" {
+        flags.positionals.formUnion(argument["valueName"]?.string.map { [$0] } ?? [])
+        continue
+      }
       if argument["isRepeating"] == .bool(true) { flags.lists.formUnion(names) }
       if argument["kind"]?.string == "flag" { flags.flags.formUnion(names) } else { flags.options.formUnion(names) }
     }
@@ -83,7 +89,7 @@ public enum ConfigurationFile {
     // A run's own configuration has its settings in a mapping of their own, beside what they were performed with.
     if let settings = record["settings"]?.record { record = settings }
     var arguments: [String] = []
-    for (written, value) in record {
+    for (written, value) in record where !flags.positionals.contains(written) {
       let key = FormerFlags.current(written, of: command)
       let location = "\(name), key '\(key.excerpt(80))'"
       guard flags.keys.contains(key) else {

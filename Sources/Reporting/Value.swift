@@ -79,6 +79,16 @@ public struct Record: Hashable, Sendable {
     return flat
   }
 
+  /// The value of `key`, or the record that ``flattened`` took apart under it; nil where there is neither.
+  func part(_ key: String) -> Value? {
+    if let value = self[key] { return value }
+    let prefix = "\(key)."
+    let inner = reduce(into: Record()) { inner, pair in
+      if pair.key.hasPrefix(prefix) { inner[String(pair.key.dropFirst(prefix.count))] = pair.value }
+    }
+    return inner.isEmpty ? nil : .object(inner)
+  }
+
   /// The flattened keys whose values differ between the two records, those of `self` first.
   public func differences(from other: Record) -> [String] {
     let (mine, theirs) = (flattened, other.flattened)
@@ -114,6 +124,42 @@ extension Value: ExpressibleByStringLiteral, ExpressibleByStringInterpolation, E
     var record = Record()
     for (key, value) in elements { record[key] = value }
     self = .object(record)
+  }
+}
+
+extension Value: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let value = try? container.decode(Bool.self) {
+      self = .bool(value)
+    } else if let value = try? container.decode(Int.self) {
+      self = .int(value)
+    } else if let value = try? container.decode(Double.self) {
+      self = .double(value)
+    } else if let value = try? container.decode(String.self) {
+      self = .string(value)
+    } else if let values = try? container.decode([Value].self) {
+      self = .array(values)
+    } else {
+      let values = try container.decode([String: Value].self)
+      self = .object(values.sorted { $0.key < $1.key }.reduce(into: Record()) { $0[$1.key] = $1.value })
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .null: try container.encodeNil()
+    case .bool(let value): try container.encode(value)
+    case .int(let value): try container.encode(value)
+    case .double(let value): try container.encode(value)
+    case .string(let value): try container.encode(value)
+    case .array(let values): try container.encode(values)
+    case .object(let record):
+      try container.encode(Dictionary(record.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }))
+    }
   }
 }
 

@@ -20,11 +20,11 @@ import Vision
     func make(_ epsilon: Double, steps: Int = 10) throws -> any Attack {
       let takes = name.declaration.parameters
       var settings = AttackSettings()
-      (settings.norm, settings.epsilon) = (norm, PixelBudget(epsilon))
+      settings.norm = norm
       settings.steps = takes.contains(.steps) ? steps : nil
       settings.queries = takes.contains(.queries) ? 60 : nil
       settings.targets = takes.contains(.targets) ? 3 : nil
-      return try settings.make(name)
+      return try settings.make(name, epsilon: PixelBudget(epsilon))
     }
 
     /// Breaks some samples of the convolutional model and not all.
@@ -97,10 +97,12 @@ import Vision
   func reachesNearest(_ case: Case) throws {
     for (place, distance) in (ReferenceMinimalTests.exact[`case`.norm] ?? []).enumerated() {
       var settings = AttackSettings()
-      (settings.norm, settings.epsilon) = (`case`.norm, PixelBudget(distance * 1.04))
+      settings.norm = `case`.norm
       settings.targets = `case`.name.declaration.parameters.contains(.targets) ? 4 : nil
       settings.steps = `case`.name == .carliniWagner ? 200 : 60
-      let report = try run(try settings.make(`case`.name), Fixture.linear(), Fixture.linearData())
+      let report = try run(
+        try settings.make(`case`.name, epsilon: PixelBudget(distance * 1.04)), Fixture.linear(),
+        Fixture.linearData())
       #expect(report.points[0].rows[place].isBroken)
     }
   }
@@ -161,9 +163,11 @@ import Vision
     let model = Fixture.convolutional()
     func robust(_ steps: Int, _ restarts: Int) throws -> Set<Int> {
       var settings = AttackSettings()
-      (settings.epsilon, settings.steps, settings.restarts) = (PixelBudget(2.0 / 255), steps, restarts)
+      (settings.steps, settings.restarts) = (steps, restarts)
       if name == .pgd { settings.stepSize = PixelBudget(0.5 / 255) }
-      let rows = try run(try settings.make(name), model, Fixture.convolutionalData()).points[0].rows
+      let rows = try run(
+        try settings.make(name, epsilon: PixelBudget(2.0 / 255)), model, Fixture.convolutionalData()
+      ).points[0].rows
       return Set(rows.filter(\.isRobust).map(\.index))
     }
     #expect(try robust(5, 2).isSubset(of: robust(5, 1)))
@@ -182,8 +186,9 @@ import Vision
     let data = try AttackData(images: image, labels: Tensor([0]))
     for name in [AttackName.pgd, .apgdCE, .fab] {
       var settings = AttackSettings()
-      (settings.epsilon, settings.steps) = (PixelBudget(0.05), 50)
-      #expect(try run(try settings.make(name), model, data).robust.correct == 0, "\(name)")
+      settings.steps = 50
+      #expect(
+        try run(try settings.make(name, epsilon: PixelBudget(0.05)), model, data).robust.correct == 0, "\(name)")
     }
   }
 }

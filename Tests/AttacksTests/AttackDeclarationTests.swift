@@ -11,17 +11,16 @@ import Torch
     var settings = AttackSettings()
     switch parameter {
     case .norm: settings.norm = .l2
-    case .epsilon: settings.epsilon = PixelBudget(3.0 / 255)
-    case .smallest: settings.searchesSmallest = true
+    case .epsilon, .smallest: break
     case .stepSize: settings.stepSize = PixelBudget(0.5 / 255)
     case .steps: settings.steps = 7
     case .restarts: settings.restarts = 3
     case .queries: settings.queries = 9
     case .targets: settings.targets = 2
     case .confidence: settings.confidence = 1.5
-    case .aim: settings.aims = true
-    case .allSteps: settings.stopsAtSuccess = false
-    case .from: settings.isTransfer = true
+    case .aim: settings.aim = .next
+    case .allSteps: settings.allSteps = true
+    case .from: settings.from = "other.safetensors"
     }
     return settings
   }
@@ -34,21 +33,25 @@ import Torch
     let plain = try AttackSettings().make(name)
     for parameter in AttackParameter.allCases {
       let settings = Self.settings(parameter)
+      func made() throws -> any Attack {
+        try settings.make(
+          name, epsilon: parameter == .epsilon ? PixelBudget(3.0 / 255) : nil, smallest: parameter == .smallest)
+      }
       guard declaration.parameters.contains(parameter) else {
-        let error = inputError { try settings.make(name) }?.description ?? ""
-        #expect(error.hasPrefix("\(parameter.flag): the attack \(name.rawValue) does not take this; it takes "))
+        let error = inputError { try made() }?.description ?? ""
+        #expect(error.hasPrefix("\(parameter.rawValue): the attack \(name.rawValue) does not take this; it takes "))
         for taken in declaration.parameters { #expect(error.contains(taken.flag)) }
         continue
       }
       switch parameter {
       case .norm where !declaration.norms.contains(.l2):
-        #expect(inputError { try settings.make(name) }?.description.contains("does not know this norm") == true)
-      case .norm: #expect(try settings.make(name).norm == .l2)
-      case .epsilon: #expect(try settings.make(name).epsilon == 3.0 / 255)
-      case .smallest: #expect(try settings.make(name).epsilon == nil && plain.epsilon != nil)
+        #expect(inputError { try made() }?.description.contains("does not know this norm") == true)
+      case .norm: #expect(try made().norm == .l2)
+      case .epsilon: #expect(try made().epsilon == 3.0 / 255)
+      case .smallest: #expect(try made().epsilon == nil && plain.epsilon != nil)
       case .aim: #expect(plain.takesTargets)
-      case .from: #expect(throws: Never.self) { try settings.make(name) }
-      default: #expect(try settings.make(name).settings != plain.settings, "\(parameter.flag)")
+      case .from: #expect(throws: Never.self) { try made() }
+      default: #expect(try made().settings != plain.settings, "\(parameter.flag)")
       }
     }
   }
@@ -64,7 +67,7 @@ import Torch
     var settings = AttackSettings()
     settings.stepSize = PixelBudget(2)
     #expect(
-      inputError { try settings.make(.pgd) }?.description.contains("--step-size: budgets and steps are in units")
+      inputError { try settings.make(.pgd) }?.description.contains("step-size: budgets and steps are in units")
         == true)
   }
 }

@@ -136,9 +136,10 @@ import Vision
   @Test("refuses a model that answers NaN, and a negative budget") func badModel() {
     let error = inputError { try evaluate(closure { $0.flattened(from: 1)[TensorIndex.all, ..<10] * .nan }) }
     #expect(error?.description.contains("answers NaN or infinity to 8 of 8 clean images") == true)
-    var settings = AttackSettings()
-    settings.epsilon = PixelBudget(-0.1)
-    #expect(inputError { try settings.make(.pgd) }?.description.contains("a pixel goes from 0 to 1") == true)
+    let budget = PixelBudget(-0.1)
+    #expect(
+      inputError { try AttackSettings().make(.pgd, epsilon: budget) }?.description.contains(
+        "a pixel goes from 0 to 1") == true)
     #expect(
       inputError { try PixelBudget(parsing: "-1/255") }?.description.contains("not a perturbation budget") == true)
   }
@@ -234,9 +235,8 @@ import Vision
 
   @Test("draws a curve that never rises, with one run of a minimal attack for all budgets") func sweep() throws {
     let model = Fixture.linear()
-    var settings = AttackSettings()
-    settings.searchesSmallest = true
-    for attack in [PGD(), try settings.make(.fab), try settings.make(.deepFool)] as [any Attack] {
+    let smallest = try [AttackName.fab, .deepFool].map { try AttackSettings().make($0, smallest: true) }
+    for attack in [PGD()] + smallest as [any Attack] {
       var evaluator = AttackEvaluator([attack])
       evaluator.epsilons = [0, 0.02, 0.1, 0.21, 0.5]
       let report = try evaluator.run(on: model, Fixture.linearData())

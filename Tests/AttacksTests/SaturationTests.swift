@@ -41,7 +41,7 @@ import Vision
     let both = try #require(findings[.maskedGradient]?.first?.message)
     #expect(both.contains("(\(left) of 8) robust") && both.contains("(3 of 8)"), "\(both)")
     #expect(report.probes.map(\.robust.correct) == [3] && report.probes[0].attack == "apgd-dlr")
-    #expect(report.summary["probe_robust_accuracy"] == .double(3.0 / 8))
+    #expect(AttackOutcome(report, attack: "x").probeRobustAccuracy?.value == 3.0 / 8)
     #expect(report.points[0].rows.count { $0.isBroken } == 8 - left)
   }
 
@@ -96,7 +96,7 @@ import Vision
     evaluator.epsilons = [1.0 / 255, 1]
     let report = try evaluator.run(on: Fixture.convolutional(), Fixture.convolutionalData())
     #expect(report.points.map(\.robust.correct).last == 0)
-    #expect(report.probes.map(\.epsilon) == [1.0 / 255] && report.summary["probe"] == nil)
+    #expect(report.probes.map(\.epsilon) == [1.0 / 255] && AttackOutcome(report, attack: "x").probe == nil)
   }
 
   @Test("a weak attack is told from a masked gradient") func weak() throws {
@@ -133,8 +133,8 @@ import Vision
       as [any Attack]
     {
       let report = try Self.report(attack, on: model)
-      #expect(report.undefined > 0 && report.summary["robust_accuracy"] == .null)
-      #expect(report.summary["interval"] == .null && report.summary["undefined"] == .int(report.undefined))
+      #expect(report.undefined > 0 && AttackOutcome(report, attack: "x").robustAccuracy == nil)
+      #expect(AttackOutcome(report, attack: "x").undefined == report.undefined)
       #expect(
         report.findings.first { $0.kind == .undefined }?.message
           .contains("attacked versions of \(report.undefined) of 8 images") == true)

@@ -17,7 +17,7 @@ import Vision
     -> any Attack
   {
     var settings = AttackSettings()
-    settings.isTransfer = true
+    settings.from = "other.safetensors"
     change(&settings)
     return try settings.make(name)
   }
@@ -27,7 +27,7 @@ import Vision
     arguments: AttackName.allCases.filter { $0.declaration.parameters.contains(.allSteps) })
   func allSteps(_ name: AttackName) throws {
     #expect(try Self.made(name).settings["stops_at_success"] == false)
-    #expect(try Self.made(name) { $0.stopsAtSuccess = true }.settings["stops_at_success"] == true)
+    #expect(try Self.made(name) { $0.allSteps = false }.settings["stops_at_success"] == true)
     #expect(try AttackSettings().make(name).settings["stops_at_success"] == true)
   }
 

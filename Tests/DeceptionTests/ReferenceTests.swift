@@ -1,6 +1,7 @@
 import Attacks
 import Foundation
 import ReferenceModels
+import Reporting
 import Support
 import Testing
 import Torch
@@ -129,20 +130,21 @@ import Vision
     #expect(value.kept.benign == 1 && value.loss.item().isFinite)
   }
 
-  @Test("pixel, logit and prediction figures") func figures() {
+  @Test("pixel, logit and prediction figures") func figures() throws {
     var figures = PairFigures()
     let (x, xA) = (Fixture.clean(), Fixture.attacked())
     figures.add(clean: x, attacked: xA, denoised: Fixture.denoise(xA)) { cnn($0) }
-    let record = figures.record
-    func figure(_ key: String) -> Double { record[key]?.number ?? .nan }
-    expectClose([figure("pa_benign"), figure("pa_adversarial")], [0.625, 0.75], 1e-9)
+    let means = figures.means
+    expectClose([means.benign.value, means.adversarial.value], [0.625, 0.75], 1e-9)
     expectClose(
       [
-        figure("d_x_xr"), figure("d_x_xa"), figure("d_xa_xr"), figure("d_fx_fxr"), figure("d_fxa_fxar"),
-        figure("d_fx_fxa")
+        means.denoised, means.perturbed, means.removed, means.logitsBenign, means.logitsAdversarial,
+        means.logitsPerturbed
       ],
       [1.036818, 0.108678, 1.027751, 1.855854, 1.619089, 1.045825], 1e-5)
-    expectClose([figure("mae"), figure("mse")], [0.0587683, 0.00560262], 1e-6)
+    expectClose([means.absoluteError, means.squaredError], [0.0587683, 0.00560262], 1e-6)
+    let keys = try #require(try Value(encoding: means, style: .figures).record)
+    #expect(keys["d_x_xr"]?.number == means.denoised && keys["pa_benign_low"]?.number == means.benign.low)
     expectClose(figures.signalToNoise, figures.squaredError.map { 10 * log10(1 / $0) }, 1e-9)
     figures.squaredError = [0, 0.01]
     expectClose(figures.signalToNoise, [100, 20], 1e-9)

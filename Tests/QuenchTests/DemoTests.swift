@@ -1,3 +1,4 @@
+import Deception
 import Foundation
 import Reporting
 import Support
@@ -26,6 +27,15 @@ import Vision
       }
       #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
     }
+    for part in Demo.chapters.flatMap({ $0.experiments(in: URL(filePath: "{run}"), precision: .automatic) }) {
+      let text = Value.object(try part.experiment.settings).json()
+      for piece in text.components(separatedBy: "{run}").dropFirst() {
+        let used =
+          piece.replacing("\\", with: "").split(separator: "/").first.map { $0.prefix { $0 != "\"" } } ?? ""
+        #expect(done.contains(String(used)), "\(part.name) uses \(used)")
+      }
+      #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
+    }
   }
 
   /// What makes a step of the demo a matter of a second or two.
@@ -36,22 +46,24 @@ import Vision
     default: break
     }
     let flags =
-      switch part.arguments.prefix(2) {
-      case ["red", "build-data"]: ["--train-pairs", "16", "--test-pairs", "8"]
-      case ["red", "train"]: ["--depth", "4", "--width", "8", "--epochs", "1", "--batch-size", "8"]
-      case ["red", "evaluate"]: [String]()
-      default:
-        ["--model", "small-cnn", "--epochs", "6", "--batch-size", "32"]
-      }
+      part.arguments[0] == "train"
+      ? ["--model", "small-cnn", "--epochs", "6", "--batch-size", "32"] : ["--limit", "4", "--n", "1000"]
     return flags + ["--threads", "1", "--precision", "float32"]
   }
 
-  /// Performs an experiment of the demo on other pictures, as quickly.
-  private static func perform<Work: Experiment>(_ experiment: Work, on pictures: URL, in url: URL) throws {
-    var settings = try experiment.settings
-    settings.merge(["data": "folder", "data-dir": .string(pictures.path)])
-    settings.merge(Work.kind == "train" ? ["epochs": 6, "batch-size": 32] : ["limit": 4, "n": 1000])
-    try Lab().perform(Work(settings: settings, name: "demo"), in: url)
+  /// Does an experiment of the demo on the pictures in `data`, as a matter of a second or two.
+  private static func perform(_ part: StudyPart, in folder: URL, data: URL) throws {
+    var experiment = part.experiment
+    if var work = experiment as? BuildRedData {
+      (work.trainPairs, work.testPairs) = (16, 8)
+      (work.selection.data, work.selection.dataDir) = (.folder, data.path)
+      experiment = work
+    } else if var work = experiment as? TrainRed {
+      (work.design.depth, work.design.width) = (4, 8)
+      (work.recipe.epochs, work.recipe.batchSize) = (1, 8)
+      experiment = work
+    }
+    try StudyPart(part.name, experiment).perform(in: folder, by: Lab())
   }
 
   @Test("refuses the folder of a demo of other steps, and says what to do") func olderSteps() async throws {
@@ -95,6 +107,9 @@ import Vision
       }
       let outcome = try await Tool.run(arguments + Self.quick(part))
       #expect(outcome.code == 0, "\(arguments) \(outcome.errors)")
+    }
+    for part in DeceptionChapter.experiments(in: out.url, precision: .float32) {
+      try Self.perform(part, in: out.url, data: folder / "pictures")
     }
     let dense = try Data(contentsOf: out.file("dense/config.yaml"))
 

@@ -167,6 +167,33 @@ private struct Count: Experiment {
     }
   }
 
+  @Test("figures by the cases of an enumeration stand under their names, and are read back from a flat file")
+  func cases() throws {
+    struct Figures: Codable {
+      struct Part: Codable, Hashable, Sendable {
+        var share: Count.Outcome.Figure
+        var parameters: Value?
+      }
+
+      var parts = ByCase<Count.Order, Part>()
+      var others: ByCase<Count.Order, Part>?
+    }
+    var figures = Figures()
+    figures.parts[.falling] = .init(share: .init(value: 0.5, low: 0.25), parameters: ["steps": 3])
+    let flat = try #require(Value(encoding: figures, style: .figures).record).flattened
+    #expect(
+      flat == [
+        "parts.falling.share": 0.5, "parts.falling.share_low": 0.25, "parts.falling.parameters.steps": 3,
+        "others": .null
+      ])
+    let read: Figures = try Value.object(flat).decode(style: .figures, name: "x")
+    #expect(read.parts[.falling] == figures.parts[.falling] && read.parts[.rising] == nil && read.others == nil)
+    let error = #expect(throws: InputError.self) {
+      let _: Figures = try Value.object(flat.merging(["parts.rissing.share": 1])).decode(style: .figures, name: "x")
+    }
+    #expect(error?.description.contains("'rissing.share'") == true)
+  }
+
   @Test("figures of repeated runs have a mean, a deviation and an interval by Student's t") func samples() throws {
     let sample = Sample([0.90, 0.91, 0.95])
     #expect(abs(sample.mean - 0.92) < 1e-12)
@@ -185,6 +212,16 @@ private struct Count: Experiment {
     #expect(EarlierRuns.kind(of: ["quench", "cryo", "plan"], [:]) == nil)
     #expect(EarlierRuns.settings(["classes": "10", "mean": "1,2"]) == ["classes": 10.0, "mean": "1,2"])
     #expect(EarlierRuns.settings(["classes": "10", "scale": "0.5"])["scale"]?.number == 0.5)
+    #expect(EarlierRuns.kind(of: ["quench", "attack", "pgd"], ["attack": "pgd"]) == "attack")
+    #expect(EarlierRuns.kind(of: ["quench", "attack", "sweep", "pgd"], ["epsilons": "0"]) == "attack-sweep")
+    #expect(EarlierRuns.kind(of: ["quench", "attack", "autoattack"], ["version": "plus"]) == "attack-autoattack")
+    #expect(EarlierRuns.kind(of: ["quench", "red", "build-data"], [:]) == "red-build-data")
+    let attacked = EarlierRuns.summary([
+      "robust_accuracy": 0.5, "interval": [0.4, 0.6], "groups.seen.pa_benign_interval": [0.1, 0.2],
+      "curve": [["epsilon": 0.1, "robust_accuracy": .null, "interval": .null]]
+    ])
+    #expect(attacked["robust_accuracy_low"] == 0.4 && attacked["groups.seen.pa_benign_high"] == 0.2)
+    #expect(attacked["curve"] == [["epsilon": 0.1]] && attacked["interval"] == nil)
     let summary = EarlierRuns.summary([
       "test_accuracy": 0.9, "test_interval_low": 0.8, "interval": [0.7, 0.95], "latency_1_dense_ms": 2.0,
       "latency_1_pruned_ms": 1.0, "speed_up_1": 2.0, "widths.conv1": [16, 8]

@@ -164,7 +164,7 @@ public struct AttackEvaluator {
     }
     for attack in attacks { try attack.check(model) }
     for case let epsilon? in budgets {
-      try PixelBudget(epsilon).validate(for: norm, at: "budget", pixels: data.shape.reduce(1, *))
+      try PixelBudget(epsilon).validate(for: norm, at: "epsilon", pixels: data.shape.reduce(1, *))
     }
     if staysOnGrid { try data.requirePictures() }
     if let aim, let attack = attacks.first(where: { !$0.takesTargets }) {

@@ -1,5 +1,3 @@
-import Foundation
-import Reporting
 import Support
 import Torch
 import Vision
@@ -21,13 +19,13 @@ public struct AttackReport {
     }
     /// Samples that were broken, and how many of them still are with pixels rounded to 8 bits: at any distance, and
     /// within the budget.
-    public func rounding(_ norm: Norm) -> (broken: Int, deceiving: Int, withinBudget: Int) {
+    public func rounding(_ norm: Norm) -> AttackOutcome.Rounding {
       let broken = rows.filter(\.isBroken)
       let deceiving = broken.filter(\.isBrokenRounded)
       let within = deceiving.count { row in
         epsilon.map { (row.sizeRounded ?? .infinity) <= $0 + norm.tolerance($0) } ?? true
       }
-      return (broken.count, deceiving.count, within)
+      return .init(broken: broken.count, deceiving: deceiving.count, withinBudget: within)
     }
     /// The median norm over the samples that were right before; a sample that was not broken counts as infinitely far.
     public func medianSize(_ norm: Norm) -> Double {
@@ -78,63 +76,4 @@ public struct AttackReport {
 
   /// The robust accuracy at the largest budget.
   public var robust: Accuracy { points.last?.robust ?? Accuracy(correct: 0, count: 0) }
-
-  /// `summary.json`: flat keys.
-  public var summary: Record {
-    var summary: Record = [
-      "model": .string(model), "norm": .string(norm.rawValue), "clean_accuracy": .double(clean.fraction),
-      "robust_accuracy": told(robust.fraction), "n": .int(clean.count), "interval": told(robust.interval),
-      "undefined": .int(undefined), "seconds": .double(seconds)
-    ]
-    if let last = points.last {
-      summary["epsilon"] = last.epsilon.map { .double($0) } ?? .null
-      summary["success_rate"] = .double(last.success.fraction)
-      let rounding = last.rounding(norm)
-      summary["broken"] = .int(rounding.broken)
-      summary["broken_8bit"] = .int(rounding.deceiving)
-      summary["broken_8bit_within_budget"] = .int(rounding.withinBudget)
-      let median = last.medianSize(norm)
-      summary["median_\(norm.rawValue)"] = median.isFinite ? .double(median) : .null
-      summary["mean_queries"] = .double(
-        Double(last.rows.reduce(0) { $0 + $1.queries }) / Double(max(1, last.rows.count)))
-      summary["mean_gradients"] = .double(
-        Double(last.rows.reduce(0) { $0 + $1.gradients }) / Double(max(1, last.rows.count)))
-    }
-    summary["attacks"] = .array(shares.map { .object($0.record(of: clean.count)) })
-    if let probe = probes.last, probe.epsilon == points.last?.epsilon {
-      summary["probe"] = .string(probe.attack)
-      summary["probe_robust_accuracy"] = told(probe.robust.fraction)
-      summary["probe_interval"] = told(probe.robust.interval)
-    }
-    if points.count > 1 {
-      summary["curve"] = .array(
-        points.map { point in
-          let rounding = point.rounding(norm)
-          return [
-            "epsilon": point.epsilon.map { .double($0) } ?? .null, "robust_accuracy": told(point.robust.fraction),
-            "interval": told(point.robust.interval), "broken": .int(rounding.broken),
-            "broken_8bit": .int(rounding.deceiving), "broken_8bit_within_budget": .int(rounding.withinBudget)
-          ]
-        })
-    }
-    summary["findings"] = .array(findings.map(\.value))
-    return summary
-  }
-
-  /// A robust accuracy, unless there is none.
-  private func told(_ accuracy: Double) -> Value { undefined == 0 ? .double(accuracy) : .null }
-
-  private func told(_ interval: ClosedRange<Double>) -> Value {
-    undefined == 0 ? [.double(interval.lowerBound), .double(interval.upperBound)] : .null
-  }
-}
-
-extension AttackReport.Share {
-  func record(of count: Int) -> Record {
-    [
-      "attack": .string(attack), "epsilon": epsilon.map { .double($0) } ?? .null, "tried": .int(tried),
-      "broken": .int(broken), "robust_accuracy": .double(Double(robustAfter) / Double(max(1, count))),
-      "queries": .int(queries), "gradients": .int(gradients), "seconds": .double(seconds)
-    ]
-  }
 }

@@ -1,17 +1,18 @@
-import Attacks
 import Reporting
 import Support
 import Torch
 import Vision
 
-/// Judges a denoiser on the test cells: what it recovers, what it is worth as a detector and as a defence.
+/// Judges a denoiser on the test cells: what it recovers, what it is worth as a detector and as a defense.
 public struct RedEvaluation {
   /// How a cell stands to the training data.
-  public enum Group: String, CaseIterable, Sendable {
+  public enum Group: String, CaseIterable, Codable, Sendable {
     case seen
     case unseenStrength = "unseen-strength"
     case unseenAttack = "unseen-attack"
     case unseenVictim = "unseen-victim"
+    /// All cells together; each is of another group too.
+    case all
   }
 
   public let victims: [Victim]
@@ -37,21 +38,37 @@ public struct RedEvaluation {
     public var attribution: AttributionFigures
     /// The share of pairs whose x' and x'_R another victim answers as the attacked one answers x'.
     public var transfer: (attacked: Double, estimate: Double)?
+  }
 
-    public var record: Record {
-      var record: Record = ["cell": .string(key.name), "group": .string(group.rawValue)]
-      record.merge(figures.record)
-      record["identity_pa_benign"] = .double(identity.benignAlignment.fraction)
-      record["identity_pa_adversarial"] = .double(identity.adversarialAlignment.fraction)
-      record["iaa_benign"] = .double(PairFigures.mean(attribution.benign))
-      record["iaa_adversarial"] = .double(PairFigures.mean(attribution.adversarial))
-      record["iaa_benign_other_class"] = .double(PairFigures.mean(attribution.benignOtherClass))
-      record["iaa_adversarial_other_class"] = .double(PairFigures.mean(attribution.adversarialOtherClass))
-      if let transfer {
-        record["transfer_attacked"] = .double(transfer.attacked)
-        record["transfer_estimate"] = .double(transfer.estimate)
-      }
-      return record
+  /// A cell as `cells.json` has it.
+  public struct CellFigures: Codable, Hashable, Sendable {
+    /// The answers of another victim.
+    public struct Transfer: InlineGroup, Hashable, Sendable {
+      public var transferAttacked: Double
+      public var transferEstimate: Double
+    }
+
+    public var cell: String
+    public var group: Group
+    public var means: PairMeans
+    public var identityPaBenign: Double
+    public var identityPaAdversarial: Double
+    /// Input attribution alignment.
+    public var iaaBenign: Double
+    public var iaaAdversarial: Double
+    public var iaaBenignOtherClass: Double
+    public var iaaAdversarialOtherClass: Double
+    public var transfer: Transfer?
+
+    init(_ judged: Cell) {
+      (cell, group, means) = (judged.key.name, judged.group, judged.figures.means)
+      identityPaBenign = judged.identity.benignAlignment.fraction
+      identityPaAdversarial = judged.identity.adversarialAlignment.fraction
+      iaaBenign = PairFigures.mean(judged.attribution.benign)
+      iaaAdversarial = PairFigures.mean(judged.attribution.adversarial)
+      iaaBenignOtherClass = PairFigures.mean(judged.attribution.benignOtherClass)
+      iaaAdversarialOtherClass = PairFigures.mean(judged.attribution.adversarialOtherClass)
+      transfer = judged.transfer.map { Transfer(transferAttacked: $0.attacked, transferEstimate: $0.estimate) }
     }
   }
 
@@ -103,38 +120,48 @@ public struct RedEvaluation {
     return cell
   }
 
-  /// The means of each group, and of all cells under `all`: of PA over cells, unweighted, and of distances over pairs.
-  public static func groups(_ cells: [Cell]) -> Record {
-    var groups: Record = [:]
-    for group in Group.allCases {
-      let own = cells.filter { $0.group == group }
-      if !own.isEmpty { groups[group.rawValue] = .object(means(own)) }
+  /// A group of cells in the mean: PA over cells, unweighted, and distances over pairs.
+  public struct GroupFigures: Codable, Hashable, Sendable {
+    public var means: PairMeans
+    public var cells: Int
+    public var paBenignCellMean: Double
+    public var identityPaBenign: Double
+    public var paAdversarialCellMean: Double
+    public var identityPaAdversarial: Double
+    /// Input attribution alignment, and how many overlaps fall into each twentieth.
+    public var iaaBenign: Double
+    public var iaaBenignHistogram: [Int]
+    public var iaaAdversarial: Double
+    public var iaaAdversarialHistogram: [Int]
+
+    init(_ judged: [Cell]) {
+      func mean(_ path: KeyPath<Cell, Double>) -> Double { PairFigures.mean(judged.map { $0[keyPath: path] }) }
+      means = judged.reduce(into: PairFigures()) { $0.append($1.figures) }.means
+      cells = judged.count
+      paBenignCellMean = mean(\.figures.benignAlignment.fraction)
+      identityPaBenign = mean(\.identity.benignAlignment.fraction)
+      paAdversarialCellMean = mean(\.figures.adversarialAlignment.fraction)
+      identityPaAdversarial = mean(\.identity.adversarialAlignment.fraction)
+      let (benign, adversarial) = (judged.flatMap(\.attribution.benign), judged.flatMap(\.attribution.adversarial))
+      (iaaBenign, iaaAdversarial) = (PairFigures.mean(benign), PairFigures.mean(adversarial))
+      iaaBenignHistogram = AttributionFigures.histogram(benign)
+      iaaAdversarialHistogram = AttributionFigures.histogram(adversarial)
     }
-    if !cells.isEmpty { groups["all"] = .object(means(cells)) }
+  }
+
+  /// The means of each group that has cells, and of all.
+  public static func groups(_ cells: [Cell]) -> ByCase<Group, GroupFigures> {
+    var groups = ByCase<Group, GroupFigures>()
+    for group in Group.allCases {
+      let own = cells.filter { group == .all || $0.group == group }
+      if !own.isEmpty { groups[group] = GroupFigures(own) }
+    }
     return groups
   }
 
-  private static func means(_ cells: [Cell]) -> Record {
-    let pairs = cells.reduce(into: PairFigures()) { $0.append($1.figures) }
-    var record = pairs.record
-    record["cells"] = .int(cells.count)
-    for (name, path) in [
-      ("pa_benign", \PairFigures.benignAlignment.fraction), ("pa_adversarial", \.adversarialAlignment.fraction)
-    ] {
-      record["\(name)_cell_mean"] = .double(PairFigures.mean(cells.map { $0.figures[keyPath: path] }))
-      record["identity_\(name)"] = .double(PairFigures.mean(cells.map { $0.identity[keyPath: path] }))
-    }
-    for (name, path) in [("iaa_benign", \AttributionFigures.benign), ("iaa_adversarial", \.adversarial)] {
-      let overlaps = cells.flatMap { $0.attribution[keyPath: path] }
-      record[name] = .double(PairFigures.mean(overlaps))
-      record["\(name)_histogram"] = .array(AttributionFigures.histogram(overlaps).map { .int($0) })
-    }
-    return record
-  }
-
   /// How well each way to be suspicious tells adversarial images from clean ones, of which each counts once a victim.
-  public func detection(_ cells: [PairCell]) -> Record {
-    var record: Record = [:]
+  public func detection(_ cells: [PairCell]) -> ByCase<SuspicionScore, DetectionFigures> {
+    var figures = ByCase<SuspicionScore, DetectionFigures>()
     for score in SuspicionScore.allCases {
       var (clean, adversarial): ([Double], [Double]) = ([], [])
       for victim in victims {
@@ -146,9 +173,9 @@ public struct RedEvaluation {
         }
       }
       guard !clean.isEmpty else { continue }
-      record[score.rawValue] = .object(Detection(adversarial: adversarial, clean: clean).record)
+      figures[score] = DetectionFigures(Detection(adversarial: adversarial, clean: clean))
     }
-    return record
+    return figures
   }
 
   /// The portion study and the consistency study on the first victim's successful PGD pairs of medium strength.
@@ -165,43 +192,6 @@ public struct RedEvaluation {
       pairs.count, PortionStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) },
       ConsistencyStudy(clean: clean, attacked: attacked, denoise: denoise) { victim.logits($0) }
     )
-  }
-
-  /// What the denoiser is worth as a defence of `victim`: attacks that do not know it, and attacks that do.
-  /// - Parameters:
-  ///   - data: Clean images and labels.
-  ///   - victim: Defended.
-  ///   - denoiser: D with gradients.
-  ///   - seed: Of the attacks.
-  /// - Returns: Accuracies by attacker and budget; an attacker that knows the denoiser is always among them.
-  public func defence(
-    _ data: ImageDataset, of victim: Victim, denoiser: Network, seed: UInt64
-  ) throws -> [Record] {
-    let frozen = denoiser.foldingBatchNorm()
-    let defended = victim.model.behind("denoiser") { frozen($0) }
-    let bpda = victim.model.behind("denoiser", knowledge: .identity) { frozen($0) }
-    var records: [Record] = []
-    func attack(_ model: AttackedModel, _ knowledge: String, judgedOn judge: AttackedModel) throws {
-      for epsilon in [2.0, 4, 8].map({ $0 / 255 }) {
-        var pgd = PGD()
-        (pgd.budget, pgd.steps, pgd.stopsAtSuccess) = (epsilon, 20, model === judge)
-        var evaluator = AttackEvaluator([model === judge ? pgd : Transfer(pgd, from: model)] as [any Attack])
-        evaluator.seed = seed
-        let report = try evaluator.run(on: judge, AttackData(data))
-        records.append([
-          "model": .string(judge.name), "attacker": .string(knowledge), "epsilon": .double(epsilon),
-          "clean_accuracy": .double(report.clean.fraction),
-          "robust_accuracy": report.summary["robust_accuracy"] ?? .null,
-          "interval": report.summary["interval"] ?? .null, "n": .int(report.clean.count),
-          "findings": .array(report.findings.map(\.value))
-        ])
-      }
-    }
-    try attack(victim.model, "no defense", judgedOn: victim.model)
-    try attack(victim.model, "does not know the denoiser", judgedOn: defended)
-    try attack(bpda, "takes the denoiser for the identity", judgedOn: defended)
-    try attack(defended, "knows the denoiser", judgedOn: defended)
-    return records
   }
 }
 

@@ -16,6 +16,20 @@ public enum RedPreset: String, CaseIterable, Codable, Sendable {
   public var testPairs: Int { self == .tiny ? 40 : 200 }
 }
 
+/// How often an attack of the data set succeeded, as shares of its pairs: before and after rounding to 8 bits.
+public struct CellRate: Codable, Hashable, Sendable {
+  public var cell: String
+  /// Pairs.
+  public var n: Int
+  public var successUnrounded: Double
+  public var success: Double
+
+  init(_ cell: PairCell) {
+    (self.cell, n, success) = (cell.key.name, cell.count, cell.successRate)
+    successUnrounded = Double(cell.successUnrounded.nonzeroCount()) / Double(max(1, cell.count))
+  }
+}
+
 /// Builds the attack data set: a cell for each attack, strength and victim, over the same images for all victims.
 ///
 /// Cells that are there already are left alone: a build that was killed goes on where it was, and ends with the same
@@ -65,10 +79,10 @@ public struct RedDataBuilder {
   /// - Returns: A row a cell: pairs and success rates.
   /// - Throws: `InputError` if victims do not fit the images or get too few of them right; `Interrupted` when the user
   ///   asked to leave.
-  public func build(train: ImageDataset, test: ImageDataset, in folder: URL) throws -> [Record] {
+  public func build(train: ImageDataset, test: ImageDataset, in folder: URL) throws -> [CellRate] {
     let names = (victims + unseenVictims).map(\.name)
     guard !victims.isEmpty, Set(names).count == names.count else {
-      throw InputError("victims need names of their own", at: "--victim", found: names.joined(separator: ", "))
+      throw InputError("victims need names of their own", at: "victim", found: names.joined(separator: ", "))
     }
     try FileManager.default.createDirectory(
       at: folder.appending(path: "cells"), withIntermediateDirectories: true)
@@ -77,7 +91,7 @@ public struct RedDataBuilder {
       .test: (test, try self.sources(test, count: testPairs, victims + unseenVictims, "test"))
     ]
     var line = ProgressLine("Attacking", total: keys.count, unit: "cells", style: progress)
-    var rows: [Record] = []
+    var rows: [CellRate] = []
     for (index, key) in keys.enumerated() {
       let url = Self.file(of: key, in: folder)
       let cell: PairCell
@@ -91,19 +105,11 @@ public struct RedDataBuilder {
         cell = try make(key, victim, dataset, indices)
         try cell.write(to: url)
       }
-      rows.append(Self.row(of: cell))
+      rows.append(CellRate(cell))
       line.update(index + 1, note: key.name)
     }
     line.finish()
     return rows
-  }
-
-  private static func row(of cell: PairCell) -> Record {
-    [
-      "cell": .string(cell.key.name), "n": .int(cell.count),
-      "success_unrounded": .double(Double(cell.successUnrounded.nonzeroCount()) / Double(max(1, cell.count))),
-      "success": .double(cell.successRate)
-    ]
   }
 
   /// The first images, in an order drawn from the seed, that every victim classifies right.

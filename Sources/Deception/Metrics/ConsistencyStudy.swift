@@ -1,4 +1,3 @@
-import Reporting
 import Torch
 
 /// Whether what a denoiser recovers stays the same when the image is transformed: D(T(x')), which sees the transformed
@@ -36,17 +35,25 @@ public struct ConsistencyStudy: Sendable {
     }
   }
 
-  public var value: Value {
-    .array(
-      rows.map { row in
-        [
-          "transformation": .string(row.transformation),
-          "attack_success": .double(PairFigures.mean(row.denoisedFirst.isSuccess.map { $0 ? 1 : 0 })),
-          "transformed_first_pa_benign": .double(row.transformedFirst.benignAlignment.fraction),
-          "transformed_first_pa_adversarial": .double(row.transformedFirst.adversarialAlignment.fraction),
-          "denoised_first_pa_benign": .double(row.denoisedFirst.benignAlignment.fraction),
-          "denoised_first_pa_adversarial": .double(row.denoisedFirst.adversarialAlignment.fraction)
-        ]
-      })
+  /// A row as an outcome has it: shares of pairs.
+  public struct Figures: Codable, Hashable, Sendable {
+    public var transformation: String
+    public var attackSuccess: Double
+    public var transformedFirstPaBenign: Double
+    public var transformedFirstPaAdversarial: Double
+    public var denoisedFirstPaBenign: Double
+    public var denoisedFirstPaAdversarial: Double
+  }
+
+  public var figures: [Figures] {
+    rows.map { row in
+      Figures(
+        transformation: row.transformation,
+        attackSuccess: PairFigures.mean(row.denoisedFirst.isSuccess.map { $0 ? 1 : 0 }),
+        transformedFirstPaBenign: row.transformedFirst.benignAlignment.fraction,
+        transformedFirstPaAdversarial: row.transformedFirst.adversarialAlignment.fraction,
+        denoisedFirstPaBenign: row.denoisedFirst.benignAlignment.fraction,
+        denoisedFirstPaAdversarial: row.denoisedFirst.adversarialAlignment.fraction)
+    }
   }
 }

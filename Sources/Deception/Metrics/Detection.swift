@@ -92,17 +92,36 @@ public struct Detection: Hashable, Sendable {
     }
     return end(from: auroc, to: 0)...end(from: auroc, to: 1)
   }
+}
 
-  public var record: Record {
-    var record: Record = [
-      "auroc": .double(auroc),
-      "auroc_interval": [.double(aurocInterval.lowerBound), .double(aurocInterval.upperBound)],
-      "aupr": .double(aupr), "n_adversarial": .int(adversarial), "n_clean": .int(clean),
-      "recall_at_5_percent_false_positives": recallAtFivePercent.map { .double($0.fraction) } ?? .null
-    ]
-    record["recall_interval"] = recallAtFivePercent.map {
-      [.double($0.interval.lowerBound), .double($0.interval.upperBound)]
-    }
-    return record
+/// How well scores tell adversarial images from clean ones, as an outcome has it.
+public struct DetectionFigures: Codable, Hashable, Sendable {
+  enum CodingKeys: String, CodingKey {
+    case auroc, aupr
+    case adversarial = "n_adversarial"
+    case clean = "n_clean"
+    case recall = "recall_at_5_percent_false_positives"
+  }
+
+  /// A figure with the ends of its 95 % interval.
+  public struct AUROC: PrefixedGroup, Hashable, Sendable {
+    public var value: Double
+    public var low: Double
+    public var high: Double
+  }
+
+  public var auroc: AUROC
+  public var aupr: Double
+  /// Images of each kind.
+  public var adversarial: Int
+  public var clean: Int
+  /// Nil where the clean images are too few to tell.
+  public var recall: AccuracyFigure?
+
+  public init(_ detection: Detection) {
+    let ends = detection.aurocInterval
+    auroc = AUROC(value: detection.auroc, low: ends.lowerBound, high: ends.upperBound)
+    (aupr, adversarial, clean) = (detection.aupr, detection.adversarial, detection.clean)
+    recall = detection.recallAtFivePercent.map { AccuracyFigure($0) }
   }
 }

@@ -68,23 +68,8 @@ public struct PairFigures: Hashable, Sendable {
     }
   }
 
-  /// The means over samples, under names that say what they are.
-  public var record: Record {
-    let (benign, adversarial) = (benignAlignment, adversarialAlignment)
-    var record: Record = ["n": .int(count)]
-    for (name, accuracy) in [("pa_benign", benign), ("pa_adversarial", adversarial)] {
-      record[name] = .double(accuracy.fraction)
-      record["\(name)_interval"] = [.double(accuracy.interval.lowerBound), .double(accuracy.interval.upperBound)]
-    }
-    for (name, values) in [
-      ("d_x_xr", denoised), ("d_x_xa", perturbed), ("d_xa_xr", removed), ("mae", absoluteError),
-      ("mse", squaredError), ("psnr", signalToNoise), ("d_fx_fxr", logitsBenign), ("d_fxa_fxar", logitsAdversarial),
-      ("d_fx_fxa", logitsPerturbed), ("angle", angle), ("logits_angle", logitsAngle),
-      ("delta_iou", deltaOverlap)
-    ] { record[name] = .double(Self.mean(values)) }
-    record["attack_success"] = .double(Double(isSuccess.count { $0 }) / Double(max(1, count)))
-    return record
-  }
+  /// The means over samples.
+  public var means: PairMeans { PairMeans(self) }
 
   static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(1, values.count)) }
 
@@ -99,6 +84,65 @@ public struct PairFigures: Hashable, Sendable {
     let products = (a * b).sum([1]).array(Double.self)
     let lengths = (a.norm(2, [1]) * b.norm(2, [1])).array(Double.self)
     return zip(products, lengths).map { acos(min(1, max(-1, $0 / max($1, 1e-6)))) * 180 / .pi }
+  }
+}
+
+/// What a denoiser makes of pairs in the mean, as ``PairFigures`` calls it; the keys in files say of what distances are.
+public struct PairMeans: InlineGroup, Hashable, Sendable {
+  enum CodingKeys: String, CodingKey {
+    case count = "n"
+    case benign = "pa_benign"
+    case adversarial = "pa_adversarial"
+    case denoised = "d_x_xr"
+    case perturbed = "d_x_xa"
+    case removed = "d_xa_xr"
+    case absoluteError = "mae"
+    case squaredError = "mse"
+    case signalToNoise = "psnr"
+    case logitsBenign = "d_fx_fxr"
+    case logitsAdversarial = "d_fxa_fxar"
+    case logitsPerturbed = "d_fx_fxa"
+    case angle
+    case logitsAngle
+    case deltaOverlap = "delta_iou"
+    case success = "attack_success"
+  }
+
+  public var count: Int
+  /// PA_benign and PA_adv.
+  public var benign: AccuracyFigure
+  public var adversarial: AccuracyFigure
+  public var denoised: Double
+  public var perturbed: Double
+  public var removed: Double
+  public var absoluteError: Double
+  public var squaredError: Double
+  public var signalToNoise: Double
+  public var logitsBenign: Double
+  public var logitsAdversarial: Double
+  public var logitsPerturbed: Double
+  /// In degrees.
+  public var angle: Double
+  public var logitsAngle: Double
+  public var deltaOverlap: Double
+  /// The share of pairs whose attack succeeded.
+  public var success: Double
+
+  init(_ figures: PairFigures) {
+    count = figures.count
+    (benign, adversarial) = (AccuracyFigure(figures.benignAlignment), AccuracyFigure(figures.adversarialAlignment))
+    denoised = PairFigures.mean(figures.denoised)
+    perturbed = PairFigures.mean(figures.perturbed)
+    removed = PairFigures.mean(figures.removed)
+    absoluteError = PairFigures.mean(figures.absoluteError)
+    squaredError = PairFigures.mean(figures.squaredError)
+    signalToNoise = PairFigures.mean(figures.signalToNoise)
+    logitsBenign = PairFigures.mean(figures.logitsBenign)
+    logitsAdversarial = PairFigures.mean(figures.logitsAdversarial)
+    logitsPerturbed = PairFigures.mean(figures.logitsPerturbed)
+    (angle, logitsAngle) = (PairFigures.mean(figures.angle), PairFigures.mean(figures.logitsAngle))
+    deltaOverlap = PairFigures.mean(figures.deltaOverlap)
+    success = Double(figures.isSuccess.count { $0 }) / Double(max(1, figures.count))
   }
 }
 

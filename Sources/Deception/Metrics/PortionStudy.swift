@@ -1,11 +1,15 @@
-import Reporting
 import Torch
 import Vision
 
 /// How the estimate follows the perturbation's strength: x'_p = x + p·δ goes through the denoiser, r_p = x'_p - D(x'_p) + x.
 /// Ideally r_p is x'_p, and at p = 0 the estimated perturbation is nothing.
 public struct PortionStudy: Sendable {
-  public struct Point: Sendable {
+  public struct Point: Codable, Hashable, Sendable {
+    enum CodingKeys: String, CodingKey {
+      case portion, accuracy, success, estimateAccuracy, estimateSuccess, estimateDistance, estimateLogitDistance
+      case benignAlignment = "pa_benign"
+    }
+
     public var portion: Double
     /// The shares with the answer F(x) and F(x') of x'_p, and of r_p.
     public var accuracy: Double
@@ -52,18 +56,5 @@ public struct PortionStudy: Sendable {
           benignAlignment: share(logits(denoised).argmax(1), y))
       }
     }
-  }
-
-  public var value: Value {
-    .array(
-      points.map { point in
-        [
-          "portion": .double(point.portion), "accuracy": .double(point.accuracy), "success": .double(point.success),
-          "estimate_accuracy": .double(point.estimateAccuracy), "estimate_success": .double(point.estimateSuccess),
-          "estimate_distance": .double(point.estimateDistance),
-          "estimate_logit_distance": .double(point.estimateLogitDistance),
-          "pa_benign": .double(point.benignAlignment)
-        ]
-      })
   }
 }

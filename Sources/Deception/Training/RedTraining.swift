@@ -1,9 +1,16 @@
+import Reporting
 import Support
 import Torch
 import Vision
 
 /// How a denoiser is trained: Adam with a step schedule.
-public struct RedRecipe: Hashable, Codable, Sendable {
+public struct RedRecipe: InlineGroup, Hashable, Sendable {
+  enum CodingKeys: String, CodingKey {
+    case objective, epochs, batchSize, learningRate, weightDecay, milestones, validationShare
+    case noise = "sigma"
+    case onlySuccessful
+  }
+
   public var objective = RedObjective.classDiscriminative
   public var epochs = 30
   public var batchSize = 32
@@ -21,6 +28,19 @@ public struct RedRecipe: Hashable, Codable, Sendable {
   public var onlySuccessful = true
 
   public init() {}
+
+  /// - Throws: `InputError` for a hyper-parameter out of its range.
+  func validate() throws(InputError) {
+    try requireSetting(epochs > 0, "epochs", "at least 1", epochs)
+    try requireSetting(batchSize > 1, "batch-size", "at least 2", batchSize)
+    try requireSetting(learningRate > 0 && learningRate.isFinite, "learning-rate", "above 0", learningRate)
+    try requireSetting(weightDecay >= 0 && weightDecay.isFinite, "weight-decay", "0 or more", weightDecay)
+    try requireSetting(milestones.allSatisfy((0...1).contains), "milestones", "from 0 to 1", milestones)
+    try requireSetting((0..<1).contains(validationShare), "validation-share", "from 0 to below 1", validationShare)
+    try requireSetting(noise >= 0 && noise.isFinite, "sigma", "0 or more", noise)
+    try requireSetting(objective.benign >= 0, "gamma", "0 or more", objective.benign)
+    try requireSetting(objective.adversarial >= 0, "lambda", "0 or more", objective.adversarial)
+  }
 }
 
 /// Trains a denoiser on pairs of adversarial and clean images, and keeps the weights of the best epoch: the highest

@@ -9,28 +9,32 @@ public enum EarlierRuns {
     case "train": return settings["adversarial"] == nil ? "train" : "train-adversarial"
     case "evaluate", "slim": return words.first
     case "certify": return "certify"
-    case "prune", "defend": return words.count > 1 ? words.prefix(2).joined(separator: "-") : nil
+    case "prune", "defend", "red": return words.count > 1 ? words.prefix(2).joined(separator: "-") : nil
+    case "attack":
+      return settings["epsilons"] != nil
+        ? "attack-sweep" : settings["version"] != nil ? "attack-autoattack" : "attack"
     default: return nil
     }
   }
 
-  /// Settings in the form of today: what was told of an endpoint was text.
+  /// Settings with the keys and in the form of today: what was told of an endpoint was text.
   static func settings(_ settings: Record) -> Record {
-    var settings = settings
+    var renamed = settings.reduce(into: Record()) { $0[settingNames[$1.key] ?? $1.key] = $1.value }
     for key in ["classes", "scale"] {
-      if let number = settings[key]?.string.flatMap(Double.init) { settings[key] = .double(number) }
+      if let number = renamed[key]?.string.flatMap(Double.init) { renamed[key] = .double(number) }
     }
-    return settings
+    return renamed
   }
+
+  private static let settingNames = [
+    "victims": "victim", "surrogates": "surrogate", "defence": "defense"
+  ]
 
   /// A summary with the keys of today.
   public static func summary(_ summary: Record) -> Record {
     var renamed = Record()
     for (key, value) in summary { renamed[names[key] ?? key] = value }
-    if case .array(let ends)? = renamed["interval"], ends.count == 2 {
-      renamed["interval"] = nil
-      (renamed["accuracy_low"], renamed["accuracy_high"]) = (ends[0], ends[1])
-    }
+    renamed = withEnds(renamed)
     // The first versions did not count these.
     for key in ["no_answer", "retries", "cached", "images_left_out"] where renamed[key] == nil { renamed[key] = 0 }
     let batches = [1, 64].compactMap { latency(of: $0, in: summary) }
@@ -44,7 +48,34 @@ public enum EarlierRuns {
     return renamed
   }
 
+  /// Intervals as the two figures at their ends, `robust_accuracy_low` and `robust_accuracy_high`, in rows of tables too.
+  private static func withEnds(_ record: Record) -> Record {
+    record.reduce(into: Record()) { renamed, pair in
+      let (key, value) = pair
+      let parts = key.split(separator: ".")
+      let name = parts.last.map(String.init) ?? key
+      let path = key.dropLast(name.count)
+      switch value {
+      case .null: return
+      case .array(let ends) where name == "interval" || name.hasSuffix("_interval"):
+        guard ends.count == 2 else { return }
+        let plain = record["\(path)robust_accuracy"] == nil ? "accuracy" : "robust_accuracy"
+        let figure =
+          figuresOfIntervals[name] ?? (name == "interval" ? plain : String(name.dropLast("_interval".count)))
+        (renamed["\(path)\(figure)_low"], renamed["\(path)\(figure)_high"]) = (ends[0], ends[1])
+      case .array(let rows): renamed[key] = .array(rows.map { $0.record.map { .object(withEnds($0)) } ?? $0 })
+      default: renamed[key] = value
+      }
+    }
+  }
+
+  private static let figuresOfIntervals = [
+    "probe_interval": "probe_robust_accuracy", "family_interval": "family_accuracy",
+    "recall_interval": "recall_at_5_percent_false_positives"
+  ]
+
   private static let names = [
+    "defence": "defense",
     "test_accuracy": "accuracy", "test_interval_low": "accuracy_low", "test_interval_high": "accuracy_high",
     "interval_low": "accuracy_low", "interval_high": "accuracy_high",
     "dense_interval_low": "dense_accuracy_low", "dense_interval_high": "dense_accuracy_high"

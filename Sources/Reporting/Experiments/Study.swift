@@ -24,6 +24,14 @@ public struct StudyPart: Sendable {
   }
 }
 
+extension StudyPart {
+  /// Does it in the study's folder, or goes on with what was begun there.
+  /// - Throws: As ``Lab/ensure(_:in:)`` does.
+  public func perform(in study: URL, by lab: Lab) throws {
+    try experiment.ensure(in: study.appending(path: name, directoryHint: .isDirectory), by: lab)
+  }
+}
+
 extension RunContext {
   /// Does the parts of a study that are not done yet, in order; one that was begun is gone on with.
   /// - Parameters:
@@ -34,7 +42,7 @@ extension RunContext {
     var failed: [String] = []
     for part in parts where try !part.isDone(in: url) {
       console.note("\n\(part.name): \(type(of: part.experiment).kind)")
-      do { try part.experiment.perform(as: part.name, in: self) } catch let error as InputError {
+      do { try part.perform(in: url, by: lab) } catch let error as InputError {
         guard part.isOptional else { throw error }
         console.note("error: \(error)")
         failed.append(part.name)
@@ -50,7 +58,7 @@ extension RunContext {
 }
 
 extension Experiment {
-  fileprivate func perform(as name: String, in context: RunContext) throws { _ = try context.part(name, self) }
+  fileprivate func ensure(in url: URL, by lab: Lab) throws { _ = try lab.ensure(self, in: url) }
 }
 
 /// Figures of repeated runs.

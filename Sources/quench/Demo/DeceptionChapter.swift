@@ -1,29 +1,31 @@
 import Deception
+import Foundation
 import Reporting
+import Vision
 
 /// Attacks on the dense network, and a denoiser that takes them apart again.
 enum DeceptionChapter: DemoChapter {
   private static let (pairs, denoiser, judgement) = ("red-data", "red", "red-evaluate")
-  private static let victim = "dense={run}/\(PruningChapter.dense)/model.safetensors"
 
-  static let parts: [RunPart] = [
-    RunPart(
-      name: pairs,
-      arguments: ["red", "build-data", "--victim", victim] + PruningChapter.data
-        + [
-          "--attacks", "fgsm,pgd", "--unseen-attacks", "deepfool,mi-fgsm", "--train-pairs", "80", "--test-pairs",
-          "40"
-        ]),
-    RunPart(
-      name: denoiser,
-      arguments: [
-        "red", "train", "--pairs", "{run}/\(pairs)", "--surrogate", victim, "--depth", "5", "--width", "24",
-        "--epochs", "12", "--batch-size", "16"
-      ]),
-    RunPart(
-      name: judgement,
-      arguments: ["red", "evaluate", "--run", "{run}/\(denoiser)", "--pairs", "{run}/\(pairs)", "--victim", victim])
-  ]
+  static func experiments(in folder: URL, precision: Precision) -> [StudyPart] {
+    func path(_ name: String) -> String { folder.appending(path: name).relativePath }
+    let weights = "\(PruningChapter.dense)/\(ClassifierWork.modelFileName)"
+    let victim = [NamedWeights("dense", path(weights))]
+
+    var data = BuildRedData()
+    (data.attacks, data.unseenAttacks) = ([.fgsm, .pgd], [.deepFool, .momentumFGSM])
+    (data.trainPairs, data.testPairs) = (80, 40)
+    (data.victims.victim, data.precision) = (victim, precision)
+
+    var training = TrainRed()
+    (training.pairs, training.surrogate) = ([path(pairs)], victim)
+    (training.design.depth, training.design.width) = (5, 24)
+    (training.recipe.epochs, training.recipe.batchSize, training.precision) = (12, 16, precision)
+
+    var evaluation = EvaluateRed()
+    (evaluation.denoiserRun, evaluation.pairs, evaluation.victims.victim) = (path(denoiser), [path(pairs)], victim)
+    return [StudyPart(pairs, data), StudyPart(denoiser, training), StudyPart(judgement, evaluation)]
+  }
 
   /// The groups of test cells, as the table calls them.
   private static let groups: [(group: RedEvaluation.Group, name: String)] = [
@@ -31,22 +33,30 @@ enum DeceptionChapter: DemoChapter {
     (.unseenAttack, "DeepFool, MI-FGSM")
   ]
 
+  private static func run<Work: Experiment>(_ name: String, _ parts: [RunFiles.Part]) -> PerformedRun<Work>? {
+    parts[name]?.folder.flatMap { try? PerformedRun($0) }
+  }
+
+  private static func judged(_ parts: [RunFiles.Part]) -> PerformedRun<EvaluateRed>? { run(judgement, parts) }
+
   static func summary(_ parts: [RunFiles.Part]) -> Record {
-    guard let run = parts[judgement] else { return [:] }
+    guard let outcome = judged(parts)?.outcome else { return [:] }
     var summary: Record = [:]
     for (group, _) in groups {
+      guard let figures = outcome.groups?[group] else { continue }
       let prefix = "red_\(group.rawValue.replacing("-", with: "_"))"
-      for (key, name) in [
-        ("n", "n"), ("pa_benign", "pa_benign_cell_mean"), ("pa_adversarial", "pa_adversarial_cell_mean"),
-        ("pixel_error", "d_x_xr"), ("identity_pixel_error", "d_x_xa")
-      ] { summary["\(prefix)_\(key)"] = run.summary["groups.\(group.rawValue).\(name)"] }
+      summary["\(prefix)_n"] = .int(figures.means.count)
+      summary["\(prefix)_pa_benign"] = .double(figures.paBenignCellMean)
+      summary["\(prefix)_pa_adversarial"] = .double(figures.paAdversarialCellMean)
+      summary["\(prefix)_pixel_error"] = .double(figures.means.denoised)
+      summary["\(prefix)_identity_pixel_error"] = .double(figures.means.perturbed)
     }
-    summary["red_auroc"] = run.summary["detection.\(SuspicionScore.standard.rawValue).auroc"]
+    summary["red_auroc"] = outcome.detection?[.standard].map { .double($0.auroc.value) }
     return summary
   }
 
   static func tables(_ parts: [RunFiles.Part]) -> [Table] {
-    guard let run = parts[judgement] else { return [] }
+    guard let outcome = judged(parts)?.outcome else { return [] }
     return [
       Table(
         "What a small denoiser recovers from successful attacks, beside the identity",
@@ -54,39 +64,41 @@ enum DeceptionChapter: DemoChapter {
           .text("Attacks"), .number("Pairs"), .number("PA_benign"), .number("identity"), .number("PA_adv"),
           .number("identity"), .number("Pixel error"), .number("identity")
         ],
-        rows: groups.filter { run.number("groups.\($0.group.rawValue).n") != nil }.map { group, name in
-          func number(_ key: String) -> Double? { run.number("groups.\(group.rawValue).\(key)") }
-          func share(_ key: String) -> Table.Cell { "\(Wording.accuracy(number(key)))" }
-          func distance(_ key: String) -> Table.Cell { "\(NumberText.fixed(number(key) ?? .nan, decimals: 3))" }
-          return [
-            "\(name)", "\(Wording.count(number("n")))", share("pa_benign_cell_mean"), share("identity_pa_benign"),
-            share("pa_adversarial_cell_mean"), share("identity_pa_adversarial"), distance("d_x_xr"),
-            distance("d_x_xa")
-          ]
+        rows: groups.compactMap { group, name in
+          outcome.groups?[group].map { figures in
+            let shares = [
+              figures.paBenignCellMean, figures.identityPaBenign, figures.paAdversarialCellMean,
+              figures.identityPaAdversarial
+            ]
+            return ["\(name)", "\(Wording.count(Double(figures.means.count)))"]
+              + shares.map { .init(Wording.accuracy($0)) }
+              + [figures.means.denoised, figures.means.perturbed].map { .init(NumberText.fixed($0, decimals: 3)) }
+          }
         })
     ]
   }
 
   static func keyFigures(_ parts: [RunFiles.Part]) -> [Report.KeyFigure] {
-    guard let run = parts[judgement], let benign = run.number("groups.seen.pa_benign_cell_mean") else { return [] }
+    guard let seen = judged(parts)?.outcome?.groups?[.seen] else { return [] }
     return [
       .init(
-        "Attacks undone", Wording.accuracy(benign),
-        detail: "PA_benign; their effect kept (PA_adv): "
-          + Wording.accuracy(run.number("groups.seen.pa_adversarial_cell_mean")))
+        "Attacks undone", Wording.accuracy(seen.paBenignCellMean),
+        detail: "PA_benign; their effect kept (PA_adv): \(Wording.accuracy(seen.paAdversarialCellMean))")
     ]
   }
 
   static func sections(_ parts: [RunFiles.Part]) -> [Report.Section] {
-    guard let run = parts[judgement] else { return [] }
-    let auroc = run.number("detection.\(SuspicionScore.standard.rawValue).auroc") ?? .nan
+    guard let judged = judged(parts), let outcome = judged.outcome else { return [] }
+    let training: PerformedRun<TrainRed>? = run(denoiser, parts)
+    let auroc = outcome.detection?[.standard]?.auroc.value ?? .nan
     return [
       Report.Section(
         "Taking attacks apart",
         [
           .prose(
             "The dense network was attacked, and a denoiser of five layers learned by CDD-RED to tell the clean image "
-              + "from the perturbation, from \(Wording.count(parts[denoiser]?.number("pairs"))) pairs. PA_benign: the "
+              + "from the perturbation, from \(Wording.count(training?.outcome.map { Double($0.pairs) })) pairs. "
+              + "PA_benign: the "
               + "network answers the estimated clean image as it does the clean one. PA_adv: the clean image plus the "
               + "estimated perturbation fools it into the same answer. Pixel error: the Euclidean distance of the "
               + "estimate from the clean image; so few pairs need not bring it below that of the attacked image itself. "
@@ -96,7 +108,7 @@ enum DeceptionChapter: DemoChapter {
             .prose(
               "By how far the network's answer moves when an image is denoised, adversarial images are told from "
                 + "clean ones with an AUROC of \(NumberText.fixed(auroc, decimals: 3)).")
-          ] + run.examples.map { .figure($0.figure) })
+          ] + EvaluateRed.examples(of: judged))
     ]
   }
 }

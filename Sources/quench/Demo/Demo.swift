@@ -11,11 +11,29 @@ enum Demo {
 
   static let parts = chapters.flatMap { $0.parts }
 
-  static func record(precision: Precision, device: Device) -> RunRecord {
-    RunRecord(
+  /// The names of the folders of all runs, in order.
+  static var names: [String] {
+    chapters.flatMap { chapter in
+      chapter.parts.map(\.name)
+        + chapter.experiments(in: URL(filePath: "demo"), precision: .automatic).map(\.name)
+    }
+  }
+
+  /// What each chapter does, as the record of the demo has it.
+  private static func steps(_ precision: Precision) throws -> [Value] {
+    try chapters.flatMap { chapter in
+      try chapter.parts.map { .string($0.arguments.joined(separator: " ")) }
+        + chapter.experiments(in: URL(filePath: "{run}"), precision: precision).map { part in
+          try .string("\(part.name): \(Value.object(part.experiment.settings).json())")
+        }
+    }
+  }
+
+  static func record(precision: Precision, device: Device) throws -> RunRecord {
+    try RunRecord(
       command: ["quench", "demo"],
       settings: [
-        "steps": .array(parts.map { .string($0.step) }),
+        "steps": .array(steps(precision)),
         "precision": .string(precision.rawValue)
       ], versions: Version.record(device: device))
   }
@@ -31,14 +49,22 @@ enum Demo {
   static func tables(_ parts: [RunFiles.Part]) -> [Table] { chapters.flatMap { $0.tables(parts) } }
 }
 
-/// One capability in little: the commands and experiments that show it, and what is told of their runs.
+/// One capability in little: the runs that show it, and what is told of them.
 protocol DemoChapter {
+  /// Commands, which are run first.
   static var parts: [RunPart] { get }
+  /// Experiments that are done in this process, in the demo's folder.
+  static func experiments(in folder: URL, precision: Precision) -> [StudyPart]
   /// Under flat keys; nothing of parts that are not done.
   static func summary(_ parts: [RunFiles.Part]) -> Record
   static func tables(_ parts: [RunFiles.Part]) -> [Table]
   static func keyFigures(_ parts: [RunFiles.Part]) -> [Report.KeyFigure]
   static func sections(_ parts: [RunFiles.Part]) -> [Report.Section]
+}
+
+extension DemoChapter {
+  static var parts: [RunPart] { [] }
+  static func experiments(in folder: URL, precision: Precision) -> [StudyPart] { [] }
 }
 
 extension [RunFiles.Part] {

@@ -25,8 +25,8 @@ struct RunFiles {
   var parts: [Part] = []
   /// Of a cryo-EM run: its curves and map.
   var cryo: CryoFigures?
-  /// Of a denoiser's evaluation: pairs to look at.
-  var examples: [PictureStrip] = []
+  /// The folder that they are in, if they are read from one.
+  var folder: RunFolder?
   /// What is amiss with the files, and does not stop a report.
   var warnings: [String] = []
 
@@ -57,15 +57,13 @@ struct RunFiles {
     self.warnings = warnings
     let cryo = folder.artefact(CryoFigures.fileName)
     if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
-    let examples = folder.artefact(PictureStrip.fileName)
-    if exists(examples) { self.examples = try PictureStrip.read(examples) }
     if record.command.dropFirst().first == "demo" { parts = RunFiles.parts(of: folder) }
   }
 
   /// The demo's runs that are there, in the order in which it makes them.
   static func parts(of folder: RunFolder) -> [Part] {
-    Demo.parts.compactMap { part in
-      (try? RunFiles(RunFolder(existing: folder.artefact(part.name)))).map { Part(name: part.name, run: $0) }
+    Demo.names.compactMap { name in
+      (try? RunFiles(RunFolder(existing: folder.artefact(name)))).map { Part(name: name, run: $0) }
     }
   }
 
@@ -74,8 +72,6 @@ struct RunFiles {
   func report() throws(InputError) -> Report {
     switch record.command.dropFirst().first {
     case "demo": return DemoReport.make(self)
-    case "attack": return AttackReportPage.make(self)
-    case "red": return RedReportPage.make(self)
     case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(

@@ -1,4 +1,5 @@
 import Attacks
+import Deception
 import Foundation
 import Pruning
 import Reporting
@@ -16,7 +17,8 @@ enum Experiments {
     [
       Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self,
       CertifyClassifier.self, PredictUnderNoise.self, PretrainDefense.self, TrainDefense.self, EvaluateDefense.self,
-      AttackReconstructor.self
+      AttackReconstructor.self,
+      RunAttack.self, SweepAttack.self, RunAutoAttack.self, BuildRedData.self, TrainRed.self, EvaluateRed.self
     ] + PruneStudy.experiments
 
   /// What experiments use that their libraries do not have.

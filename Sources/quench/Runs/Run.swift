@@ -12,13 +12,19 @@ struct Run {
   let output: OutputOptions
   /// The commands that the run consists of, if it does.
   let parts: [RunPart]
+  /// The experiments that it consists of, if it does.
+  let experiments: [StudyPart]
 
-  init(at url: URL, _ record: RunRecord, resumes: Bool, _ output: OutputOptions, parts: [RunPart] = []) {
+  init(
+    at url: URL, _ record: RunRecord, resumes: Bool, _ output: OutputOptions, parts: [RunPart] = [],
+    experiments: [StudyPart] = []
+  ) {
     self.url = url
     self.record = record
     self.resumes = resumes
     self.output = output
     self.parts = parts
+    self.experiments = experiments
   }
 
   /// Does `work` in the run's folder, writes the summary that it returns and the report, and notes how the run
@@ -27,7 +33,9 @@ struct Run {
     let earlier = try resumes ? RunFolder(existing: url).record() : nil
     let folder = try RunFolder(at: url, for: record.continuing(earlier), resume: resumes)
     let isCompleted = earlier?.outcome == .completed
-    if isCompleted, try parts.allSatisfy({ try $0.isDone(in: folder) }) {
+    if isCompleted, try parts.allSatisfy({ try $0.isDone(in: folder) }),
+      try experiments.allSatisfy({ try $0.isDone(in: url) })
+    {
       output.note("this run is complete; nothing is left to do in \(url.relativePath)")
     } else {
       for change in record.changes(from: earlier) { output.note("note: \(change)") }

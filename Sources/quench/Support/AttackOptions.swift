@@ -1,9 +1,7 @@
 import ArgumentParser
 import Attacks
-import Foundation
 import Reporting
 import Support
-import Torch
 import Vision
 
 extension AttackName: ExpressibleByArgument {}
@@ -19,21 +17,20 @@ extension PixelBudget: ExpressibleByArgument {
 }
 
 /// A list of budgets separated by commas.
-struct PixelBudgets: ExpressibleByArgument {
-  /// Ascending.
+struct PixelBudgets: ExpressibleByArgument, Encodable {
   let values: [PixelBudget]
 
-  init(_ values: [PixelBudget]) { self.values = values.sorted { $0.value < $1.value } }
+  init(_ values: [PixelBudget]) { self.values = values }
 
   init?(argument: String) {
     let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
-    let budgets = parts.compactMap { PixelBudget(argument: String($0)) }
-    guard budgets.count == parts.count, !budgets.isEmpty else { return nil }
-    self.init(budgets)
+    values = parts.compactMap { PixelBudget(argument: String($0)) }
+    guard values.count == parts.count, !values.isEmpty else { return nil }
   }
 
-  var defaultValueDescription: String { text }
-  var text: String { values.map(\.description).joined(separator: ",") }
+  var defaultValueDescription: String { values.map(\.description).joined(separator: ",") }
+
+  func encode(to encoder: any Encoder) throws { try values.encode(to: encoder) }
 }
 
 /// Which network is attacked on which images, and how the evaluation goes.
@@ -76,85 +73,6 @@ struct AttackedOptions: ParsableArguments {
 
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var run: RunOptions
-
-  var precision: Precision { run.machine.attackPrecision }
-
-  func validate() throws {
-    guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
-    guard data.trainLimit == nil else {
-      throw ValidationError("--train-limit: an attack uses no training images; --limit is for those it attacks.")
-    }
-    if let expectedAccuracy, !(0...1).contains(expectedAccuracy) {
-      throw ValidationError("--expected-accuracy must be from 0 to 1.")
-    }
-  }
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings: Record = ["weights": .string(weights)]
-    settings["model"] = model.map { .string($0.rawValue) }
-    settings.merge(data.settings)
-    settings["batch-size"] = .int(batchSize)
-    settings["expected-accuracy"] = expectedAccuracy.map { .double($0) }
-    if savePictures { settings["save-pictures"] = true }
-    if saveArrays { settings["save-arrays"] = true }
-    settings["eight-bit"] = .bool(eightBit)
-    settings["probe"] = .bool(probe)
-    settings["precision"] = .string(precision.rawValue)
-    settings["seed"] = .int(run.seed)
-    return settings
-  }
-
-  /// Attacks the network and writes the run's folder.
-  /// - Parameters:
-  ///   - name: The folder's, where the user names none.
-  ///   - settings: Those of the attack.
-  ///   - inputs: Fingerprints of files beside weights and images.
-  ///   - make: The evaluator for the model, and other models that it needs are made there.
-  func perform(
-    _ name: String, _ settings: Record, inputs: Record = [:],
-    _ make: (AttackedModel, ImageDataset, Device) throws -> AttackEvaluator
-  ) throws {
-    let url = try run.folder(named: "attack-\(name)")
-    let device = try run.machine.prepare()
-    let test = try data.load(.test, on: device, seed: run.seedBits, run.output)
-    let network = try ModelFile(
-      path: weights, model: model?.model, for: test, on: device, run.output.console
-    ).network
-    let target = AttackedModel(network, precision: precision)
-    var evaluator = try make(target, test, device)
-    evaluator.seed = run.seedBits
-    evaluator.batchSize = batchSize
-    evaluator.expectedCleanAccuracy = expectedAccuracy
-    evaluator.progress = run.output.progress
-    (evaluator.staysOnGrid, evaluator.probes) = (eightBit, probe)
-    evaluator.warn = run.output.note
-
-    var all: Record = settings
-    all.merge(self.settings)
-    var fingerprints: Record = [
-      "test images": .string(test.fingerprint),
-      "weights": .string(try Fingerprint.sha256(ofFile: URL(filePath: weights)))
-    ]
-    fingerprints.merge(inputs)
-    let record = RunRecord.current(all, inputs: fingerprints, device: device)
-    Interruption.watch()
-    let summary = try Run(at: url, record, resumes: run.resume, run.output).perform { folder in
-      if savePictures || saveArrays {
-        let broken = BrokenPictures(
-          pictures: savePictures ? folder.artefact("pictures") : nil,
-          arrays: saveArrays ? folder.artefact("arrays") : nil, classNames: test.classNames,
-          sortsByBudget: (evaluator.epsilons?.count ?? 1) > 1)
-        evaluator.keepBroken = broken.write
-      }
-      let report = try evaluator.run(on: target, try AttackData(test), in: folder, resumes: run.resume)
-      var summary: Record = ["attack": .string(name)]
-      summary.merge(report.summary)
-      return summary
-    }
-    run.output.printResult(summary, AttackText.make(summary, url))
-    if !run.output.json { for finding in AttackText.findings(summary) { run.output.note("note: \(finding)") } }
-  }
 }
 
 /// Training on adversarial images.

@@ -44,10 +44,14 @@ extension RunOptions {
   ) throws {
     let url = try folder(named: name)
     Interruption.watch()
+    let experiment = try Work(settings: settings, name: "flags")
     do {
-      let run = try lab.perform(Work(settings: settings, name: "flags"), in: url, resumes: resume)
-      try output.printOutcome(of: run)
-    } catch let error as InputError { throw error.namingFlags }
+      try output.printOutcome(of: lab.perform(experiment, in: url, resumes: resume))
+    } catch let error as InputError {
+      // Data sets and networks have names like flags.
+      let keys = try Value(encoding: experiment).record?.keys ?? []
+      throw keys.contains(error.location ?? "") ? error.namingFlags : error
+    }
   }
 }
 

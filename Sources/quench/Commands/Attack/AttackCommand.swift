@@ -17,13 +17,13 @@ struct AttackCommand: ParsableCommand {
 
       Pixels are in [0, 1], and so are budgets: 8/255, not 8. Writes rows.csv, one
       line an image, flushed as it goes, and summary.json with clean_accuracy,
-      robust_accuracy, n, interval, seconds, a figure for each attack, how many broken
-      images still deceive once rounded to 8 bits, and findings: what makes the
-      figures doubtful. Attacks with gradients end with a short apgd-dlr on what they
-      left, whose figure stands beside their own. A run that was interrupted goes on
-      with --resume to the same rows. Attacks compute in float32; --precision bfloat16 is
-      faster on processors with matrix tiles and on GPUs, and has every image that
-      counts as broken confirmed in float32.
+      robust_accuracy and the ends of its interval (_low, _high), n, seconds, a figure
+      for each attack, how many broken images still deceive once rounded to 8 bits,
+      and findings: what makes the figures doubtful. Attacks with gradients end with
+      a short apgd-dlr on what they left, whose figure stands beside their own. A run
+      that was interrupted goes on with --resume to the same rows. Attacks compute in
+      float32; --precision bfloat16 is faster on processors with matrix tiles and on
+      GPUs, and has every image that counts as broken confirmed in float32.
       """,
     subcommands: [AttackRunCommand.self, AttackSweepCommand.self, AutoAttackCommand.self],
     defaultSubcommand: AttackRunCommand.self)

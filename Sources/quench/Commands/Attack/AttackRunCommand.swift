@@ -9,7 +9,7 @@ import Vision
 /// An attack by name and what it can be given.
 struct AttackChoice: ParsableArguments {
   @ArgumentParser.Argument(help: "The attack: \(AttackName.allCases.map(\.rawValue).joined(separator: ", ")).")
-  var name: AttackName
+  var attack: AttackName
 
   @Option(
     help: "Step size in pixel units (pgd, bim, mi-fgsm: a quarter of the budget unless given; in l2 a fifth).")
@@ -50,62 +50,11 @@ struct AttackChoice: ParsableArguments {
     AttackName.allCases.map { name in
       "\(name.rawValue.padding(toLength: 15, withPad: " ", startingAt: 0)) \(name.usage)"
     }.joined(separator: "\n")
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings: Record = ["attack": .string(name.rawValue)]
-    settings["step-size"] = stepSize.map { .string($0.description) }
-    settings["steps"] = steps.map { .int($0) }
-    settings["restarts"] = restarts.map { .int($0) }
-    settings["queries"] = queries.map { .int($0) }
-    settings["targets"] = targets.map { .int($0) }
-    settings["confidence"] = confidence.map { .double($0) }
-    settings["aim"] = aim.map { .string($0.rawValue) }
-    settings["all-steps"] = allSteps.map { .bool($0) }
-    settings["from"] = from.map { .string($0) }
-    return settings
-  }
-
-  func attackSettings(norm: Norm?, epsilon: PixelBudget?, smallest: Bool) -> AttackSettings {
-    var settings = AttackSettings()
-    (settings.norm, settings.epsilon, settings.stepSize, settings.steps) = (norm, epsilon, stepSize, steps)
-    (settings.restarts, settings.queries, settings.targets) = (restarts, queries, targets)
-    (settings.confidence, settings.stopsAtSuccess, settings.searchesSmallest) = (
-      confidence, allSteps.map { !$0 }, smallest
-    )
-    (settings.aims, settings.isTransfer) = (aim != nil, from != nil)
-    return settings
-  }
-
-  /// The evaluator of one attack, made on another network where the user names one.
-  func evaluator(
-    _ settings: AttackSettings, _ target: AttackedModel, _ test: ImageDataset, _ options: AttackedOptions,
-    _ device: Device
-  ) throws -> AttackEvaluator {
-    var attack = try settings.make(name)
-    if var feature = attack as? FeatureAdversary {
-      let guides = test.prefix(200)
-      feature.guides = (guides.images.to(.float32) * (1.0 / 255), guides.labels)
-      attack = feature
-    }
-    if let from {
-      let source = try ModelFile(
-        path: from, model: options.model?.model, for: test, on: device, options.run.output.console
-      )
-      .network
-      attack = transfer(attack, from: AttackedModel(source, precision: options.precision))
-    }
-    var evaluator = AttackEvaluator([attack])
-    evaluator.aim = aim
-    return evaluator
-  }
-
-  private func transfer(_ attack: some Attack, from source: AttackedModel) -> any Attack {
-    Transfer(attack, from: source)
-  }
 }
 
-struct AttackRunCommand: ParsableCommand {
+struct AttackRunCommand: ExperimentCommand {
+  typealias Work = RunAttack
+
   static let configuration = CommandConfiguration(
     commandName: "run",
     abstract: "Attack a network once: 'quench attack NAME' does the same.",
@@ -137,28 +86,16 @@ struct AttackRunCommand: ParsableCommand {
 
   @OptionGroup var options: AttackedOptions
 
-  private var attackSettings: AttackSettings {
-    choice.attackSettings(norm: options.norm, epsilon: epsilon, smallest: smallest)
-  }
-
-  func validate() throws {
-    try requireUsage { _ = try attackSettings.make(choice.name) }
-    guard !smallest || epsilon == nil else { throw ValidationError("--smallest and --epsilon exclude each other.") }
-  }
+  var runOptions: RunOptions { options.run }
 
   func run() throws {
-    let attack = try attackSettings.make(choice.name)
-    var settings = choice.settings
-    settings["norm"] = .string(attack.norm.rawValue)
-    settings["epsilon"] = attack.epsilon.map { .string(PixelBudget($0).description) } ?? .null
-    settings["parameters"] = .object(attack.settings)
-    try options.perform(choice.name.rawValue, settings, inputs: try Fingerprint.inputs(["from": choice.from])) {
-      try choice.evaluator(attackSettings, $0, $1, options, $2)
-    }
+    try runOptions.perform(Work.self, settings, named: "attack-\(choice.attack.rawValue)", in: lab)
   }
 }
 
-struct AttackSweepCommand: ParsableCommand {
+struct AttackSweepCommand: ExperimentCommand {
+  typealias Work = SweepAttack
+
   static let configuration = CommandConfiguration(
     commandName: "sweep",
     abstract: "Draw robust accuracy against the budget.",
@@ -178,33 +115,13 @@ struct AttackSweepCommand: ParsableCommand {
   @OptionGroup(title: "Attack") var choice: AttackChoice
 
   @Option(help: ArgumentHelp("Budgets in pixel units, separated by commas.", valueName: "list"))
-  var epsilons = PixelBudgets([0, 1, 2, 4, 8, 16].map { PixelBudget($0 / 255) })
+  var epsilons = PixelBudgets(SweepAttack().epsilons)
 
   @OptionGroup var options: AttackedOptions
 
-  private func attackSettings(_ epsilon: PixelBudget?) -> AttackSettings {
-    choice.attackSettings(
-      norm: options.norm, epsilon: epsilon, smallest: !choice.name.declaration.isBounded)
-  }
-
-  func validate() throws {
-    for budget in epsilons.values {
-      try requireUsage { _ = try attackSettings(budget).make(choice.name) }
-    }
-  }
+  var runOptions: RunOptions { options.run }
 
   func run() throws {
-    let budgets = epsilons.values
-    let attack = try attackSettings(budgets.last).make(choice.name)
-    var settings = choice.settings
-    settings["norm"] = .string(attack.norm.rawValue)
-    settings["epsilons"] = .string(epsilons.text)
-    settings["parameters"] = .object(attack.settings)
-    let inputs = try Fingerprint.inputs(["from": choice.from])
-    try options.perform("sweep-\(choice.name.rawValue)", settings, inputs: inputs) { model, test, device in
-      var evaluator = try choice.evaluator(attackSettings(budgets.last), model, test, options, device)
-      evaluator.epsilons = budgets.map(\.value)
-      return evaluator
-    }
+    try runOptions.perform(Work.self, settings, named: "attack-sweep-\(choice.attack.rawValue)", in: lab)
   }
 }

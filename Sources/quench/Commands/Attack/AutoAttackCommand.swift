@@ -3,7 +3,9 @@ import Attacks
 import Reporting
 import Support
 
-struct AutoAttackCommand: ParsableCommand {
+struct AutoAttackCommand: ExperimentCommand {
+  typealias Work = RunAutoAttack
+
   static let configuration = CommandConfiguration(
     commandName: "autoattack",
     abstract: "Run AutoAttack: four attacks without knobs, and what survives them.",
@@ -33,34 +35,10 @@ struct AutoAttackCommand: ParsableCommand {
 
   @OptionGroup var options: AttackedOptions
 
-  private var attack: AutoAttack {
-    let norm = options.norm ?? .linf
-    var attack = AutoAttack(version, norm: norm, epsilon: epsilon?.value ?? norm.usualBudget)
-    (attack.steps, attack.queries) = (steps ?? attack.steps, queries ?? attack.queries)
-    return attack
-  }
-
-  func validate() throws {
-    guard options.norm != .l1 else { throw ValidationError("--norm: AutoAttack knows linf and l2.") }
-    guard attack.steps > 0, attack.queries > 0 else {
-      throw ValidationError("--steps and --queries must be at least 1.")
-    }
-    guard version.takesQueries || queries == nil else {
-      throw ValidationError("--queries: AutoAttack \(version.rawValue) does not take this; it takes --steps.")
-    }
-    try requireUsage { try PixelBudget(attack.budget).validate(for: attack.norm, at: "--epsilon") }
-  }
+  var runOptions: RunOptions { options.run }
 
   func run() throws {
-    let attack = attack
-    var settings: Record = [
-      "attack": .string(attack.name), "version": .string(version.rawValue), "norm": .string(attack.norm.rawValue),
-      "epsilon": .string(PixelBudget(attack.budget).description), "steps": .int(attack.steps)
-    ]
-    if version.takesQueries { settings["queries"] = .int(attack.queries) }
-    try options.perform(attack.name, settings) { model, _, _ in
-      if version == .rand { model.gradientSamples = AutoAttack.randomisedSamples }
-      return AttackEvaluator(attack, for: model)
-    }
+    let name = try Work(settings: settings, name: "flags").attack.name
+    try runOptions.perform(Work.self, settings, named: "attack-\(name)", in: lab)
   }
 }

@@ -6,7 +6,11 @@ import Support
 import Torch
 import Vision
 
-struct RedBuildDataCommand: ParsableCommand {
+struct RedBuildDataCommand: ExperimentCommand {
+  typealias Work = BuildRedData
+
+  static let folderName = "red-data"
+
   static let configuration = CommandConfiguration(
     commandName: "build-data",
     abstract: "Attack victims and keep pairs of clean and adversarial images.",
@@ -52,84 +56,19 @@ struct RedBuildDataCommand: ParsableCommand {
   @OptionGroup(title: "Data") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
-  func validate() throws {
-    guard batchSize > 0, trainPairs ?? 1 > 0, testPairs ?? 1 > 0 else {
-      throw ValidationError("--batch-size, --train-pairs and --test-pairs must be at least 1.")
-    }
-    guard !seenOnly || unseenAttacks == nil else {
-      throw ValidationError("--seen-only and --unseen-attacks exclude each other.")
-    }
-    guard let chosen, !chosen.isEmpty else { throw ValidationError("--attacks names any of fgsm, pgd, cw.") }
-    guard unseen != nil else {
-      let names = RedAttack.unseen.map(\.rawValue).joined(separator: ", ")
-      throw ValidationError("--unseen-attacks names any of \(names), or none.")
-    }
-  }
+  var runOptions: RunOptions { options }
 
-  private var chosen: [RedAttack]? { Self.attacks(attacks, of: RedAttack.seen) }
-
-  private var unseen: [RedAttack]? {
-    if seenOnly || unseenAttacks == "none" { return [] }
-    return unseenAttacks.map { Self.attacks($0, of: RedAttack.unseen) } ?? RedAttack.unseen
-  }
-
-  /// The named ones; nil if a name is none of `known`.
-  private static func attacks(_ text: String, of known: [RedAttack]) -> [RedAttack]? {
-    let names = text.split(separator: ",").map(String.init)
-    let chosen = known.filter { names.contains($0.rawValue) }
-    return chosen.count == names.count ? chosen : nil
-  }
-
-  private var settings: Record {
-    var settings: Record = [
-      "preset": .string(preset.rawValue), "train-pairs": .int(trainPairs ?? preset.trainPairs),
-      "test-pairs": .int(testPairs ?? preset.testPairs), "attacks": .string(attacks),
-      "unseen-attacks": .string((unseen ?? []).map(\.rawValue).joined(separator: ",")),
-      "batch-size": .int(batchSize), "precision": .string(options.machine.attackPrecision.rawValue),
-      "seed": .int(options.seed)
-    ]
-    settings.merge(victims.settings)
-    settings.merge(data.settings)
+  var settings: Record {
+    var settings = Flags.settings(of: self)
+    settings["seen-only"] = nil
+    if seenOnly || unseenAttacks == "none" { settings["unseen-attacks"] = [] }
     return settings
   }
 
-  func run() throws {
-    let url = try options.folder(named: "red-data")
-    let device = try options.machine.prepare()
-    let train = try data.load(.train, on: device, seed: options.seedBits, options.output)
-    let test = try data.load(.test, on: device, seed: options.seedBits, options.output)
-    func victim(_ file: NamedFile) throws(InputError) -> Victim {
-      try file.victim(taking: train.imageShape, on: device, attackedIn: options.machine.attackPrecision)
+  func validate() throws {
+    guard !seenOnly || unseenAttacks == nil else {
+      throw ValidationError("--seen-only and --unseen-attacks exclude each other.")
     }
-    var builder = RedDataBuilder(victims: try victims.victim.map(victim))
-    builder.unseenVictims = try victims.unseen.map(victim)
-    builder.trainPairs = trainPairs ?? preset.trainPairs
-    builder.testPairs = testPairs ?? preset.testPairs
-    builder.attacks = chosen ?? RedAttack.seen
-    builder.unseenAttacks = unseen ?? RedAttack.unseen
-    builder.seed = options.seedBits
-    builder.batchSize = batchSize
-    builder.progress = options.output.progress
-
-    var inputs = try victims.inputs()
-    inputs["training images"] = .string(train.fingerprint)
-    inputs["test images"] = .string(test.fingerprint)
-    let record = RunRecord.current(settings, inputs: inputs, device: device)
-    Interruption.watch()
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      let start = ContinuousClock.now
-      let rows = try builder.build(train: train, test: test, in: folder.url)
-      return [
-        "cells": .int(rows.count), "pairs": .int(rows.reduce(0) { $0 + ($1["n"]?.integer ?? 0) }),
-        "seconds": .double((ContinuousClock.now - start) / .seconds(1)), "rates": .array(rows.map { .object($0) })
-      ]
-    }
-    options.output.printResult(
-      summary,
-      """
-      cells   \(Wording.count(summary["cells"]?.number)), \(Wording.count(summary["pairs"]?.number, "pair"))
-      folder  \(url.relativePath)
-      report  \(url.appending(path: "report.html").relativePath)
-      """)
+    try requireUsage { _ = try Work(settings: settings, name: "flags").checked() }
   }
 }

@@ -6,22 +6,8 @@ import Support
 import Torch
 import Vision
 
-struct RedTrainCommand: ParsableCommand {
-  enum Method: String, CaseIterable, ExpressibleByArgument {
-    case cddRed = "cdd-red"
-    case denoising = "do"
-    case stability = "ds"
-    case gaussianStability = "ds-gauss"
-
-    /// The flags that it alone takes.
-    var flags: [String] {
-      switch self {
-      case .cddRed: ["--gamma", "--lambda", "--filter", "--transformation"]
-      case .denoising, .stability: []
-      case .gaussianStability: ["--sigma"]
-      }
-    }
-  }
+struct RedTrainCommand: ExperimentCommand {
+  typealias Work = TrainRed
 
   static let configuration = CommandConfiguration(
     commandName: "train",
@@ -49,7 +35,7 @@ struct RedTrainCommand: ParsableCommand {
       """)
 
   @Option(help: "cdd-red, do (denoising only), ds (denoised smoothing's stability) or ds-gauss.")
-  var method = Method.cddRed
+  var method = TrainRed.Method.cddRed
 
   @Option(help: "Standard deviation of the noise of ds-gauss, pixels in [0, 1] (default: 0.25).")
   var sigma: Double?
@@ -60,7 +46,7 @@ struct RedTrainCommand: ParsableCommand {
       The classifier whose answers are aligned. Give several to align each pair by that of its victim's name, and by \
       the first where none has it; the first also scores the clean images for 'red analyse'.
       """, valueName: "name=file"))
-  var surrogate: [NamedFile]
+  var surrogate: [NamedWeights]
 
   @Option(help: ArgumentHelp("Start from this denoiser.", valueName: "file"), completion: .file())
   var initial: String?
@@ -80,7 +66,7 @@ struct RedTrainCommand: ParsableCommand {
   @Option(help: "Pairs per step.")
   var batchSize = RedRecipe().batchSize
 
-  @Option(help: "The learning rate before it is divided by ten at 47 % and 93 % of the epochs.")
+  @Option(help: "The learning rate before it is divided by ten at each of --milestones.")
   var learningRate = RedRecipe().learningRate
 
   @Option(help: "γ, the weight of the answers to denoised images, in cdd-red (default: \(Self.cddRed.benign)).")
@@ -105,6 +91,24 @@ struct RedTrainCommand: ParsableCommand {
       """)
   var transformation: [Transformation] = []
 
+  @Option(help: "The error of pixels in cdd-red: absolute, squared or none (default: absolute).")
+  var reconstruction: RedObjective.Reconstruction?
+
+  @Option(help: "L2 penalty on every parameter.")
+  var weightDecay = RedRecipe().weightDecay
+
+  @Option(
+    help: ArgumentHelp(
+      "Where the learning rate is divided by ten, as shares of the epochs (default: 0.467,0.933).",
+      valueName: "list"))
+  var milestones: String?
+
+  @Option(help: "Share of each cell's images that is held out to choose the best epoch by.")
+  var validationShare = RedRecipe().validationShare
+
+  @Flag(inversion: .prefixedNo, help: "Learn from pairs whose attack succeeded alone.")
+  var onlySuccessful = true
+
   private static let cddRed = RedObjective.classDiscriminative
 
   @Flag(help: "Recompute batch norm's statistics over the training images at the end.")
@@ -116,138 +120,23 @@ struct RedTrainCommand: ParsableCommand {
   @OptionGroup(title: "Pairs") var pairs: PairsOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
-  func validate() throws {
-    try surrogate.requireDistinctNames("--surrogate")
-    func require(_ holds: Bool, _ message: String) throws { if !holds { throw ValidationError(message) } }
-    try require(depth >= 3 && width >= 1, "--depth must be at least 3 and --width at least 1.")
-    try require(epochs > 0 && batchSize > 1, "--epochs must be at least 1 and --batch-size at least 2.")
-    try require(learningRate > 0 && learningRate.isFinite, "--learning-rate must be above 0.")
-    try require(sigma ?? 1 > 0 && (sigma ?? 1).isFinite, "--sigma must be above 0.")
-    try require(gamma ?? 0 >= 0 && lambda ?? 0 >= 0, "--gamma and --lambda must be 0 or more.")
-    try require((0.0...1).contains(batchNormMomentum), "--batch-norm-momentum must be from 0 to 1.")
-    let given = [
-      ("--sigma", sigma != nil), ("--gamma", gamma != nil), ("--lambda", lambda != nil),
-      ("--filter", filter != nil),
-      ("--transformation", !transformation.isEmpty)
-    ]
-    try requireUsage {
-      try InputError.require(
-        given.filter(\.1).map(\.0), takenBy: "the method \(method.rawValue)", which: method.flags)
-    }
+  var runOptions: RunOptions { options }
+
+  var settings: Record {
+    var settings = Flags.settings(of: self)
+    if transformation.isEmpty { settings["transformation"] = nil }
+    return settings
   }
 
-  private var recipe: RedRecipe {
-    var recipe = RedRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.learningRate) = (epochs, batchSize, learningRate)
-    switch method {
-    case .denoising: recipe.objective = .denoisingOnly
-    case .stability: recipe.objective = .stability
-    case .gaussianStability: (recipe.objective, recipe.noise) = (.stability, sigma ?? 0.25)
-    case .cddRed:
-      let standard = Self.cddRed
-      recipe.objective.benign = gamma ?? standard.benign
-      recipe.objective.adversarial = lambda ?? standard.adversarial
-      recipe.objective.filter = filter ?? standard.filter
-      recipe.objective.transformations = transformation.isEmpty ? standard.transformations : transformation
-    }
-    return recipe
-  }
-
-  private var settings: Record {
-    get throws(InputError) {
-      var settings: Record = [
-        "method": .string(method.rawValue), "pairs": pairs.value,
-        "surrogates": .array(surrogate.map { .string($0.text) }), "depth": .int(depth), "width": .int(width),
-        "batch-norm-momentum": .double(batchNormMomentum), "recalibrate": .bool(recalibrate),
-        "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
-      ]
-      settings["initial"] = initial.map { .string($0) }
-      settings.merge(try Value(encoding: recipe).record ?? [:])
-      return settings
+  var lab: Lab {
+    get throws {
+      var lab = try options.machine.lab(options.output)
+      lab.checkpointInterval = checkpointInterval
+      return lab
     }
   }
 
   func run() throws {
-    let url = try options.folder(named: "red-\(method.rawValue)")
-    let device = try options.machine.prepare()
-    let data = try pairs.load()
-    let surrogates = try surrogate.map { try $0.victim(taking: data.imageShape, on: device) }
-    let design = DenoiserDesign(depth: depth, width: width, batchNormMomentum: batchNormMomentum)
-    let network = design.network(input: data.imageShape, seed: options.seedBits, device: device)
-    if let initial {
-      try network.load(StateDictionary.weights(at: initial, for: network.architecture), from: initial)
-    }
-    let training = try RedTraining(
-      network, on: data.train, surrogates: surrogates, recipe: recipe, seed: options.seedBits,
-      precision: options.machine.precision)
-    var inputs = try surrogate.inputs("surrogate")
-    inputs.merge(try Fingerprint.inputs(["initial": initial]))
-    let record = RunRecord.current(try settings, inputs: inputs, device: device)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      try train(training, surrogates[0], data, in: folder)
-    }
-    if let count = summary["calibration_images"]?.integer, count < SuspicionCalibration.fewest {
-      options.output.note(
-        "note: \(NumberText.count(count, "clean image")) held out, too few for 'red analyse' to say how common a suspicion is; give it "
-          + "clean pictures with --clean, or build more pairs")
-    }
-    options.output.printResult(
-      summary,
-      """
-      pairs       \(Wording.count(summary["pairs"]?.number))
-      PA_benign   \(Wording.accuracy(summary["validation_pa_benign"]?.number)) of \
-      \(Wording.count(summary["validation_pairs"]?.number)) held-out pairs, best epoch
-      training    \(Wording.duration(summary["seconds"]?.number)), \
-      \(Wording.count(summary["images_per_second"]?.number)) pairs a second
-      denoiser    \(url.appending(path: RedRunFiles.denoiser).relativePath)
-      """)
-  }
-
-  private func train(
-    _ training: RedTraining, _ victim: Victim, _ data: RedDataset, in folder: RunFolder
-  ) throws -> Record {
-    Interruption.watch()
-    var session = TrainingSession(folder: folder)
-    (session.task, session.resumes, session.progress) = ("Training", options.resume, options.output.progress)
-    (session.checkpointInterval, session.warn) = (checkpointInterval, options.output.note)
-    session.atEpochEnd = { _, _ in
-      guard let figures = training.validate() else { return [:] }
-      return [
-        "validation_pa_benign": .double(figures.benign), "validation_pa_adversarial": .double(figures.adversarial)
-      ]
-    }
-    let outcome = try session.run(training)
-    let best = training.bestNetwork
-    if recalibrate {
-      let batches = data.train.lazy.flatMap { $0.adversarial.split(64) }.filter { $0.size(0) > 1 }
-      best.recalibrateBatchNorm(on: batches.map { PairCell.pixels($0) })
-    }
-    try best.state.validateFinite(at: "the denoiser")
-    try ModelFile(best).write(to: folder.artefact(RedRunFiles.denoiser))
-    try ModelFile(training.network).write(to: folder.artefact(RedRunFiles.last))
-    let denoise = RedTraining.frozen(best)
-    let calibration = SuspicionCalibration(of: training.validation, victim: victim, denoise: denoise)
-    try AtomicFile.write(Data(calibration.value.json().utf8), to: folder.artefact(RedRunFiles.calibration))
-    var summary: Record = [
-      "method": .string(method.rawValue), "pairs": .int(training.pairs), "epochs": .int(epochs),
-      "validation_pa_benign": training.bestScore.map { .double($0) } ?? .null,
-      "validation_pairs": .int(training.validation.reduce(0) { $0 + $1.count }),
-      "calibration_images": .int(calibration.clean.count),
-      "seconds": .double(outcome.seconds), "images_per_second": .double(outcome.imagesPerSecond),
-      "parameters": .int(best.architecture.parameterCount), "seed": .int(options.seed)
-    ]
-    if OriginClassifier.classes(.attack, in: data.train).count > 1 {
-      let family = try OriginClassifier.train(
-        on: data.train, input: .estimate, denoise: denoise, seed: options.seedBits)
-      try ModelFile(family.network, classNames: family.classes)
-        .write(to: folder.artefact(RedRunFiles.family))
-      summary["families"] = .array(family.classes.map { .string($0) })
-      let test = family.accuracy(on: data.test, input: .estimate, denoise: denoise)
-      if test.count > 0 {
-        (summary["family_accuracy"], summary["family_n"]) = (.double(test.fraction), .int(test.count))
-        summary["family_interval"] = [.double(test.interval.lowerBound), .double(test.interval.upperBound)]
-      }
-    }
-    return summary
+    try runOptions.perform(Work.self, settings, named: "red-\(method.rawValue)", in: lab)
   }
 }

@@ -1,8 +1,8 @@
-import Attacks
 import Foundation
 import Reporting
 import Support
 import Torch
+import Vision
 
 /// Images that deceive a model, as files: pictures of 8 bits, arrays of float32, or both.
 struct BrokenPictures {

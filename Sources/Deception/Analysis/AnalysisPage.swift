@@ -1,4 +1,3 @@
-import Deception
 import Foundation
 import Reporting
 import Support
@@ -6,23 +5,72 @@ import Torch
 import Vision
 
 /// The page, the JSON and the lines about pictures that were taken apart.
-struct AnalysisPage {
-  let cases: [RedAnalyseCommand.Case]
+public struct AnalysisPage {
+  let denoiserRun: String
+  let weights: String
+  /// The pictures in the order in which they were named.
+  public let cases: [AnalyseRed.Case]
   let score: SuspicionScore
   let classNames: [String]
   /// Clean images that suspicion is compared with.
   let clean: Int
   /// Pictures named as clean that could not be read.
-  let unreadableClean: [RedAnalyseCommand.Case]
+  let unreadableClean: [AnalyseRed.Case]
   /// How often the likeliest attack was the right one of test pairs, if that was measured.
   let familyAccuracy: Accuracy?
   /// How well suspicion tells the pictures from clean ones, where the user gave some.
-  var detection: Detection?
+  let detection: Detection?
+
+  public static let pageFileName = "analysis.html"
+  public static let recordFileName = "analysis.json"
+
+  /// What is wrong with pictures that could not be analysed; nil where all could.
+  public var error: InputError? {
+    let unread = cases.filter { $0.finding == nil }
+    guard !unread.isEmpty else { return nil }
+    return InputError(
+      "\(unread.count) of \(NumberText.count(cases.count, "picture")) could not be analysed",
+      at: Self.names(unread), remedy: "the reasons are listed with the results of the others")
+  }
+
+  /// Writes page and JSON into a folder, which is made.
+  /// - Returns: The page.
+  /// - Throws: `InputError` if they cannot be written.
+  @discardableResult
+  public func write(into folder: URL) throws(InputError) -> URL {
+    do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+      throw InputError.writing(folder, error)
+    }
+    try AtomicFile.write(
+      Data((Value.object(record).json(pretty: true) + "\n").utf8),
+      to: folder.appending(path: Self.recordFileName))
+    let page = folder.appending(path: Self.pageFileName)
+    try report().write(to: page)
+    return page
+  }
+
+  /// What the JSON says.
+  public var record: Record {
+    var record: Record = [
+      "run": .string(denoiserRun), "weights": .string(weights), "score": .string(score.rawValue),
+      "clean_images": .int(clean), "not_analysed": .int(cases.count { $0.finding == nil }),
+      "clean_not_analysed": .array(unreadableClean.map { .string($0.path) }),
+      "pictures": .array(cases.map { .object(self.record($0)) })
+    ]
+    record["detection"] = detection.flatMap { try? Value(encoding: DetectionFigures($0), style: .figures) }
+    return record
+  }
+
+  /// The names of files, the first few of many.
+  private static func names(_ cases: [AnalyseRed.Case]) -> String {
+    let names = cases.prefix(5).map(\.path).joined(separator: ", ")
+    return cases.count > 5 ? "\(names) and \(cases.count - 5) more" : names
+  }
 
   private func name(_ label: Int) -> String { label < classNames.count ? classNames[label] : "class \(label)" }
 
   /// What the JSON says of a picture.
-  func record(_ item: RedAnalyseCommand.Case) -> Record {
+  private func record(_ item: AnalyseRed.Case) -> Record {
     var record: Record = ["picture": .string(item.path)]
     guard let finding = item.finding else {
       record["problem"] = item.problem.map { .string($0) }
@@ -33,9 +81,8 @@ struct AnalysisPage {
       "denoised_label": .string(name(finding.denoisedLabel)),
       "denoised_confidence": .double(finding.denoisedConfidence), "suspicion": .double(finding.suspicion),
       "false_positive_rate": finding.falsePositives.map { .double($0.fraction) } ?? .null,
-      "false_positive_interval": finding.falsePositives.map {
-        [.double($0.interval.lowerBound), .double($0.interval.upperBound)]
-      } ?? .null,
+      "false_positive_rate_low": finding.falsePositives.map { .double($0.interval.lowerBound) } ?? .null,
+      "false_positive_rate_high": finding.falsePositives.map { .double($0.interval.upperBound) } ?? .null,
       "likely_attack": finding.family.map { .string($0.rawValue) } ?? .null,
       "likely_attack_probability": finding.familyProbability.map { .double($0) } ?? .null,
       "perturbation_linf": .double(finding.estimatedLinf), "perturbation_l2": .double(finding.estimatedL2)
@@ -44,12 +91,12 @@ struct AnalysisPage {
   }
 
   /// A line a picture, the most suspicious first.
-  func lines() -> [String] {
+  public var text: String {
     let lines = ordered.map { item in
       guard let finding = item.finding else { return "\(item.path): \(item.problem ?? "")" }
       return "\(item.path): \(verdict(finding))"
     }
-    return lines + (detectionText.map { ["", $0] } ?? [])
+    return (lines + (detectionText.map { ["", $0] } ?? [])).joined(separator: "\n")
   }
 
   private var detectionText: String? {
@@ -71,7 +118,7 @@ struct AnalysisPage {
       + "(95 %: \(Wording.interval(share.interval.lowerBound, share.interval.upperBound)))"
   }
 
-  private var ordered: [RedAnalyseCommand.Case] {
+  private var ordered: [AnalyseRed.Case] {
     cases.sorted { ($1.finding?.suspicion ?? -1, $0.path) < ($0.finding?.suspicion ?? -1, $1.path) }
   }
 
@@ -83,7 +130,8 @@ struct AnalysisPage {
     return "\(change), suspicion \(NumberText.fixed(finding.suspicion, decimals: 3))\(rate)"
   }
 
-  func report() throws(InputError) -> Report {
+  /// The page.
+  public func report() throws(InputError) -> Report {
     var overview: [Report.Block] = [.table(table)]
     if let detectionText { overview.append(.callout(.note, detectionText)) }
     if clean < SuspicionCalibration.fewest {
@@ -98,7 +146,7 @@ struct AnalysisPage {
     where !files.isEmpty {
       overview.append(
         .callout(
-          .caution, "\(NumberText.count(files.count, "picture")) \(what): \(RedAnalyseCommand.names(files))."))
+          .caution, "\(NumberText.count(files.count, "picture")) \(what): \(Self.names(files))."))
     }
     var sections = [Report.Section("Overview", overview)]
     for item in ordered { sections.append(try section(item)) }
@@ -149,7 +197,7 @@ struct AnalysisPage {
       })
   }
 
-  private func section(_ item: RedAnalyseCommand.Case) throws(InputError) -> Report.Section {
+  private func section(_ item: AnalyseRed.Case) throws(InputError) -> Report.Section {
     let title = URL(filePath: item.path).lastPathComponent
     guard let finding = item.finding else {
       return Report.Section(title, [.callout(.caution, item.problem ?? "")])

@@ -1,21 +1,21 @@
-import Deception
 import Foundation
 import Reporting
 import Support
 import Torch
+import Vision
 
 /// Pictures that belong together, as a run keeps them for its page.
-struct PictureStrip: Codable, Equatable {
-  struct Picture: Codable, Equatable {
+public struct PictureStrip: Codable, Hashable, Sendable {
+  public struct Picture: Codable, Hashable, Sendable {
     /// A PNG file.
-    var png: Data
-    var caption: String
+    public var png: Data
+    public var caption: String
   }
 
-  var title: String
-  var pictures: [Picture]
+  public var title: String
+  public var pictures: [Picture]
 
-  static let fileName = "examples.json"
+  public static let fileName = "examples.json"
 
   /// - Parameters:
   ///   - example: A pair and what was made of it.
@@ -37,19 +37,22 @@ struct PictureStrip: Codable, Equatable {
     ]
   }
 
-  var figure: ImageGrid {
+  /// The pictures as a page shows them.
+  public var figure: ImageGrid {
     ImageGrid(title, pictures.map { .init(png: $0.png, caption: $0.caption) }, side: 80)
   }
 
   /// - Throws: `InputError` if the file cannot be written.
   static func write(_ strips: [PictureStrip], to url: URL) throws(InputError) {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
     let data: Data
-    do { data = try JSONEncoder().encode(strips) } catch { throw InputError.writing(url, error) }
+    do { data = try encoder.encode(strips) } catch { throw InputError.writing(url, error) }
     try AtomicFile.write(data, to: url)
   }
 
   /// - Throws: `InputError` if the file cannot be read or holds something else.
-  static func read(_ url: URL) throws(InputError) -> [PictureStrip] {
+  public static func read(_ url: URL) throws(InputError) -> [PictureStrip] {
     let data = try InputFile.read(url)
     guard let strips = try? JSONDecoder().decode([PictureStrip].self, from: data) else {
       throw InputError("these are not a run's example pictures", at: url.path)
