@@ -79,6 +79,16 @@ public struct Record: Hashable, Sendable {
     return flat
   }
 
+  /// The value of `key`, or the record that ``flattened`` took apart under it; nil where there is neither.
+  func part(_ key: String) -> Value? {
+    if let value = self[key] { return value }
+    let prefix = "\(key)."
+    let inner = reduce(into: Record()) { inner, pair in
+      if pair.key.hasPrefix(prefix) { inner[String(pair.key.dropFirst(prefix.count))] = pair.value }
+    }
+    return inner.isEmpty ? nil : .object(inner)
+  }
+
   /// The flattened keys whose values differ between the two records, those of `self` first.
   public func differences(from other: Record) -> [String] {
     let (mine, theirs) = (flattened, other.flattened)

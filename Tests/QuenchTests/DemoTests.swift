@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 import Reporting
 import Support
@@ -9,27 +10,40 @@ import Vision
 @testable import quench
 
 @Suite("quench demo") struct DemoTests {
-  @Test("every step is a command that parses, and uses only what earlier steps left") func steps() throws {
+  @Test("every step is an experiment or a command that parses, and uses only what earlier steps left") func steps()
+    throws
+  {
     var done: Set<String> = []
     for part in Demo.parts {
-      #expect(throws: Never.self, "\(part.name)") { try Quench.parseAsRoot(part.arguments(in: "runs/demo")) }
-      for argument in part.arguments {
-        for piece in argument.components(separatedBy: "{run}/").dropFirst() {
-          let used = String(piece.prefix { $0 != "/" })
-          #expect(done.contains(used), "\(part.name) uses \(used)")
-        }
+      if let experiment = part.experiment?("runs/demo") {
+        #expect(throws: Never.self, "\(part.name)") { _ = try experiment.checked() }
+      } else {
+        #expect(throws: Never.self, "\(part.name)") { try Quench.parseAsRoot(part.arguments(in: "runs/demo")) }
+      }
+      for piece in part.step.components(separatedBy: "{run}/").dropFirst() {
+        let used = String(piece.prefix { $0 != "/" })
+        #expect(done.contains(used), "\(part.name) uses \(used)")
       }
       #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
     }
   }
 
+  /// Does an experiment of the demo in little.
+  private static func performQuickly(_ experiment: any Experiment, in url: URL) throws {
+    if var simulation = experiment as? SimulateSurvey {
+      (simulation.method.tiles, simulation.method.squares) = (2, 1)
+      (simulation.method.patches, simulation.method.holes) = (2, 4)
+      try Lab().perform(simulation, in: url)
+    } else if var study = experiment as? PolicyStudy {
+      study.trials.starts = "2"
+      try Lab().perform(study, in: url)
+    } else {
+      Issue.record("\(experiment) is unknown here")
+    }
+  }
+
   /// What makes a step of the demo a matter of a second or two.
   private static func quick(_ part: RunPart) -> [String] {
-    switch part.arguments.prefix(2) {
-    case ["cryo", "simulate"]: return ["--tiles", "2", "--squares", "1", "--patches", "2", "--holes", "4"]
-    case ["cryo", "study"]: return ["--starts", "2", "--threads", "1"]
-    default: break
-    }
     let flags =
       switch part.arguments.prefix(2) {
       case ["red", "build-data"]: ["--train-pairs", "16", "--test-pairs", "8"]
@@ -72,6 +86,10 @@ import Vision
         let pruned = try RunFolder(at: run.artefact(part.name), for: record, resume: false)
         try pruned.writeSummary(["accuracy": .double(0.5), "keep_ratio": .double(0.1), "seconds": .double(1)])
         try pruned.finish(.completed)
+        continue
+      }
+      if let experiment = part.experiment?(out.path) {
+        try Self.performQuickly(experiment, in: run.artefact(part.name))
         continue
       }
       let arguments = part.arguments(in: out.path).flatMap { argument in

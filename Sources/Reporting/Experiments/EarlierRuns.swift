@@ -9,8 +9,21 @@ public enum EarlierRuns {
     case "train": return settings["adversarial"] == nil ? "train" : "train-adversarial"
     case "evaluate", "slim": return words.first
     case "prune": return words.dropFirst().first.map { "prune-\($0)" }
+    case "cryo":
+      let kinds = ["train", "evaluate", "study", "calibrate", "predictor"]
+      return words.dropFirst().first.flatMap { kinds.contains($0) ? "cryo-\($0)" : nil }
     default: return nil
     }
+  }
+
+  /// Settings with the keys of today.
+  static func settings(_ settings: Record) -> Record {
+    var settings = settings
+    // The first versions called a collection's minutes a budget.
+    if settings["starts"] != nil, let minutes = settings["budget"] {
+      (settings["budget"], settings["minutes"]) = (nil, minutes)
+    }
+    return settings
   }
 
   /// A summary with the keys of today.

@@ -130,7 +130,9 @@ public struct PerformedRun<Work: Experiment>: Sendable {
         "this is another kind of run", at: folder.config.path, expected: Work.kind,
         found: record.experimentKind.map { "'\($0)'" })
     }
-    experiment = try Work(settings: record.settings, name: folder.config.path, isEarlier: record.isEarlier)
+    experiment = try Work(
+      settings: record.isEarlier ? EarlierRuns.settings(record.settings) : record.settings,
+      name: folder.config.path, isEarlier: record.isEarlier)
     var warnings: [String] = []
     metrics = folder.hasMetrics ? try MetricStream.read(folder.metrics) { warnings.append($0) } : []
     self.warnings = warnings

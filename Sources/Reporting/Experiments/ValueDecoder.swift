@@ -38,14 +38,17 @@ struct ValueDecoder: Decoder {
     init(value: Value) { self.value = value }
 
     func part(_ key: String) -> Place? {
-      asked.insert(key)
-      guard let value = value.record?[key] else { return nil }
+      ask(key)
+      guard let value = value.record?.part(key) else { return nil }
       let place = Place(value: value)
       parts.append((key, place))
       return place
     }
 
-    func ask(_ key: String) { asked.insert(key) }
+    func ask(_ key: String) {
+      asked.insert(key)
+      asked.formUnion(value.record?.keys.filter { $0.hasPrefix("\(key).") } ?? [])
+    }
 
     /// Makes every key of the value one that was asked for.
     func askForAll() { asked.formUnion(value.record?.keys ?? []) }
@@ -202,7 +205,7 @@ struct ValueDecoder: Decoder {
 
     func contains(_ key: Key) -> Bool {
       decoder.place.ask(name(key))
-      return decoder.place.value.record?[name(key)] != nil
+      return decoder.place.value.record?.part(name(key)) != nil
     }
     func decodeNil(forKey key: Key) throws -> Bool { try part(key).place.value == .null }
     func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
@@ -211,11 +214,9 @@ struct ValueDecoder: Decoder {
       return try part(key).decode(type)
     }
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-      if type is any InlineGroup.Type {
-        do { return try T(from: decoder) } catch DecodingError.keyNotFound { return nil }
-      }
-      if type is any PrefixedGroup.Type {
-        return decoder.place.value.record?[name(key)] == nil ? nil : try T(from: prefixed(key))
+      if type is any InlineGroup.Type || type is any PrefixedGroup.Type {
+        let inner = type is any InlineGroup.Type ? decoder : prefixed(key)
+        do { return try T(from: inner) } catch DecodingError.keyNotFound { return nil }
       }
       guard contains(key), try !decodeNil(forKey: key) else { return nil }
       return try decode(type, forKey: key)

@@ -15,9 +15,9 @@ struct DemoCommand: ParsableCommand {
       its weights by magnitude (OMP) and by BiP, and compares; then prunes half of
       its channels and cuts them out, which makes it faster. Plans a cryo-EM session
       on a made-up survey; attacks the network and recovers what the attacks did;
-      certifies answers under noise. Each step is a command that it prints first;
-      they are short, so that the demo ends in minutes: longer runs give better
-      networks.
+      certifies answers under noise. Each step is a command, or an experiment of
+      the library, that it names first; they are short, so that the demo ends in
+      minutes: longer runs give better networks.
 
       Steps that are done in the --out folder already are not repeated.
       """)

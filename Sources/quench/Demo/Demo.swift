@@ -15,7 +15,7 @@ enum Demo {
     RunRecord(
       command: ["quench", "demo"],
       settings: [
-        "steps": .array(parts.map { .string($0.arguments.joined(separator: " ")) }),
+        "steps": .array(parts.map { .string($0.step) }),
         "precision": .string(precision.rawValue)
       ], versions: Version.record(device: device))
   }

@@ -26,8 +26,8 @@ struct RunFiles {
   var certified: [CertifiedRow] = []
   /// The runs that a demo is made of, by the names of their folders.
   var parts: [Part] = []
-  /// Of a cryo-EM run: its curves and map.
-  var cryo: CryoFigures?
+  /// Where the run lies.
+  var folder: RunFolder?
   /// Of a denoiser's evaluation: pairs to look at.
   var examples: [PictureStrip] = []
   /// What is amiss with the files, and does not stop a report.
@@ -58,8 +58,7 @@ struct RunFiles {
       evaluation: exists(evaluation) ? try Evaluation(contentsOf: evaluation) : nil,
       layers: exists(mask) ? try LayerCount.read(mask) : [])
     self.warnings = warnings
-    let cryo = folder.artefact(CryoFigures.fileName)
-    if exists(cryo) { self.cryo = try CryoFigures(contentsOf: cryo) }
+    self.folder = folder
     let examples = folder.artefact(PictureStrip.fileName)
     if exists(examples) { self.examples = try PictureStrip.read(examples) }
     let table = folder.artefact(CertifiedTable.fileName)
@@ -85,7 +84,6 @@ struct RunFiles {
     case "demo": return DemoReport.make(self)
     case "attack": return AttackReportPage.make(self)
     case "red": return RedReportPage.make(self)
-    case "cryo": return CryoReport.make(self)
     case let other:
       throw InputError(
         "there is no report for this kind of run", at: "config.yaml, key 'command'",

@@ -1,4 +1,5 @@
 import Attacks
+import CryoEM
 import Foundation
 import Pruning
 import Reporting
@@ -10,7 +11,12 @@ enum Experiments {
   static let all: [any Experiment.Type] =
     [
       Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self
-    ] + PruneStudy.experiments
+    ] + PruneStudy.experiments + cryo
+
+  private static let cryo: [any Experiment.Type] = [
+    SimulateSurvey.self, PlanAcquisition.self, EvaluatePolicy.self, ComparePolicies.self, CompareOnTiles.self,
+    PolicyStudy.self, TrainDQN.self, CalibratePredictions.self, TrainPredictor.self
+  ]
 
   /// The experiment of a kind; nil where there is none.
   static func type(of kind: String?) -> (any Experiment.Type)? { all.first { $0.kind == kind } }

@@ -3,19 +3,26 @@ import Reporting
 import Support
 import Vision
 
-/// A command of the tool as a part of a larger run, in a folder of its own within that run's.
+/// A part of a larger run, in a folder of its own within that run's: an experiment, or a command of the tool.
 struct RunPart {
   /// The folder's name.
   let name: String
   /// The command and its flags, but for the folder and the machine. `{run}` stands for the larger run's folder.
-  let arguments: [String]
-  /// What the command writes last, where it keeps no record of its run by which to see that it is done.
-  var lastFile: String?
+  var arguments: [String] = []
+  /// The experiment, given the larger run's folder; nil where the part is a command.
+  var experiment: (@Sendable (String) -> any Experiment)?
+
+  /// What is done, in one line.
+  var step: String {
+    guard let experiment = experiment?("{run}") else { return arguments.joined(separator: " ") }
+    let settings = (try? experiment.settings).map { Value.object($0).json() } ?? ""
+    return "\(type(of: experiment).kind) \(settings)"
+  }
 
   /// - Throws: `InputError` as ``record(in:)`` does.
   func isDone(in folder: RunFolder) throws(InputError) -> Bool {
-    guard let lastFile else { return try record(in: folder)?.outcome == .completed }
-    return FileManager.default.fileExists(atPath: folder.artefact(name).appending(path: lastFile).path)
+    guard let experiment else { return try record(in: folder)?.outcome == .completed }
+    return try StudyPart(name, experiment(folder.url.relativePath)).isDone(in: folder.url)
   }
 
   /// The record of its run, as far as that has come; nil before it was begun.
@@ -29,8 +36,8 @@ struct RunPart {
   }
 }
 
-/// Does parts as processes of their own: each begins with fresh memory, and a kill costs at most what one part did
-/// since its last checkpoint.
+/// Does experiments in this process, and commands as processes of their own: a kill costs at most what one part did since
+/// its last checkpoint.
 struct PartRunner {
   let machine: MachineOptions
   let output: OutputOptions
@@ -38,7 +45,10 @@ struct PartRunner {
   /// Does a part, goes on with it, or leaves it alone if it is done.
   func perform(_ part: RunPart, in folder: RunFolder) throws {
     if try part.isDone(in: folder) { return }
-    if part.lastFile != nil { return try run(announced(part, in: folder)) }
+    if let experiment = part.experiment?(folder.url.relativePath) {
+      output.note("\n\(part.name): \(type(of: experiment).kind)")
+      return try experiment.perform(in: machine.lab(output), at: folder.artefact(part.name))
+    }
     let isBegun = try part.record(in: folder) != nil
     var arguments = announced(part, in: folder)
     arguments += ["--device", machine.device, "--precision", machine.precision.rawValue]
@@ -85,4 +95,8 @@ struct PartRunner {
         remedy: "fix the problem above, then run the same command again: finished parts are kept")
     }
   }
+}
+
+extension Experiment {
+  fileprivate func perform(in lab: Lab, at url: URL) throws { _ = try lab.ensure(self, in: url) }
 }
