@@ -134,7 +134,11 @@ let package = Package(
       name: "SmoothingTests",
       dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
     .testTarget(
-      name: "CryoSessionTests", dependencies: ["TestSupport", "CryoSession", "CryoEM", "Reporting", "Support"]),
+      name: "CryoSessionTests",
+      dependencies: [
+        "TestSupport", "CryoSession", "CryoEM", "Reporting", "Support",
+        .product(name: "GRDB", package: "GRDB.swift")
+      ]),
     .testTarget(
       name: "QuenchServerTests",
       dependencies: [

@@ -128,10 +128,11 @@ extension AcquisitionLog {
           """, arguments: [Int64(clamping: count)]
       ).reversed().map { row in
         Note(
-          id: row["id"], kind: Note.Kind(rawValue: row["kind"]) ?? .withdrawal, hole: row["hole"],
-          minutes: row["minutes"], fit: (row["ctf"] as Double?).flatMap(CTFFit.init(fileValue:)),
-          target: row["target"], ahead: (row["body"] as String?).flatMap(Double.init), source: row["source"],
-          isWithdrawn: row["withdrawn"])
+          id: try row.required("id"), kind: Note.Kind(rawValue: try row.required("kind")) ?? .withdrawal,
+          hole: try row.value("hole"), minutes: try row.required("minutes"),
+          fit: try row.value("ctf").flatMap(CTFFit.init(fileValue:)), target: try row.value("target"),
+          ahead: try row.value("body").flatMap { Double($0 as String) }, source: try row.required("source"),
+          isWithdrawn: try row.value("withdrawn") ?? false)
       }
     }
   }

@@ -151,15 +151,16 @@ extension AcquisitionLog {
     let path = url.path
     let entries = try reading { db in
       try Row.fetchAll(db, sql: "SELECT * FROM hole ORDER BY id").map { row in
-        func pair(_ x: String, _ y: String) -> SIMD2<Double>? {
-          guard let x = row[x] as Double?, let y = row[y] as Double? else { return nil }
+        func pair(_ x: String, _ y: String) throws -> SIMD2<Double>? {
+          guard let x: Double = try row.value(x), let y: Double = try row.value(y) else { return nil }
           return SIMD2(x, y)
         }
         return Survey.Entry(
-          name: row["name"], patch: row["patch"], square: row["square"], tile: row["tile"], grid: row["grid"],
-          offset: pair("x", "y"), stage: pair("stage_x", "stage_y"),
-          fit: (row["reference"] as Double?).flatMap(CTFFit.init(fileValue:)) ?? .unmeasured,
-          prediction: (row["prediction"] as String?).flatMap(Prediction.init(logText:)))
+          name: try row.required("name"), patch: try row.required("patch"), square: try row.required("square"),
+          tile: try row.required("tile"), grid: try row.required("grid"), offset: try pair("x", "y"),
+          stage: try pair("stage_x", "stage_y"),
+          fit: try row.value("reference").flatMap(CTFFit.init(fileValue:)) ?? .unmeasured,
+          prediction: try row.value("prediction").flatMap(Prediction.init(logText:)))
       }
     }
     let survey = try Survey(entries, from: path)
@@ -203,9 +204,9 @@ extension AcquisitionLog {
       )
       .map { row in
         Event(
-          id: row["id"], kind: Event.Kind(rawValue: row["kind"]) ?? .exposure, hole: row["hole"],
-          minutes: row["minutes"],
-          fit: (row["ctf"] as Double?).flatMap(CTFFit.init(fileValue:)) ?? .unmeasured)
+          id: try row.required("id"), kind: Event.Kind(rawValue: try row.required("kind")) ?? .exposure,
+          hole: try row.required("hole"), minutes: try row.required("minutes"),
+          fit: try row.value("ctf").flatMap(CTFFit.init(fileValue:)) ?? .unmeasured)
       }
     }
   }
@@ -259,7 +260,7 @@ extension AcquisitionLog {
     case let error as DatabaseError:
       return InputError(
         "the acquisition log cannot be used: \(error.message ?? "\(error.resultCode)")", at: url.path)
-    case is DecodingError: return InputError("the acquisition log is damaged", at: url.path)
+    case is DecodingError, is RowDecodingError: return InputError("the acquisition log is damaged", at: url.path)
     default: return InputError.writing(url, error)
     }
   }
@@ -278,5 +279,16 @@ extension Prediction {
     let values = logText.split(separator: " ").compactMap { Double($0) }
     guard let first = values.first else { return nil }
     self = values.count == 1 ? .resolution(first) : .classes(values)
+  }
+}
+
+/// Values of a file that anybody may have changed: one of another type is an error, not the process's end.
+extension Row {
+  func required<Value: DatabaseValueConvertible>(_ column: String) throws -> Value {
+    try decode(Value.self, forColumn: column)
+  }
+
+  func value<Value: DatabaseValueConvertible>(_ column: String) throws -> Value? {
+    try decode(Value?.self, forColumn: column)
   }
 }

@@ -193,7 +193,7 @@ import Vision
     try Safetensors.write(StateDictionary([("a", Tensor([Float(1)]))]), metadata: [:], to: url)
     #expect(inputError { try QNetwork(contentsOf: url) }?.problem == "these are not the weights of a Q network")
     let error = inputError { try Self.training(Self.method { $0.learningRate = 0 }) }
-    #expect(error?.location == "--learning-rate")
+    #expect(error?.location == "learning-rate")
   }
 
   @Test("scores a dueling state by a value and advantages that average to zero") func dueling() {

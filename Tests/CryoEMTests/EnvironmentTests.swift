@@ -118,11 +118,11 @@ import Vision
   @Test(
     "refuses rules that make no sense",
     arguments: [
-      (AcquisitionRules(minutes: MoveTable(0, 1, 2, 3)), "--costs: the costs of moves make no sense"),
-      (AcquisitionRules(minutes: MoveTable(1, 3, 2, 3)), "--costs: the costs of moves make no sense"),
-      (AcquisitionRules(minutes: MoveTable(1, 2, .nan, 3)), "--costs: the costs of moves make no sense"),
-      (AcquisitionRules(budget: 0), "--minutes: there is no time"),
-      (AcquisitionRules(threshold: 25), "--threshold: no useful threshold")
+      (AcquisitionRules(minutes: MoveTable(0, 1, 2, 3)), "costs: the costs of moves make no sense"),
+      (AcquisitionRules(minutes: MoveTable(1, 3, 2, 3)), "costs: the costs of moves make no sense"),
+      (AcquisitionRules(minutes: MoveTable(1, 2, .nan, 3)), "costs: the costs of moves make no sense"),
+      (AcquisitionRules(budget: 0), "minutes: there is no time"),
+      (AcquisitionRules(threshold: 25), "threshold: no useful threshold")
     ])
   func mistakes(_ rules: AcquisitionRules, _ message: String) {
     let error = inputError { try rules.validate() }

@@ -8,40 +8,6 @@ import Testing
 @testable import quench
 
 @Suite("quench cryo with files") struct CryoFilesTests {
-  /// A made-up survey of Leginon names whose predictions tell something, written as survey and predictions.
-  private func survey(_ folder: TemporaryFolder, _ name: String, level: Int) throws -> [String] {
-    var (survey, predictions) = ("", "")
-    for index in 0..<120 {
-      let hole = String(
-        format: "s_%05dgr_%05dsq_%05dhl_%05den-a", level, index / 60, index / 20, index % 20)
-      let truth = 3 + Double(index * 37 % 100) / 12
-      survey += "\(hole),\(index % 5),\(index % 4),\(truth),0.9\n"
-      predictions += "\(hole) \(String(format: "%.2f", truth + Double(index * 53 % 40) / 10 - 2 + 1.5))\n"
-    }
-    let files = [folder / "\(name).csv", folder / "\(name).txt"]
-    try Data(survey.utf8).write(to: files[0])
-    try Data(predictions.utf8).write(to: files[1])
-    return files.map(\.path)
-  }
-
-  @Test("calibrates, judges on other holes and shows a reliability plot") func calibrate() async throws {
-    let folder = try TemporaryFolder()
-    let (train, test) = (try survey(folder, "train", level: 1), try survey(folder, "test", level: 2))
-    let out = folder / "run"
-    let arguments = [
-      "cryo", "calibrate", "--survey", train[0], "--predictions", train[1], "--test-survey", test[0],
-      "--test-predictions", test[1], "--out", out.path, "--json"
-    ]
-    let outcome = try await Tool.run(arguments)
-    let summary = try outcome.json()
-    #expect(outcome.code == 0)
-    #expect(try #require(summary["logistic_slope"]?.number) < 0)
-    let scores = CalibrationRun.methods.compactMap { summary["test_\($0)_log_loss"]?.number }
-    #expect(scores.count == 3 && scores[0] < scores[2] && scores[1] < scores[2])
-    let report = try String(contentsOf: out.appending(path: "report.html"), encoding: .utf8)
-    #expect(report.contains("Share of good holes") && report.contains("120"))
-  }
-
   @Test("carries a navigator's points to a survey, and a plan back into the navigator") func export() async throws {
     let folder = try TemporaryFolder()
     let nav = folder / "grid.nav"
@@ -65,34 +31,6 @@ import Testing
       ["cryo", "export", "--navigator", nav.path, "--plan", plan.path, "--out", planned.path])
     #expect(again.code == 1 && again.errors.contains("the file is there already"))
     #expect(try await Tool.run(["cryo", "export", "--out", "x"]).code == 64)
-  }
-
-  @Test("calibrates on few holes with the right sign, and says where there is none") func fewHoles() async throws {
-    let folder = try TemporaryFolder()
-    func calibrate(_ name: String, _ isGood: (Double) -> Bool) async throws -> Tool.Outcome {
-      let values = [3.8, 4.01, 3.73, 9.28, 6.59, 8.1, 7.7, 4.4, 5.1, 3.2, 11.4, 12.9, 6.4, 5.6, 4.9, 9.9, 14.0, 4.2]
-      var (survey, predictions) = ("name,tile,square,patch,ctf\n", "")
-      for (index, value) in values.enumerated() {
-        survey += "h\(index),T,S,P,\(isGood(value) ? 4 : 9)\n"
-        predictions += "h\(index) \(value)\n"
-      }
-      try Data(survey.utf8).write(to: folder / "\(name).csv")
-      try Data(predictions.utf8).write(to: folder / "\(name).txt")
-      return try await Tool.run([
-        "cryo", "calibrate", "--survey", (folder / "\(name).csv").path, "--predictions",
-        (folder / "\(name).txt").path,
-        "--out", (folder / name).path, "--json"
-      ])
-    }
-    let right = try await calibrate("right") { $0 < 6 }
-    let summary = try right.json()
-    #expect(try #require(summary["logistic_slope"]?.number) < 0 && !right.errors.contains("warning"))
-    #expect(
-      try #require(summary["train_logistic_log_loss"]?.number) < #require(
-        summary["train_base_rate_log_loss"]?.number))
-    let wrong = try await calibrate("wrong") { $0 > 6 }
-    #expect(wrong.errors.contains("holes with worse predictions were good more often"), "\(wrong.errors)")
-    #expect(try wrong.json()["logistic_slope"]?.number == 0)
   }
 
   @Test("draws pictures, learns from them and predicts, all marked as synthetic") func predictor() async throws {

@@ -99,37 +99,28 @@ import Testing
     #expect(good.sorted() == ["h10", "h12", "h2", "h4", "h6", "h8"])
   }
 
-  @Test("evaluates policies from many starts: rows, summary and report") func evaluates() async throws {
+  @Test("evaluates a policy and studies all, with the summaries that the library has") func evaluates() async throws
+  {
     let folder = try TemporaryFolder()
     let files = try await simulate(folder)
-    for policy in ["random", "closed-loop", "oracle"] {
-      let run = RunPlace(folder / policy)
+    let others = try await simulate(folder, seed: 6)
+    let train = ["--train-survey", others[1], "--train-predictions", others[3]]
+    for (command, key) in [("evaluate", "budgets.7.5.good_mean"), ("study", "main.closed-loop.7.5.mean")] {
+      let run = RunPlace(folder / command)
       let outcome = try await Tool.run(
-        [
-          "cryo", "evaluate", "--policy", policy, "--minutes", "8,20", "--starts", "4", "--rule", "R", "--seed",
-          "2",
-          "--out", run.path, "--json"
-        ] + files + Self.quick)
+        ["cryo", command, "--minutes", "7.5", "--starts", "2", "--rule", "R", "--out", run.path, "--json"] + train
+          + files + Self.quick)
       #expect(outcome.code == 0, "\(outcome.errors)")
       let summary = try outcome.json()
-      let rows = try String(contentsOf: run.file("episodes.csv"), encoding: .utf8).split(separator: "\n")
-        .map { $0.split(separator: ",").map(String.init) }
-      #expect(rows[0] == ["start", "budget", "good", "visits", "minutes", "reward"] && rows.count == 9)
-      let good = rows.dropFirst().filter { $0[1] == "20" }.compactMap { Double($0[2]) }
-      #expect(good.count == 4 && summary["budgets.20.good_mean"]?.number == good.reduce(0, +) / 4)
-      #expect(try #require(summary["budgets.20.of_oracle"]?.number) <= 1)
-      let report = try String(contentsOf: run.file("report.html"), encoding: .utf8)
-      #expect(report.contains("Good micrographs against time") && report.contains("squares with"))
-      #expect(report.contains("synthetic: no microscope"))
+      #expect(try summary == run.folder.readSummary() && summary[key]?.number != nil)
+      try FileManager.default.removeItem(at: run.file("report.html"))
+      #expect(try await Tool.run(["report", run.path]).code == 0)
+      #expect(try String(contentsOf: run.file("report.html"), encoding: .utf8).contains("no microscope"))
     }
-    // Runs of earlier versions call the minutes a budget.
-    let old = RunPlace(folder / "oracle")
-    let config = try String(contentsOf: old.file("config.yaml"), encoding: .utf8)
-    #expect(config.contains("\n  minutes:"))
-    try Data(config.replacing("\n  minutes:", with: "\n  budget:").utf8).write(to: old.file("config.yaml"))
-    #expect(try await Tool.run(["report", old.path]).code == 0)
-    let report = try String(contentsOf: old.file("report.html"), encoding: .utf8)
-    #expect(report.contains("Good in 20 min"))
+    let again = try await Tool.run(["run", (folder / "evaluate/config.yaml").path, "--out", (folder / "again").path]
+    )
+    #expect(again.code == 0 && again.output.contains("episodes.csv"), "\(again.errors)")
+    #expect(try sameBytes(folder / "again/episodes.csv", folder / "evaluate/episodes.csv"))
   }
 
   @Test("trains a network that an interrupted run ends with as well, and evaluates it") func trains() async throws {
@@ -152,29 +143,58 @@ import Testing
     #expect(try outcome.json()["budgets.10.n"]?.integer == 2)
   }
 
-  @Test("compares all policies in one study") func studies() async throws {
-    let folder = try TemporaryFolder()
-    let files = try await simulate(folder)
-    let others = try await simulate(folder, seed: 6)
-    let run = RunPlace(folder / "study")
-    let outcome = try await Tool.run(
-      [
-        "cryo", "study", "--train-survey", others[1], "--train-predictions", others[3], "--minutes", "10",
-        "--starts",
-        "2", "--out", run.path, "--json"
-      ] + files + Self.quick)
-    #expect(outcome.code == 0, "\(outcome.errors)")
-    let summary = try outcome.json()
-    for policy in ["random", "serial", "greedy-tile", "tree-dp", "closed-loop", "oracle"] {
-      let mean = try #require(summary["main.\(policy).10.mean"]?.number, "\(policy)")
-      #expect(mean <= summary["main.oracle.10.mean"]?.number ?? 0)
+  @Test("every command's flags are settings of its experiment, with the library's defaults") func flags() throws {
+    func check<Command: CryoExperimentCommand>(_ type: Command.Type, _ more: [String] = []) throws {
+      let command = try Command.parse(["--survey", "s", "--predictions", "p"] + more)
+      var settings: Record = ["survey": "s", "predictions": "p"]
+      for index in stride(from: 0, to: more.count, by: 2) {
+        settings[String(more[index].dropFirst(2))] = .string(more[index + 1])
+      }
+      let own = try Command.Work(settings: command.settings, name: "flags").settings
+      #expect(try own == Command.Work(settings: settings, name: "x").settings)
     }
+    try check(CryoEvaluateCommand.self)
+    try check(CryoStudyCommand.self, ["--train-survey", "t", "--train-predictions", "q"])
+    try check(CryoTrainCommand.self, ["--preset", "feedback"])
+    try check(CryoCalibrateCommand.self)
+    let plan = try CryoPlanCommand.parse(["--survey", "s", "--start", "0", "--out", "plan.csv"])
     #expect(
-      summary["constant.closed-loop.10.mean"]?.number != nil && summary["damaged.snowball.10.sd"]?.number != nil)
-    let total = try #require(summary["tiles.total.closed-loop"]?.number)
-    #expect(total <= summary["tiles.total.oracle"]?.number ?? 0)
-    let report = try String(contentsOf: run.file("report.html"), encoding: .utf8)
-    #expect(report.contains("Leave one tile out") && report.contains("useless predictions"))
+      try PlanAcquisition(settings: Flags.settings(of: plan), name: "flags").settings
+        == PlanAcquisition(settings: ["survey": "s", "start": "0"], name: "x").settings)
+    let predictor = try PredictorTrainCommand.parse(["--survey", "s", "--images", "i"])
+    #expect(
+      try TrainPredictor(settings: predictor.settings, name: "flags").settings
+        == TrainPredictor(settings: ["survey": "s", "images": "i"], name: "x").settings)
+    let simulate = try CryoSimulateCommand.parse(["--out", "x"])
+    #expect(
+      try SimulateSurvey(settings: Flags.settings(of: simulate), name: "flags").settings
+        == SimulateSurvey().settings)
+  }
+
+  @Test("a run's configuration says all of it as flags") func configuration() throws {
+    func check<Command: ExperimentCommand>(_ type: Command.Type, _ words: [String], _ change: Record) throws {
+      let folder = try TemporaryFolder()
+      var settings: Record = ["survey": "s.csv", "predictions": "p.txt"]
+      settings.merge(change)
+      let experiment = try Command.Work(settings: settings, name: "x").settings
+      let file = folder / "config.yaml"
+      try Data(Value.object(["settings": .object(experiment)]).yaml().utf8).write(to: file)
+      let words = ["cryo"] + words
+      let arguments = try ConfigurationFile.expand(words + ["--config", file.path], help: Quench._dumpHelp())
+      let command = try #require(try Quench.parseAsRoot(arguments) as? Command)
+      #expect(try Command.Work(settings: command.settings, name: "x").settings == experiment)
+    }
+    try check(
+      CryoTrainCommand.self, ["train"],
+      [
+        "preset": "feedback", "discount": 0.5, "trains-on-predictions": false, "prioritized": true, "minutes": 60,
+        "penalizes-bad-holes": true, "rewards": [1.0, 0.5, 0.25, 0.125, 0.1]
+      ])
+    try check(CryoEvaluateCommand.self, ["evaluate"], ["minutes": [7.5, 60], "costs": "old", "rule": "R"])
+    try check(
+      CryoStudyCommand.self, ["study"],
+      ["train-survey": "t.csv", "train-predictions": "q.txt", "dqn": ["a=b.safetensors,c.safetensors"]])
+    try check(CryoCalibrateCommand.self, ["calibrate"], ["bins": 7, "extra-predictions": true])
   }
 
   @Test("fits costs to time stamps") func timeModel() async throws {
@@ -192,6 +212,10 @@ import Testing
       (["evaluate", "--minutes", "0"], Int32(64), "--minutes"), (["evaluate", "--costs", "3,2,1,0"], 64, "--costs"),
       (["evaluate", "--rule", "T"], 64, "--rule"), (["evaluate", "--policy", "dqn"], 64, "--weights"),
       (["evaluate", "--policy", "clever"], 64, "--policy"), (["evaluate", "--threshold", "30"], 64, "--threshold"),
+      (["study"], 64, "--train-survey"), (["train", "--steps-per-epoch", "7"], 64, "--steps-per-epoch"),
+      (["calibrate", "--bins", "1"], 64, "--bins"),
+      (["plan", "--start", "0", "--out", "p", "--stage-speed", "0"], 64, "--stage-speed"),
+      (["simulate", "--out", "x", "--tiles", "0"], 64, "--tiles"),
       (["evaluate", "--starts", "nobody"], 1, "there is no hole of this name"),
       (["evaluate", "--starts", "1,99999"], 1, "there is no hole of this index"),
       (["evaluate", "--starts", "0"], 1, "there is no start hole"),
@@ -203,7 +227,8 @@ import Testing
     let files = try await simulate(folder)
     var arguments = arguments
     if arguments[0] == "evaluate" { arguments += ["--out", (folder / "run").path] }
-    let outcome = try await Tool.run(["cryo"] + arguments + files)
+    if arguments[0] != "simulate" { arguments += files }
+    let outcome = try await Tool.run(["cryo"] + arguments)
     #expect(outcome.code == code, "\(outcome.errors)")
     #expect(outcome.errors.contains(word), "\(outcome.errors)")
     #expect(!FileManager.default.fileExists(atPath: (folder / "run").appending(path: "episodes.csv").path))

@@ -1,4 +1,3 @@
-import Deception
 import Foundation
 import Reporting
 import Support
@@ -10,60 +9,19 @@ import Vision
 @testable import quench
 
 @Suite("quench demo") struct DemoTests {
-  @Test("every step is a command that parses or an experiment, and uses only what earlier steps left")
-  func steps() throws {
+  @Test("every step is an experiment that can be done, and uses only what earlier steps left") func steps() throws {
     var done: Set<String> = []
-    for part in Demo.parts {
-      #expect(throws: Never.self, "\(part.name)") {
-        guard let experiment = part.experiment else {
-          _ = try Quench.parseAsRoot(part.arguments(in: "runs/demo"))
-          return
-        }
-        _ = try experiment("runs/demo", .automatic).checked()
-      }
-      for piece in part.step.components(separatedBy: "{run}/").dropFirst() {
-        let used = String(piece.prefix { $0 != "/" })
+    for part in try Demo().parts(in: URL(filePath: "{run}")) {
+      #expect(throws: Never.self, "\(part.name)") { _ = try part.experiment.checked() }
+      let settings = Value.object(try part.experiment.settings).json().replacing("\\/", with: "/")
+      for piece in settings.components(separatedBy: "{run}/").dropFirst() {
+        let used = String(piece.prefix { $0 != "/" && $0 != "\"" })
         #expect(done.contains(used), "\(part.name) uses \(used)")
       }
       #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
     }
-    for part in Demo.chapters.flatMap({ $0.experiments(in: URL(filePath: "{run}"), precision: .automatic) }) {
-      let text = Value.object(try part.experiment.settings).json()
-      for piece in text.components(separatedBy: "{run}").dropFirst() {
-        let used =
-          piece.replacing("\\", with: "").split(separator: "/").first.map { $0.prefix { $0 != "\"" } } ?? ""
-        #expect(done.contains(String(used)), "\(part.name) uses \(used)")
-      }
-      #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
-    }
-  }
-
-  /// What makes a step of the demo a matter of a second or two.
-  private static func quick(_ part: RunPart) -> [String] {
-    switch part.arguments.prefix(2) {
-    case ["cryo", "simulate"]: return ["--tiles", "2", "--squares", "1", "--patches", "2", "--holes", "4"]
-    case ["cryo", "study"]: return ["--starts", "2", "--threads", "1"]
-    default: break
-    }
-    let flags =
-      part.arguments[0] == "train"
-      ? ["--model", "small-cnn", "--epochs", "6", "--batch-size", "32"] : ["--limit", "4", "--n", "1000"]
-    return flags + ["--threads", "1", "--precision", "float32"]
-  }
-
-  /// Does an experiment of the demo on the pictures in `data`, as a matter of a second or two.
-  private static func perform(_ part: StudyPart, in folder: URL, data: URL) throws {
-    var experiment = part.experiment
-    if var work = experiment as? BuildRedData {
-      (work.trainPairs, work.testPairs) = (16, 8)
-      (work.selection.data, work.selection.dataDir) = (.folder, data.path)
-      experiment = work
-    } else if var work = experiment as? TrainRed {
-      (work.design.depth, work.design.width) = (4, 8)
-      (work.recipe.epochs, work.recipe.batchSize) = (1, 8)
-      experiment = work
-    }
-    try StudyPart(part.name, experiment).perform(in: folder, by: Lab())
+    #expect(done.count == 14)
+    #expect(try Demo().checked().steps.count == 14)
   }
 
   @Test("refuses the folder of a demo of other steps, and says what to do") func olderSteps() async throws {
@@ -80,6 +38,26 @@ import Vision
     #expect(damaged.code == 1 && damaged.errors.contains("config.yaml"), "\(damaged.errors)")
   }
 
+  /// What makes a step of the demo a matter of a second or two.
+  private static let tiny: [String: Record] = [
+    "train": ["model": "small-cnn", "epochs": 6, "batch-size": 32],
+    "prune-omp": ["epochs": 1, "batch-size": 16], "prune-bip": ["batch-size": 16],
+    "slim": ["recalibrate": 2, "batch-size": 8, "seconds": 0],
+    "red-build-data": ["train-pairs": 16, "test-pairs": 8],
+    "red-train": ["depth": 4, "width": 8, "epochs": 1, "batch-size": 8],
+    "certify": ["limit": 4, "n": 1000],
+    "cryo-simulate": ["tiles": 2, "squares": 1, "patches": 2, "holes": 4], "cryo-study": ["starts": "2"]
+  ]
+
+  /// Does an experiment of the demo on the pictures in `data`, in little.
+  private static func perform<Work: Experiment>(_ experiment: Work, in url: URL, data: URL) throws {
+    var settings = try experiment.settings
+    if settings["data"] != nil { settings.merge(["data": "folder", "data-dir": .string(data.path)]) }
+    settings["train-limit"] = nil
+    settings.merge(tiny[Work.kind] ?? [:])
+    try Lab().perform(Work(settings: settings, name: "demo"), in: url)
+  }
+
   @Test("tells every chapter's figures, and does nothing again that is done") func chapters() async throws {
     guard Datasets.find(.fashionMNIST) != nil else {
       print("skipped: Fashion-MNIST is not installed, and the demo would fetch it")
@@ -88,39 +66,24 @@ import Vision
     let folder = try TemporaryFolder()
     try RedTests.writePictures(into: folder / "pictures")
     let out = RunPlace(folder / "demo")
-    _ = try RunFolder(at: out.url, for: Demo.record(precision: .float32, device: .cpu), resume: false)
-    let run = try RunFolder(existing: out.url)
-    for part in Demo.parts {
-      if PruningChapter.parts.dropFirst().contains(where: { $0.name == part.name }) {
-        let record = RunRecord(command: ["quench"] + part.arguments, settings: [:])
-        let pruned = try RunFolder(at: run.artefact(part.name), for: record, resume: false)
-        try pruned.writeSummary(["accuracy": .double(0.5), "keep_ratio": .double(0.1), "seconds": .double(1)])
-        try pruned.finish(.completed)
-        continue
-      }
-      if let experiment = part.experiment {
-        try Self.perform(experiment(out.path, .float32), on: folder / "pictures", in: run.artefact(part.name))
-        continue
-      }
-      let arguments = part.arguments(in: out.path).flatMap { argument in
-        argument == "fashion-mnist" ? ["folder", "--data-dir", (folder / "pictures").path] : [argument]
-      }
-      let outcome = try await Tool.run(arguments + Self.quick(part))
-      #expect(outcome.code == 0, "\(arguments) \(outcome.errors)")
+    var demo = Demo()
+    demo.precision = .float32
+    let record = RunRecord(command: ["quench", "demo"], kind: Demo.kind, settings: try demo.checked().settings)
+    let run = try RunFolder(at: out.url, for: record)
+    for part in try demo.parts(in: out.url) {
+      try Self.perform(part.experiment, in: run.artefact(part.name), data: folder / "pictures")
     }
-    for part in DeceptionChapter.experiments(in: out.url, precision: .float32) {
-      try Self.perform(part, in: out.url, data: folder / "pictures")
-    }
+    try run.finish(.interrupted)
     let dense = try Data(contentsOf: out.file("dense/config.yaml"))
 
     let outcome = try await Tool.run(["demo", "--out", out.path, "--precision", "float32", "--json"])
-    #expect(outcome.code == 0 && !outcome.errors.contains("$ quench"), "\(outcome.errors)")
+    #expect(outcome.code == 0 && !outcome.errors.contains("dense: train"), "\(outcome.errors)")
     #expect(try Data(contentsOf: out.file("dense/config.yaml")) == dense)
     let summary = try outcome.json()
     for key in [
-      "dense_accuracy", "bip_0.02_accuracy", "cryo_closed_loop_240_good", "cryo_random_60_good",
-      "red_seen_pa_benign", "red_unseen_attack_pixel_error", "red_auroc", "certified_certified_accuracy_0.25",
-      "certified_undefended_samples_per_image"
+      "dense_accuracy", "bip_0.02_accuracy", "bip_channels_accuracy", "slim_accuracy", "cryo_closed_loop_240_good",
+      "cryo_random_60_good", "red_seen_pa_benign", "red_unseen_attack_pixel_error", "red_auroc",
+      "certified_certified_accuracy_0.25", "certified_undefended_samples_per_image", "seconds"
     ] { #expect(summary[key]?.number != nil, "\(key)") }
     #expect(summary["cryo_synthetic"] == .bool(true))
     #expect(summary["certified_fixed_samples_per_image"]?.number == 1100)
@@ -129,7 +92,8 @@ import Vision
 
     let page = try String(contentsOf: out.file("report.html"), encoding: .utf8)
     for title in [
-      "Accuracy against size", "Planning a cryo-EM session", "Taking attacks apart", "Certified answers"
+      "Accuracy against size", "A smaller network", "Where the kept weights are", "Planning a cryo-EM session",
+      "Taking attacks apart", "Certified answers"
     ] {
       #expect(page.contains("<h2>\(title)</h2>"), "\(title)")
     }

@@ -139,6 +139,39 @@ private struct Count: Experiment {
     }
   }
 
+  @Test("figures by name are flat keys of a summary, and read back in order") func byName() throws {
+    struct Figures: Codable, Sendable, Equatable {
+      var mean = 0.0
+      var seeds: Int?
+    }
+    struct Outcome: Codable, Sendable {
+      var plain = ByName<Figures>()
+      var nested = ByName<ByName<Figures>>()
+      var missing: ByName<Figures>?
+    }
+    var outcome = Outcome()
+    outcome.plain["7.5"] = Figures(mean: 1, seeds: 2)
+    outcome.plain["T x"] = Figures(mean: .nan)
+    outcome.nested["closed-loop"] = outcome.plain
+    outcome.plain["gone"] = Figures()
+    outcome.plain["gone"] = nil
+    let summary = try #require(Value(encoding: outcome, style: .figures).record).flattened
+    #expect(
+      summary.keys == [
+        "plain.7.5.mean", "plain.7.5.seeds", "plain.T x.mean", "nested.closed-loop.7.5.mean",
+        "nested.closed-loop.7.5.seeds", "nested.closed-loop.T x.mean", "missing"
+      ])
+    let text = Value.object(summary.withoutNulls).json()
+    let read: Outcome = try Value(json: Data(text.utf8), name: "x").decode(style: .figures, name: "x")
+    #expect(read.plain.names == ["7.5", "T x"] && read.plain["7.5"] == Figures(mean: 1, seeds: 2))
+    #expect(read.plain["T x"]?.mean.isNaN == true && read.missing == nil)
+    #expect(read.nested["closed-loop"]?["7.5"]?.seeds == 2)
+    let error = #expect(throws: InputError.self) {
+      let _: Outcome = try (["plain.a.mean": "x", "nested.a.b.mean": 1] as Value).decode(style: .figures, name: "s")
+    }
+    #expect(error?.expected == "a number")
+  }
+
   @Test("a study does its optional parts as far as they go, and names those that failed") func study() throws {
     struct Counts: Experiment {
       static let kind = "counts"
@@ -222,6 +255,9 @@ private struct Count: Experiment {
     ])
     #expect(attacked["robust_accuracy_low"] == 0.4 && attacked["groups.seen.pa_benign_high"] == 0.2)
     #expect(attacked["curve"] == [["epsilon": 0.1]] && attacked["interval"] == nil)
+    #expect(EarlierRuns.kind(of: ["quench", "cryo", "predictor", "train"], [:]) == "cryo-predictor")
+    #expect(EarlierRuns.settings(["starts": "50", "budget": 60]) == ["starts": "50", "minutes": 60])
+    #expect(EarlierRuns.settings(["budget": 60]) == ["budget": 60])
     let summary = EarlierRuns.summary([
       "test_accuracy": 0.9, "test_interval_low": 0.8, "interval": [0.7, 0.95], "latency_1_dense_ms": 2.0,
       "latency_1_pruned_ms": 1.0, "speed_up_1": 2.0, "widths.conv1": [16, 8]

@@ -118,16 +118,16 @@ public struct AcquisitionRules: Hashable, Sendable {
     guard minutes.allSatisfy({ $0 > 0 && $0.isFinite }), zip(minutes, minutes.dropFirst()).allSatisfy({ $0 <= $1 })
     else {
       throw InputError(
-        "the costs of moves make no sense", at: "--costs",
+        "the costs of moves make no sense", at: "costs",
         expected: "minutes above 0 for hole, patch, square and tile, none smaller than the one before",
         found: minutes.map { "\($0)" }.joined(separator: ","))
     }
     guard budget > 0, budget.isFinite else {
-      throw InputError("there is no time", at: "--minutes", expected: "minutes above 0", found: "\(budget)")
+      throw InputError("there is no time", at: "minutes", expected: "minutes above 0", found: "\(budget)")
     }
     guard threshold > 0, threshold < CTFFit.clip else {
       throw InputError(
-        "no useful threshold", at: "--threshold", expected: "Å above 0 and below \(Int(CTFFit.clip))",
+        "no useful threshold", at: "threshold", expected: "Å above 0 and below \(Int(CTFFit.clip))",
         found: "\(threshold)")
     }
   }

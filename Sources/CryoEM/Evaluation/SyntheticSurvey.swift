@@ -1,10 +1,11 @@
 import Foundation
+import Reporting
 import Support
 import Vision
 
 /// A made-up survey with the habits of real ones: quality clusters by tile, square and patch, and so do a predictor's
 /// errors. It is synthetic, and its names say so.
-public struct SyntheticSurvey: Hashable, Sendable {
+public struct SyntheticSurvey: InlineGroup, Hashable, Sendable {
   public var grids = 1
   public var tiles = 6
   /// Squares of a tile, on average.
@@ -30,16 +31,15 @@ public struct SyntheticSurvey: Hashable, Sendable {
 
   /// - Throws: `InputError` if a number makes no sense.
   public func validate() throws(InputError) {
-    guard (1...100).contains(grids), (1...1000).contains(tiles), (1...100).contains(squares),
-      (1...1000).contains(patches), (1...1000).contains(holes)
-    else {
-      throw InputError(
-        "a synthetic survey of these sizes makes no sense", at: "--tiles, --squares, --patches, --holes")
-    }
+    try requireSetting((1...100).contains(grids), "grids", "1 to 100", grids)
+    try requireSetting((1...1000).contains(tiles), "tiles", "1 to 1000", tiles)
+    try requireSetting((1...100).contains(squares), "squares", "1 to 100", squares)
+    try requireSetting((1...1000).contains(patches), "patches", "1 to 1000", patches)
+    try requireSetting((1...1000).contains(holes), "holes", "1 to 1000", holes)
     let expected = Double(grids * tiles) * squares * patches * holes
     guard expected <= 200_000 else {
       throw InputError(
-        "the synthetic survey would be too large", at: "--tiles, --squares, --patches, --holes",
+        "the synthetic survey would be too large", at: "holes",
         expected: "at most 200,000 holes", found: "about \(Int(expected))")
     }
   }

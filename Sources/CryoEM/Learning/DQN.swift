@@ -77,16 +77,22 @@ public struct DQN: Hashable, Sendable {
 
   /// - Throws: `InputError` if a number makes no sense.
   public func validate() throws(InputError) {
-    func require(_ holds: Bool, _ flag: String, _ expected: String, _ found: some Any) throws(InputError) {
-      if !holds { throw InputError("a setting makes no sense", at: flag, expected: expected, found: "\(found)") }
+    func require(_ holds: Bool, _ key: String, _ expected: String, _ found: some Any) throws(InputError) {
+      if !holds { throw InputError("a setting makes no sense", at: key, expected: expected, found: "\(found)") }
     }
-    try require(learningRate > 0 && learningRate <= 1, "--learning-rate", "above 0, at most 1", learningRate)
-    try require((0..<1).contains(discount), "--discount", "0 or more, below 1", discount)
-    try require((1...100).contains(returnSteps), "--return-steps", "1 to 100", returnSteps)
-    try require((1...100_000).contains(epochs), "--epochs", "1 or more", epochs)
+    try require(learningRate > 0 && learningRate <= 1, "learning-rate", "above 0, at most 1", learningRate)
+    try require((0..<1).contains(discount), "discount", "0 or more, below 1", discount)
+    try require((1...100).contains(returnSteps), "return-steps", "1 to 100", returnSteps)
+    try require((1...100_000).contains(epochs), "epochs", "1 or more", epochs)
+    try require((1...10_000).contains(environments), "environments", "1 to 10000", environments)
     try require(
-      stepsPerEpoch >= environments && stepsPerEpoch % environments == 0, "--steps-per-epoch",
+      stepsPerEpoch >= environments && stepsPerEpoch % environments == 0, "steps-per-epoch",
       "a multiple of \(environments)", stepsPerEpoch)
-    try require((1...65_536).contains(batchSize), "--batch-size", "1 to 65536", batchSize)
+    try require((1...65_536).contains(batchSize), "batch-size", "1 to 65536", batchSize)
+    try require(replaySize >= environments, "replay-size", "at least a transition an environment", replaySize)
+    try require(budget > 0 && budget.isFinite, "minutes", "above 0", budget)
+    try require(targetInterval >= 1, "target-interval", "at least 1", targetInterval)
+    try require(validationEpisodes >= 1, "validation-episodes", "at least 1", validationEpisodes)
+    try require((0...5).contains(features.smoothing), "smoothing", "0 to 5", features.smoothing)
   }
 }

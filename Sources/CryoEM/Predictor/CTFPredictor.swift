@@ -47,7 +47,7 @@ public struct CTFPredictor {
         zip(boundaries, boundaries.dropFirst()).allSatisfy({ $0 < $1 })
       else {
         throw InputError(
-          "these are no boundaries of classes", at: "--classes", expected: "resolutions in Å, ascending",
+          "these are no boundaries of classes", at: "classes", expected: "resolutions in Å, ascending",
           found: boundaries.map { "\($0)" }.joined(separator: ","))
       }
     }

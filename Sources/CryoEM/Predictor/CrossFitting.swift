@@ -48,7 +48,7 @@ public struct CrossFitting {
       )
       guard !held.isEmpty, !others.isEmpty else {
         throw InputError(
-          "the training survey is too small to be parted", at: "--folds",
+          "the training survey is too small to be parted", at: "folds",
           expected: "measured holes in each of \(folds) parts",
           found: "\(examples.count) in all")
       }

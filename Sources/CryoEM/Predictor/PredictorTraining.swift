@@ -1,10 +1,11 @@
 import Foundation
+import Reporting
 import Support
 import Torch
 import Vision
 
 /// How a predictor is trained; defaults are those of cryoRL's released code.
-public struct PredictorRecipe: Hashable, Codable, Sendable {
+public struct PredictorRecipe: Hashable, Sendable {
   public enum Loss: String, Hashable, Codable, Sendable, CaseIterable {
     case l2
     case l1
@@ -36,6 +37,45 @@ public struct PredictorRecipe: Hashable, Codable, Sendable {
     recipe.momentum = momentum
     recipe.weightDecay = weightDecay
     try recipe.validate()
+  }
+}
+
+/// In files one flat list of keys.
+extension PredictorRecipe: InlineGroup {
+  private enum Key: String, CodingKey {
+    case balance, loss, epochs, batchSize, learningRate, momentum, weightDecay, leastCrop, augmentation
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(balancesClasses, forKey: .balance)
+    try container.encode(loss, forKey: .loss)
+    try container.encode(epochs, forKey: .epochs)
+    try container.encode(batchSize, forKey: .batchSize)
+    try container.encode(learningRate, forKey: .learningRate)
+    try container.encode(momentum, forKey: .momentum)
+    try container.encode(weightDecay, forKey: .weightDecay)
+    try container.encode((augmentation ?? HoleAugmentation()).area.lowerBound, forKey: .leastCrop)
+    try container.encode(augmentation != nil, forKey: .augmentation)
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    self.init()
+    balancesClasses = try container.decode(Bool.self, forKey: .balance)
+    loss = try container.decode(Loss.self, forKey: .loss)
+    epochs = try container.decode(Int.self, forKey: .epochs)
+    batchSize = try container.decode(Int.self, forKey: .batchSize)
+    learningRate = try container.decode(Double.self, forKey: .learningRate)
+    momentum = try container.decode(Double.self, forKey: .momentum)
+    weightDecay = try container.decode(Double.self, forKey: .weightDecay)
+    let leastCrop = try container.decode(Double.self, forKey: .leastCrop)
+    guard leastCrop > 0, leastCrop <= 1 else {
+      throw InputError(
+        "out of range", at: "least-crop", expected: "above 0 and at most 1", found: "\(leastCrop)")
+    }
+    augmentation?.area = leastCrop...1
+    if try !container.decode(Bool.self, forKey: .augmentation) { augmentation = nil }
   }
 }
 

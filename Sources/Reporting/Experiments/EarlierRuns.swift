@@ -13,6 +13,10 @@ public enum EarlierRuns {
     case "attack":
       return settings["epsilons"] != nil
         ? "attack-sweep" : settings["version"] != nil ? "attack-autoattack" : "attack"
+    case "cryo":
+      let kinds = ["train", "evaluate", "study", "calibrate", "predictor"]
+      return words.dropFirst().first.flatMap { kinds.contains($0) ? "cryo-\($0)" : nil }
+    case "demo": return "demo"
     default: return nil
     }
   }
@@ -20,6 +24,10 @@ public enum EarlierRuns {
   /// Settings with the keys and in the form of today: what was told of an endpoint was text.
   static func settings(_ settings: Record) -> Record {
     var renamed = settings.reduce(into: Record()) { $0[settingNames[$1.key] ?? $1.key] = $1.value }
+    // The first versions called a collection's minutes a budget.
+    if renamed["starts"] != nil, let minutes = renamed["budget"] {
+      (renamed["budget"], renamed["minutes"]) = (nil, minutes)
+    }
     for key in ["classes", "scale"] {
       if let number = renamed[key]?.string.flatMap(Double.init) { renamed[key] = .double(number) }
     }

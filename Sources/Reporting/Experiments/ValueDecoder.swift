@@ -217,11 +217,9 @@ struct ValueDecoder: Decoder {
       return try part(key).decode(type)
     }
     func decodeIfPresent<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T? {
-      if type is any InlineGroup.Type {
-        do { return try T(from: decoder) } catch DecodingError.keyNotFound { return nil }
-      }
-      if type is any PrefixedGroup.Type {
-        return decoder.place.value.record?[name(key)] == nil ? nil : try T(from: prefixed(key))
+      if type is any InlineGroup.Type || type is any PrefixedGroup.Type {
+        let inner = type is any InlineGroup.Type ? decoder : prefixed(key)
+        do { return try T(from: inner) } catch DecodingError.keyNotFound { return nil }
       }
       guard contains(key), try !decodeNil(forKey: key) else { return nil }
       return try decode(type, forKey: key)

@@ -15,6 +15,8 @@ public struct TrainingSession {
   public var writesTensorBoard = false
   /// What the progress line calls the work.
   public var task = "Training"
+  /// What the progress line counts, in the plural.
+  public var unit = "images"
   /// What to do where the loss becomes no number, by flags that the command has.
   public var divergenceRemedy = "lower --learning-rate"
   /// Called at the end of every epoch with how many are done and the seconds that they took, for instance for the
@@ -52,7 +54,7 @@ public struct TrainingSession {
     let events =
       try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
     var line = ProgressLine(
-      task, total: learner.images(in: total), unit: "images", startingAt: learner.images(in: point.step),
+      task, total: learner.images(in: total), unit: unit, startingAt: learner.images(in: point.step),
       style: progress)
     let window = max(1, learner.stepsPerEpoch / 20)
     var clock = ContinuousClock.now

@@ -127,14 +127,20 @@ struct DataFetchCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
 
-  func run() throws {
-    let directory =
-      dataDir.map { URL(filePath: $0, directoryHint: .isDirectory) }
-      ?? DataLocations().data.appending(path: name.rawValue, directoryHint: .isDirectory)
-    let (name, output) = (name, output)
+  /// Fetches a data set into a folder, or where data sets are looked for.
+  /// - Returns: The folder.
+  @discardableResult
+  static func fetch(_ name: DataName, to folder: URL?, _ console: RunConsole) throws -> URL {
+    let directory = folder ?? DataLocations().data.appending(path: name.rawValue, directoryHint: .isDirectory)
     try Blocking.run {
-      try await DataFetcher().fetch(name, to: directory) { output.note("Fetching \($0)") }
+      try await DataFetcher().fetch(name, to: directory) { console.note("Fetching \($0)") }
     }
+    return directory
+  }
+
+  func run() throws {
+    let directory = try Self.fetch(
+      name, to: dataDir.map { URL(filePath: $0, directoryHint: .isDirectory) }, output.console)
     output.printResult(
       ["name": .string(name.rawValue), "folder": .string(directory.path)],
       "\(name.rawValue) is in \(directory.path)")

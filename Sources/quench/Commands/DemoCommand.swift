@@ -2,10 +2,9 @@ import ArgumentParser
 import Foundation
 import Reporting
 import Support
-import Torch
 import Vision
 
-/// Every capability in little, by the commands that a user would type, and one report over all of them.
+/// Every capability in little, and one report over all of them.
 struct DemoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
@@ -15,7 +14,7 @@ struct DemoCommand: ParsableCommand {
       its weights by magnitude (OMP) and by BiP, and compares; then prunes half of
       its channels and cuts them out, which makes it faster. Plans a cryo-EM session
       on a made-up survey; attacks the network and recovers what the attacks did;
-      certifies answers under noise. Each step is told before it begins; they are
+      certifies answers under noise. Each step is named before it begins; they are
       short, so that the demo ends in minutes: longer runs give better networks.
 
       Steps that are done in the --out folder already are not repeated.
@@ -29,42 +28,19 @@ struct DemoCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
-    let device = try machine.prepare()
+    var demo = Demo()
+    demo.precision = machine.precision
     let url = URL(filePath: out, directoryHint: .isDirectory)
-    let record = try Demo.record(precision: machine.precision, device: device)
     let earlier = try RunFolder.record(at: url)
-    if let earlier, earlier.settings["steps"] != record.settings["steps"] {
+    if let earlier, try earlier.settings["steps"] != demo.checked().settings["steps"] {
       throw InputError(
         "the folder holds a demo with other steps than this version's", at: url.path,
         remedy: "delete it, or name another folder with --out")
     }
-    let runner = PartRunner(machine: machine, output: output)
-    if Datasets.find(.fashionMNIST) == nil {
-      output.note("$ quench data fetch fashion-mnist")
-      try runner.run(["data", "fetch", "fashion-mnist"])
-    }
-    Interruption.watch()  // the step at work gets the signal too; the demo ends when that has saved
-    let experiments = Demo.chapters.flatMap { $0.experiments(in: url, precision: machine.precision) }
-    let whole = Run(
-      at: url, record, resumes: earlier != nil, output, parts: Demo.parts, experiments: experiments)
-    let summary = try whole.perform { folder in
-      for chapter in Demo.chapters {
-        for part in chapter.parts { try runner.perform(part, in: folder) }
-        for part in chapter.experiments(in: url, precision: machine.precision) { try perform(part, in: url) }
-      }
-      return try Demo.summary(of: folder)
-    }
-    let tables = Demo.tables(RunFiles.parts(of: try RunFolder(existing: url)))
-    output.printResult(summary, tables.map { "\n\($0.caption)\n\($0.text)" }.joined(separator: "\n"))
-    output.note("\nreport  \(url.appending(path: "report.html").path)")
-  }
-
-  /// Does an experiment that is not done yet, under the command that does it again.
-  private func perform(_ part: StudyPart, in folder: URL) throws {
-    guard try !part.isDone(in: folder) else { return }
-    var lab = try machine.lab(output)
-    lab.command = ["quench", "run", "\(folder.relativePath)/\(part.name)/config.yaml"]
-    output.note("\n\(part.name): \(type(of: part.experiment).kind)")
-    try part.perform(in: folder, by: lab)
+    earlier?.settlePrecision()
+    Interruption.watch()
+    let run = try machine.lab(output).ensure(demo, in: url)
+    try output.printOutcome(of: run)
+    output.note("\nreport  \(run.folder.report.path)")
   }
 }

@@ -26,8 +26,13 @@ struct ReportCommand: ParsableCommand {
   }
 
   private func page(of folder: RunFolder) throws -> (Report, warnings: [String]) {
-    if let type = try Experiments.type(of: folder.record().experimentKind) { return try type.page(of: folder) }
-    let files = try RunFiles(folder)
-    return (try files.report(), files.warnings)
+    let record = try folder.record()
+    guard let type = Experiments.type(of: record.experimentKind) else {
+      throw InputError(
+        "there is no report for this kind of run", at: folder.config.path,
+        expected: "a run of train, evaluate, prune, slim, attack, red, certify, defend, cryo or demo",
+        found: "'\(record.experimentKind ?? record.command.joined(separator: " "))'")
+    }
+    return try type.page(of: folder)
   }
 }

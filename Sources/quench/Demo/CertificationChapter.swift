@@ -1,54 +1,47 @@
+import Foundation
 import Reporting
 import Smoothing
-import Support
-import Torch
 import Vision
 
 /// A network that learned under noise, certified, beside one that did not.
 enum CertificationChapter: DemoChapter {
   private static let (network, certified, undefended) = ("noisy", "certified", "certified-undefended")
 
-  static let parts: [RunPart] = [
-    RunPart(name: network) { _, precision in
-      var training = Train()
-      (training.work.model, training.noise) = (.smallCNN, 0.25)
-      (training.work.recipe.epochs, training.work.recipe.batchSize) = (1, 64)
-      (training.work.recipe.augmentation, training.work.learning.precision) = (false, precision)
-      return training
-    },
-    certification(certified, of: network), certification(undefended, of: PruningChapter.dense)
-  ]
-
-  private static func certification(_ name: String, of network: String) -> RunPart {
-    RunPart(name: name) { run, precision in
+  static func parts(in folder: URL, precision: Precision) -> [StudyPart] {
+    var training = Train()
+    (training.work.model, training.noise) = (.smallCNN, 0.25)
+    (training.work.recipe.epochs, training.work.recipe.batchSize) = (1, 64)
+    (training.work.recipe.augmentation, training.work.learning.precision) = (false, precision)
+    func certification(of network: String) -> CertifyClassifier {
       var certification = CertifyClassifier()
-      certification.weights = "\(run)/\(network)/\(ClassifierWork.modelFileName)"
+      certification.weights = folder.appending(path: "\(network)/\(ClassifierWork.modelFileName)").relativePath
       (certification.certification.sigma, certification.certification.radii) = (0.25, radii)
       (certification.selection.limit, certification.precision) = (100, precision)
       return certification
     }
+    return [
+      StudyPart(network, training), StudyPart(certified, certification(of: network)),
+      StudyPart(undefended, certification(of: PruningChapter.dense))
+    ]
   }
 
   private static let radii = [0.25, 0.5]
 
   private typealias Runs = [(name: String, key: String, figures: CertificationFigures)]
 
-  private static func runs(_ parts: [RunFiles.Part]) -> Runs {
+  private static func runs(_ demo: DemoRuns) -> Runs {
     [("trained under noise", certified), ("undefended", undefended)].compactMap { name, part in
-      figures(parts, part).map { (name, part.replacing("-", with: "_"), $0) }
+      figures(demo, part).map { (name, part.replacing("-", with: "_"), $0) }
     }
   }
 
-  private static func figures(_ parts: [RunFiles.Part], _ name: String) -> CertificationFigures? {
-    let outcome: CertifyClassifier.Outcome? = parts[name].flatMap {
-      try? Value.object($0.summary).decode(style: .figures, name: name)
-    }
-    return outcome?.figures
+  private static func figures(_ demo: DemoRuns, _ name: String) -> CertificationFigures? {
+    demo.done(name, CertifyClassifier.self)?.outcome?.figures
   }
 
-  static func summary(_ parts: [RunFiles.Part]) -> Record {
+  static func summary(_ demo: DemoRuns) -> Record {
     var summary: Record = [:]
-    for (_, key, figures) in runs(parts) {
+    for (_, key, figures) in runs(demo) {
       summary["\(key)_images"] = .int(figures.images)
       for entry in figures.certifiedAccuracies.entries {
         summary["\(key)_certified_accuracy_\(entry.radius)"] = .double(entry.accuracy.value)
@@ -59,8 +52,8 @@ enum CertificationChapter: DemoChapter {
     return summary
   }
 
-  static func tables(_ parts: [RunFiles.Part]) -> [Table] {
-    let runs = runs(parts)
+  static func tables(_ demo: DemoRuns) -> [Table] {
+    let runs = runs(demo)
     guard !runs.isEmpty else { return [] }
     return [
       Table(
@@ -83,16 +76,16 @@ enum CertificationChapter: DemoChapter {
     ]
   }
 
-  static func keyFigures(_ parts: [RunFiles.Part]) -> [Report.KeyFigure] {
+  static func keyFigures(_ demo: DemoRuns) -> [Report.KeyFigure] {
     func accuracy(_ name: String) -> String {
-      Wording.accuracy(figures(parts, name)?.certifiedAccuracies[0.25]?.value)
+      Wording.accuracy(figures(demo, name)?.certifiedAccuracies[0.25]?.value)
     }
-    guard parts[certified] != nil else { return [] }
+    guard figures(demo, certified) != nil else { return [] }
     return [.init("Certified at 0.25", accuracy(certified), detail: "undefended: \(accuracy(undefended))")]
   }
 
-  static func sections(_ parts: [RunFiles.Part]) -> [Report.Section] {
-    let runs = runs(parts)
+  static func sections(_ demo: DemoRuns) -> [Report.Section] {
+    let runs = runs(demo)
     guard !runs.isEmpty else { return [] }
     return [
       Report.Section(
@@ -103,7 +96,7 @@ enum CertificationChapter: DemoChapter {
               + "change of the image within the radius (L2) changes the answer of the network under noise, but for "
               + "one certificate in a thousand. The sequential test stops as soon as both radii are decided; the fixed "
               + "test takes as many noisy copies of every image. A hundred images: the intervals are wide.")
-        ] + tables(parts).map { .table($0) } + [.figure(chart(runs))])
+        ] + tables(demo).map { .table($0) } + [.figure(chart(runs))])
     ]
   }
 

@@ -7,7 +7,7 @@ import Vision
 enum DeceptionChapter: DemoChapter {
   private static let (pairs, denoiser, judgement) = ("red-data", "red", "red-evaluate")
 
-  static func experiments(in folder: URL, precision: Precision) -> [StudyPart] {
+  static func parts(in folder: URL, precision: Precision) -> [StudyPart] {
     func path(_ name: String) -> String { folder.appending(path: name).relativePath }
     let weights = "\(PruningChapter.dense)/\(ClassifierWork.modelFileName)"
     let victim = [NamedWeights("dense", path(weights))]
@@ -33,14 +33,10 @@ enum DeceptionChapter: DemoChapter {
     (.unseenAttack, "DeepFool, MI-FGSM")
   ]
 
-  private static func run<Work: Experiment>(_ name: String, _ parts: [RunFiles.Part]) -> PerformedRun<Work>? {
-    parts[name]?.folder.flatMap { try? PerformedRun($0) }
-  }
+  private static func judged(_ runs: DemoRuns) -> PerformedRun<EvaluateRed>? { runs.done(judgement) }
 
-  private static func judged(_ parts: [RunFiles.Part]) -> PerformedRun<EvaluateRed>? { run(judgement, parts) }
-
-  static func summary(_ parts: [RunFiles.Part]) -> Record {
-    guard let outcome = judged(parts)?.outcome else { return [:] }
+  static func summary(_ runs: DemoRuns) -> Record {
+    guard let outcome = judged(runs)?.outcome else { return [:] }
     var summary: Record = [:]
     for (group, _) in groups {
       guard let figures = outcome.groups?[group] else { continue }
@@ -55,8 +51,8 @@ enum DeceptionChapter: DemoChapter {
     return summary
   }
 
-  static func tables(_ parts: [RunFiles.Part]) -> [Table] {
-    guard let outcome = judged(parts)?.outcome else { return [] }
+  static func tables(_ runs: DemoRuns) -> [Table] {
+    guard let outcome = judged(runs)?.outcome else { return [] }
     return [
       Table(
         "What a small denoiser recovers from successful attacks, beside the identity",
@@ -78,8 +74,8 @@ enum DeceptionChapter: DemoChapter {
     ]
   }
 
-  static func keyFigures(_ parts: [RunFiles.Part]) -> [Report.KeyFigure] {
-    guard let seen = judged(parts)?.outcome?.groups?[.seen] else { return [] }
+  static func keyFigures(_ runs: DemoRuns) -> [Report.KeyFigure] {
+    guard let seen = judged(runs)?.outcome?.groups?[.seen] else { return [] }
     return [
       .init(
         "Attacks undone", Wording.accuracy(seen.paBenignCellMean),
@@ -87,9 +83,9 @@ enum DeceptionChapter: DemoChapter {
     ]
   }
 
-  static func sections(_ parts: [RunFiles.Part]) -> [Report.Section] {
-    guard let judged = judged(parts), let outcome = judged.outcome else { return [] }
-    let training: PerformedRun<TrainRed>? = run(denoiser, parts)
+  static func sections(_ runs: DemoRuns) -> [Report.Section] {
+    guard let judged = judged(runs), let outcome = judged.outcome else { return [] }
+    let training = runs.done(denoiser, TrainRed.self)
     let auroc = outcome.detection?[.standard]?.auroc.value ?? .nan
     return [
       Report.Section(
@@ -103,7 +99,7 @@ enum DeceptionChapter: DemoChapter {
               + "estimated perturbation fools it into the same answer. Pixel error: the Euclidean distance of the "
               + "estimate from the clean image; so few pairs need not bring it below that of the attacked image itself. "
               + "A few dozen pairs a cell: it shows that the recipe works, not how well it can.")
-        ] + tables(parts).map { .table($0) }
+        ] + tables(runs).map { .table($0) }
           + [
             .prose(
               "By how far the network's answer moves when an image is denoised, adversarial images are told from "

@@ -1,4 +1,5 @@
 import Attacks
+import CryoEM
 import Deception
 import Foundation
 import Pruning
@@ -16,9 +17,11 @@ enum Experiments {
   static let all: [any Experiment.Type] =
     [
       Train.self, AdversarialTrain.self, Evaluate.self, Slim.self, PruneStudy.self, Prune<EarlyBirdPruning>.self,
+      RunAttack.self, SweepAttack.self, RunAutoAttack.self, BuildRedData.self, TrainRed.self, EvaluateRed.self,
       CertifyClassifier.self, PredictUnderNoise.self, PretrainDefense.self, TrainDefense.self, EvaluateDefense.self,
       AttackReconstructor.self,
-      RunAttack.self, SweepAttack.self, RunAutoAttack.self, BuildRedData.self, TrainRed.self, EvaluateRed.self
+      SimulateSurvey.self, PlanAcquisition.self, EvaluatePolicy.self, ComparePolicies.self, CompareOnTiles.self,
+      PolicyStudy.self, TrainDQN.self, CalibratePredictions.self, TrainPredictor.self, Demo.self
     ] + PruneStudy.experiments
 
   /// What experiments use that their libraries do not have.

@@ -3,9 +3,10 @@ import CryoEM
 import Foundation
 import Reporting
 import Support
-import Torch
 
-struct CryoCalibrateCommand: ParsableCommand {
+struct CryoCalibrateCommand: CryoExperimentCommand {
+  typealias Work = CalibratePredictions
+
   static let configuration = CommandConfiguration(
     commandName: "calibrate",
     abstract: "Turn predictions into probabilities, and show how far these can be trusted.",
@@ -48,49 +49,17 @@ struct CryoCalibrateCommand: ParsableCommand {
 
   @OptionGroup(title: "Run") var options: RunOptions
 
+  /// Nothing is drawn at random.
+  var settings: Record {
+    var settings = Flags.settings(of: self)
+    (settings["seed"], settings["precision"]) = (nil, nil)
+    return settings
+  }
+
   func validate() throws {
     guard (testSurvey == nil) == (testPredictions == nil) else {
       throw ValidationError("--test-survey and --test-predictions go together.")
     }
-    guard threshold > 0, threshold < CTFFit.clip else {
-      throw ValidationError("--threshold must be above 0 and below \(Int(CTFFit.clip)) Å.")
-    }
-    guard (2...100).contains(bins) else { throw ValidationError("--bins must be 2 to 100.") }
-  }
-
-  func run() throws {
-    let device = try options.machine.prepare()
-    let url = try options.folder(named: "cryo-calibrate")
-    var inputs: Record = [:]
-    let train = try read(survey, predictions, "train", &inputs)
-    let test: Survey? =
-      if let testSurvey, let testPredictions {
-        try read(testSurvey, testPredictions, "test", &inputs)
-      } else { nil }
-    let job = CalibrationRun(train: train, test: test, threshold: threshold, bins: bins)
-    let record = RunRecord.current(settings, inputs: inputs, device: device)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { _ in try job.perform()
-    }
-    if let warning = summary["warning"]?.string { options.output.note("warning: \(warning)") }
-    options.output.printResult(summary, CalibrationReport.text(summary, url))
-  }
-
-  private func read(
-    _ survey: String, _ predictions: String, _ name: String, _ inputs: inout Record
-  ) throws(InputError) -> Survey {
-    let (surveyURL, predictionsURL) = (URL(filePath: survey), URL(filePath: predictions))
-    inputs["\(name) survey"] = .string(try Fingerprint.sha256(ofFile: surveyURL))
-    inputs["\(name) predictions"] = .string(try Fingerprint.sha256(ofFile: predictionsURL))
-    return try SurveyOptions.load(survey, predictions, allowsStrangers: strangers.extraPredictions, options.output)
-      .survey
-  }
-
-  private var settings: Record {
-    var settings: Record = ["survey": .string(survey), "predictions": .string(predictions)]
-    settings["test-survey"] = testSurvey.map { .string($0) }
-    settings["test-predictions"] = testPredictions.map { .string($0) }
-    settings["threshold"] = .double(threshold)
-    settings["bins"] = .int(bins)
-    return settings
+    try requireUsage { _ = try Work(settings: settings, name: "flags").checked() }
   }
 }

@@ -23,56 +23,34 @@ struct CryoInspectCommand: ParsableCommand {
 
   func run() throws {
     let file = try survey.load(output)
-    let survey = file.survey
-    let fits = survey.holes.map(\.fit)
-    let resolutions = fits.compactMap(\.clippedResolution).sorted()
-    func quantile(_ q: Double) -> Value {
-      resolutions.isEmpty ? .null : .double(resolutions[Int((q * Double(resolutions.count - 1)).rounded())])
-    }
-    var summary: Record = [
-      "holes": .int(survey.count), "patches": .int(survey.patches.count), "squares": .int(survey.squares.count),
-      "tiles": .int(survey.tiles.count), "grids": .int(survey.grids.count), "measured": .int(resolutions.count),
-      "failed": .int(fits.count { $0 == .failed }), "good": .int(survey.goodCount(threshold: threshold)),
-      "threshold": .double(threshold), "resolution_q25": quantile(0.25), "resolution_median": quantile(0.5),
-      "resolution_q75": quantile(0.75), "predicted": .int(survey.holes.count { $0.prediction != nil }),
-      "predicted_good": .int(survey.holes.count { $0.prediction?.isGood(threshold: threshold) ?? false }),
-      "other_images": .int(file.passedOver), "raw_exposures": .int(file.rawExposures),
-      "synthetic": .bool(CryoStudy.isSynthetic(survey))
-    ]
-    let both = survey.holes.filter { $0.fit.isMeasured && $0.prediction != nil }
-    if !both.isEmpty {
-      let right = both.count {
-        $0.fit.isGood(threshold: threshold) == ($0.prediction?.isGood(threshold: threshold) ?? false)
-      }
-      summary["prediction_accuracy"] = .double(Double(right) / Double(both.count))
-    }
-    output.printResult(summary, Self.text(survey, summary, threshold))
+    let inventory = SurveyInventory(file, threshold: threshold)
+    let summary = try Value(encoding: inventory, style: .figures).record ?? [:]
+    output.printResult(summary, Self.text(file.survey, inventory))
   }
 
-  private static func text(_ survey: Survey, _ summary: Record, _ threshold: Double) -> String {
-    func count(_ key: String) -> String { Wording.count(summary[key]?.number) }
-    func counted(_ key: String, _ noun: String) -> String { NumberText.count(summary[key]?.integer ?? 0, noun) }
+  private static func text(_ survey: Survey, _ inventory: SurveyInventory) -> String {
     let tiles = Table(
       "", columns: [.text("tile"), .number("squares"), .number("patches"), .number("holes"), .number("good")],
       rows: survey.tiles.map { tile in
-        let good = tile.holes.count { survey.holes[$0].fit.isGood(threshold: threshold) }
+        let good = tile.holes.count { survey.holes[$0].fit.isGood(threshold: inventory.threshold) }
         let patches = tile.parts.reduce(0) { $0 + survey.squares[$1].parts.count }
         return ["\(tile.name)", "\(tile.parts.count)", "\(patches)", "\(tile.holes.count)", "\(good)"]
       })
-    let note =
-      summary["synthetic"]?.bool == true ? "\nsynthetic  these holes are made up; no microscope took them" : ""
-    let accuracy = summary["prediction_accuracy"]?.number.map {
-      ", right for \(NumberText.percent($0, decimals: 1))"
-    }
+    func count(_ value: Int) -> String { Wording.count(Double(value)) }
+    let quartiles = [inventory.resolutionQ25, inventory.resolutionMedian, inventory.resolutionQ75]
+      .map { $0.map { "\($0)" } ?? "null" }.joined(separator: ", ")
+    let note = inventory.synthetic ? "\nsynthetic  these holes are made up; no microscope took them" : ""
+    let accuracy = inventory.predictionAccuracy.map { ", right for \(NumberText.percent($0, decimals: 1))" }
     return """
-      holes      \(count("holes")) in \(counted("patches", "patch")), \(counted("squares", "square")), \
-      \(counted("tiles", "tile")), \(counted("grids", "grid"))
-      measured   \(count("measured")), \(count("good")) good at \(NumberText.plain(threshold)) Å, \
-      \(counted("failed", "failed fit"))
-      resolution quartiles \(summary["resolution_q25"]?.description ?? "–"), \
-      \(summary["resolution_median"]?.description ?? "–"), \(summary["resolution_q75"]?.description ?? "–") Å
-      predicted  \(count("predicted")), \(count("predicted_good")) good\(accuracy ?? "")
-      left out   \(counted("other_images", "image")) of no hole, \(counted("raw_exposures", "raw exposure"))\(note)
+      holes      \(count(inventory.holes)) in \(NumberText.count(inventory.patches, "patch")), \
+      \(NumberText.count(inventory.squares, "square")), \(NumberText.count(inventory.tiles, "tile")), \
+      \(NumberText.count(inventory.grids, "grid"))
+      measured   \(count(inventory.measured)), \(count(inventory.good)) good at \
+      \(NumberText.plain(inventory.threshold)) Å, \(NumberText.count(inventory.failed, "failed fit"))
+      resolution quartiles \(quartiles) Å
+      predicted  \(count(inventory.predicted)), \(count(inventory.predictedGood)) good\(accuracy ?? "")
+      left out   \(NumberText.count(inventory.otherImages, "image")) of no hole, \
+      \(NumberText.count(inventory.rawExposures, "raw exposure"))\(note)
 
       \(tiles.text)
       """

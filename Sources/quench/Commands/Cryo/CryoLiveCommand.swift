@@ -65,7 +65,7 @@ struct CryoLiveCommand: ParsableCommand {
       Minutes to a hole of the same patch, square, tile, and to another tile; a fifth number is for another grid. \
       1,2,6,8 unless given, or the session's.
       """, valueName: "list"))
-  var costs: CostsArgument?
+  var costs: MoveTable?
 
   @Option(
     help: ArgumentHelp("Minutes at the microscope; 480 unless given, or the session's.", valueName: "minutes"))
@@ -132,7 +132,9 @@ struct CryoLiveCommand: ParsableCommand {
   /// Plans the session in the log at `url` to its end.
   private func follow(_ url: URL) throws {
     let given = try survey.map {
-      try SurveyOptions.load($0, predictions, allowsStrangers: strangers.extraPredictions, output).survey
+      var source = SurveySelection($0, predictions: predictions)
+      source.extraPredictions = strangers.extraPredictions
+      return try source.load(output.console).survey
     }
     let replay = try self.replay.map { path in
       guard let given else {
@@ -157,15 +159,14 @@ struct CryoLiveCommand: ParsableCommand {
     var slowest = 0.0
     runner.didPlan = { session, plan, milliseconds in
       slowest = max(slowest, milliseconds)
-      output.note(LiveReport.line(session, plan, milliseconds))
+      output.note(session.line(plan, milliseconds: milliseconds))
     }
-    if let end = LiveReport.end(runner.session) { output.note("note: \(end)") }
+    if let end = runner.session.end { output.note("note: \(end)") }
     let dashboard = try Dashboard.start(log: url, port: port, output)
     defer { dashboard?.stop() }
     let last = try runner.run()
     output.printResult(
-      LiveReport.summary(runner.session, last, slowest: slowest),
-      LiveReport.text(runner.session, last, slowest: slowest))
+      runner.session.summary(last, slowest: slowest), runner.session.text(last, slowest: slowest))
   }
 
   private func finder(_ survey: Survey) throws(InputError) -> HoleFinder {
@@ -179,7 +180,7 @@ struct CryoLiveCommand: ParsableCommand {
   /// `standing`, but for what the flags say.
   private func rules(_ standing: AcquisitionRules) -> AcquisitionRules {
     var rules = standing
-    rules.minutes = costs?.table ?? rules.minutes
+    rules.minutes = costs ?? rules.minutes
     rules.threshold = threshold ?? rules.threshold
     rules.budget = minutes ?? rules.budget
     return rules
@@ -259,7 +260,8 @@ struct CryoLiveCommand: ParsableCommand {
     _ rules: AcquisitionRules, _ kind: Prediction.Kind
   ) throws(InputError) -> (calibration: LogisticCalibration, hypotheses: [Hypothesis]) {
     guard
-      let train = try training.load(allowsStrangers: strangers.extraPredictions, threshold: rules.threshold, output)
+      let train = try TrainingSurvey(training.trainSurvey, predictions: training.trainPredictions)
+        .load(allowsStrangers: strangers.extraPredictions, threshold: rules.threshold, output.console)
     else {
       output.note("no --train-survey: what predictions are worth is assumed, and learned from outcomes")
       return (

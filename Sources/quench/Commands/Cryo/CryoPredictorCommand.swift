@@ -60,7 +60,9 @@ struct PredictorSynthesizeCommand: ParsableCommand {
   }
 }
 
-struct PredictorTrainCommand: ParsableCommand {
+struct PredictorTrainCommand: ExperimentCommand {
+  typealias Work = TrainPredictor
+
   private static let standard = PredictorRecipe()
 
   static let configuration = CommandConfiguration(
@@ -123,6 +125,7 @@ struct PredictorTrainCommand: ParsableCommand {
   @Option(help: "Pictures a step.") var batchSize = standard.batchSize
   @Option(help: "The learning rate at the start; it falls to 0 by a cosine.") var learningRate = standard
     .learningRate
+  @Option(help: "Momentum of gradient descent.") var momentum = standard.momentum
   @Option(help: "L2 penalty on every parameter.") var weightDecay = standard.weightDecay
 
   @Option(
@@ -144,68 +147,13 @@ struct PredictorTrainCommand: ParsableCommand {
 
   @OptionGroup(title: "Run") var options: RunOptions
 
-  func validate() throws {
-    try requireUsage {
-      try recipe.validate()
-      _ = try task
+  var runOptions: RunOptions { options }
+  var lab: Lab {
+    get throws {
+      var lab = try options.machine.lab(options.output)
+      lab.checkpointInterval = checkpointInterval
+      return lab
     }
-    guard model.isClassifier else { throw ValidationError("--model \(model.rawValue) is no classifier.") }
-    guard (8...1024).contains(side) else { throw ValidationError("--side must be 8 to 1024.") }
-    guard leastCrop > 0, leastCrop <= 1 else {
-      throw ValidationError("--least-crop must be above 0 and at most 1.")
-    }
-    guard threshold > 0, threshold < CTFFit.clip else {
-      throw ValidationError("--threshold must be above 0 and below \(Int(CTFFit.clip)) Å.")
-    }
-    guard folds == 0 || (2...100).contains(folds) else { throw ValidationError("--folds must be 0, or 2 to 100.") }
-  }
-
-  func run() throws {
-    let device = try options.machine.prepare()
-    let url = try options.folder(named: "cryo-predictor")
-    let job = try PredictorRun(self, device: device)
-    let record = RunRecord.current(settings, inputs: job.inputs, device: device)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      try job.perform(in: folder, resumes: options.resume)
-    }
-    options.output.printResult(summary, PredictorReport.text(summary, url))
-  }
-
-  var task: CTFPredictor.Task {
-    get throws(InputError) {
-      guard let classes else { return .regression }
-      let words = classes.split(separator: ",", omittingEmptySubsequences: false)
-      let boundaries = words.compactMap { Double($0) }
-      guard boundaries.count == words.count else {
-        throw InputError("not resolutions", at: "--classes", expected: "such as 6 or 4,8", found: "'\(classes)'")
-      }
-      return .classification(boundaries)
-    }
-  }
-
-  var recipe: PredictorRecipe {
-    var recipe = PredictorRecipe()
-    (recipe.epochs, recipe.batchSize, recipe.learningRate) = (epochs, batchSize, learningRate)
-    (recipe.weightDecay, recipe.loss, recipe.balancesClasses) = (weightDecay, loss, balance)
-    recipe.augmentation?.area = leastCrop...1
-    if !augmentation { recipe.augmentation = nil }
-    return recipe
-  }
-
-  private var settings: Record {
-    var settings: Record = ["images": .string(images), "survey": .string(survey)]
-    settings["validation-survey"] = validationSurvey.map { .string($0) }
-    settings["model"] = .string(model.rawValue)
-    settings["weights"] = weights.map { .string($0) }
-    settings["classes"] = classes.map { .string($0) }
-    settings.merge([
-      "balance": .bool(balance), "loss": .string(loss.rawValue), "side": .int(side),
-      "threshold": .double(threshold),
-      "epochs": .int(epochs), "batch-size": .int(batchSize), "learning-rate": .double(learningRate),
-      "weight-decay": .double(weightDecay), "least-crop": .double(leastCrop), "augmentation": .bool(augmentation),
-      "folds": .int(folds), "seed": .int(options.seed), "precision": .string(options.machine.precision.rawValue)
-    ])
-    return settings
   }
 }
 
@@ -248,8 +196,8 @@ struct PredictorPredictCommand: ParsableCommand {
     let device = try machine.prepare()
     let predictor = try CTFPredictor(contentsOf: URL(filePath: weights), device: device)
     let holes = try survey.map { try SurveyFile(contentsOf: URL(filePath: $0)).survey.holes.map(\.name) }
-    let pictures = try PredictorRun.pictures(
-      URL(filePath: images, directoryHint: .isDirectory), holes: holes, side: predictor.pictureSide, output)
+    let pictures = try HoleImages.read(
+      URL(filePath: images, directoryHint: .isDirectory), holes: holes, side: predictor.pictureSide, output.console)
     var line = ProgressLine("Predicting", total: pictures.count, unit: "pictures", style: output.progress)
     let clock = ContinuousClock.now
     let predictions = predictor.predict(pictures, batchSize: batchSize, precision: machine.precision) {

@@ -58,7 +58,7 @@ struct CryoRecordCommand: ParsableCommand {
       }
       output.note("taken back: \(NumberText.count(notes.count, "note"))")
     }
-    try LiveReport.planAnew(&session, output)
+    try session.planAnew(output)
   }
 
   /// A longer time without a note may be a jump of the clock.
@@ -129,7 +129,7 @@ struct CryoUndoCommand: ParsableCommand {
     var session = try LiveSession(AcquisitionLog(existing: URL(filePath: log)))
     if let note {
       try session.log.withdraw(note: note, at: max(0, session.log.minutes(at: Date())), source: "undo")
-      return try LiveReport.planAnew(&session, output)
+      return try session.planAnew(output)
     }
     let notes = try session.log.notes(last: last)
     let table = Table(
@@ -157,5 +157,15 @@ struct CryoUndoCommand: ParsableCommand {
       case .withdrawal: "note \(note.target ?? 0) taken back"
       }
     return note.isWithdrawn ? "\(text) (taken back)" : text
+  }
+}
+
+extension LiveSession {
+  /// Takes in what was just noted, keeps the new plan and shows what comes next.
+  fileprivate mutating func planAnew(_ output: OutputOptions) throws(InputError) {
+    try catchUp()
+    let plan = plan()
+    try log.keep(plan)
+    output.printResult(summary(plan), next(plan))
   }
 }

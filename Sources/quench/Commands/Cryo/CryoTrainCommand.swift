@@ -3,10 +3,10 @@ import CryoEM
 import Foundation
 import Reporting
 import Support
-import Torch
-import Vision
 
-struct CryoTrainCommand: ParsableCommand {
+struct CryoTrainCommand: CryoExperimentCommand {
+  typealias Work = TrainDQN
+
   static let configuration = CommandConfiguration(
     commandName: "train",
     abstract: "Train a deep Q network (cryoRL) on a measured survey.",
@@ -35,6 +35,13 @@ struct CryoTrainCommand: ParsableCommand {
   @Option(help: "The settings to begin from: see above.")
   var preset = DQN.Preset.readme
 
+  @OptionGroup(title: "Method") var method: DQNOptions
+
+  @OptionGroup(title: "Run") var options: RunOptions
+}
+
+/// The settings of the method; those that are not given are the preset's.
+struct DQNOptions: ParsableArguments {
   @Option(help: "Epochs of 2,500 steps; the preset's 20 unless given.")
   var epochs: Int?
 
@@ -50,47 +57,63 @@ struct CryoTrainCommand: ParsableCommand {
   @Flag(help: "Sample transitions by their last error.")
   var prioritized = false
 
-  @OptionGroup(title: "Run") var options: RunOptions
+  @Option(help: "With --prioritized: the exponent of the errors (alpha).")
+  var priorityExponent: Double?
 
-  func validate() throws { try requireUsage { try method.validate() } }
+  @Option(help: "With --prioritized: the exponent of the weights that correct for it (beta).")
+  var importanceExponent: Double?
 
-  var method: DQN {
-    var method = DQN(preset)
-    method.epochs = epochs ?? method.epochs
-    method.stepsPerEpoch = stepsPerEpoch ?? method.stepsPerEpoch
-    method.learningRate = learningRate ?? method.learningRate
-    method.isDueling = dueling
-    method.priorityExponent = prioritized ? 0.6 : nil
-    return method
-  }
+  @Option(help: "What a reward loses in a step (gamma).")
+  var discount: Double?
 
-  func run() throws {
-    let device = try options.machine.prepare()
-    let url = try options.folder(named: "cryo-train")
-    let file = try survey.load(options.output)
-    guard survey.predictions != nil else { throw ValidationError("cryo train needs --predictions.") }
-    let training = DQNRun(
-      method: method, survey: file.survey, rules: try rules.rules(budget: method.budget), options: options)
-    var settings = survey.settings
-    for part in [rules.settings, training.settings] { settings.merge(part) }
-    settings["preset"] = .string(preset.rawValue)
-    settings["seed"] = .int(options.seed)
-    let record = RunRecord.current(settings, inputs: try survey.inputs(), device: device)
-    let summary = try Run(at: url, record, resumes: options.resume, options.output).perform { folder in
-      try training.train(in: folder, resumes: options.resume)
-    }
-    options.output.printResult(
-      summary,
-      """
-      best epoch     \(summary["best_epoch"]?.description ?? "–") of \(method.epochs), \
-      mean reward \(NumberText.plain(summary["best_reward"]?.number ?? .nan)) on the training survey
-      training       \(Wording.duration(summary["seconds"]?.number)), \
-      \(NumberText.plain(summary["seconds_per_epoch"]?.number ?? .nan, digits: 3)) s an epoch, \
-      peak \(Wording.count(summary["peak_memory_mb"]?.number)) MB
-      weights        \(url.appending(path: DQNRun.weightsFileName).relativePath)
-      report         \(url.appending(path: "report.html").relativePath)
-      """)
-  }
+  @Option(help: "Rewards in a return before it bootstraps.")
+  var returnSteps: Int?
+
+  @Option(help: "Transitions in an update.")
+  var batchSize: Int?
+
+  @Option(help: "Transitions that are kept, over all environments.")
+  var replaySize: Int?
+
+  @Option(help: "Episodes side by side.")
+  var environments: Int?
+
+  @Option(help: "Updates between two copies of the network to the target network.")
+  var targetInterval: Int?
+
+  @Option(help: "Share of random choices during the first epoch (epsilon).")
+  var initialExplorationRate: Double?
+
+  @Option(help: "The same from the end of the fifth epoch on; linear between.")
+  var finalExplorationRate: Double?
+
+  @Option(help: ArgumentHelp("Minutes of a training episode.", valueName: "min"))
+  var minutes: Double?
+
+  @Option(help: "Episodes after each epoch, by which the best network is kept.")
+  var validationEpisodes: Int?
+
+  @Option(help: "How holes are described: regression, classification, or feedback with outcomes and the time left.")
+  var features: FeatureMode.Kind?
+
+  @Flag(inversion: .prefixedNo, help: "Describe holes by predictions in training, not by their true CTF.")
+  var trainsOnPredictions: Bool?
+
+  @Option(help: ArgumentHelp("Width of the Gaussian that smooths histograms; 0: none.", valueName: "bins"))
+  var smoothing: Double?
+
+  @Flag(inversion: .prefixedNo, help: "Reward holes that nearly reach the threshold, too.")
+  var dynamicReward: Bool?
+
+  @Flag(inversion: .prefixedNo, help: "Make bad holes cost more the more of them were visited in a row in a patch.")
+  var penalizesBadHoles: Bool?
+
+  @Flag(inversion: .prefixedNo, help: "Give each training episode minutes of its own, from a quarter of them on.")
+  var variesBudget: Bool?
+
+  @Option(help: ArgumentHelp("What a good hole earns by the move to it, from hole to grid.", valueName: "list"))
+  var rewards: MoveTable?
 }
 
+extension FeatureMode.Kind: ExpressibleByArgument {}
 extension DQN.Preset: ExpressibleByArgument {}
