@@ -2,7 +2,14 @@ import Foundation
 
 /// What this process takes of the machine's memory.
 public enum ProcessMemory {
-  /// The most bytes that the process ever had in memory at once.
+  /// Lets ``peakBytes`` begin anew, where the system can do that: under Linux.
+  public static func forgetPeak() {
+    #if os(Linux)
+      try? Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))
+    #endif
+  }
+
+  /// The most bytes that the process had in memory at once, since it began or its peak was forgotten.
   public static var peakBytes: Int {
     var usage = rusage()
     #if canImport(Glibc)

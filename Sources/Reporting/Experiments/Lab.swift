@@ -54,6 +54,7 @@ public struct Lab: Sendable {
       record.inputs = inputs
       return record
     }
+    ProcessMemory.forgetPeak()
     do {
       let outcome = try experiment.run(in: context)
       let folder = try context.folder ?? context.open(inputs: [:])

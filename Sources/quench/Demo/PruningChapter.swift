@@ -86,7 +86,7 @@ enum PruningChapter: DemoChapter {
     tell(dense, trained(runs)?.accuracy)
     for network in pruned(runs) { tell(network.name, network.outcome.accuracy) }
     tell(channels, withoutChannels(runs)?.outcome.accuracy)
-    tell(slim, slimmed(runs)?.accuracy)
+    tell(slim, slimmed(runs)?.recalibration?.accuracy)
     summary["n"] = trained(runs).map { .int($0.n) }
     return summary
   }
@@ -131,7 +131,7 @@ enum PruningChapter: DemoChapter {
         figure(
           "\(network.method) at \(NumberText.percent(network.outcome.keepRatio, decimals: 0))",
           network.outcome.accuracy)
-      } + figure("Half the channels cut", slimmed(runs)?.accuracy)
+      } + figure("Half the channels cut", slimmed(runs)?.recalibration?.accuracy)
   }
 
   static func sections(_ runs: DemoRuns) -> [Report.Section] {
