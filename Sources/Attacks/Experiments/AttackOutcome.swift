@@ -1,4 +1,5 @@
 import Reporting
+import Support
 import Vision
 
 /// What came of attacking a network.
