@@ -201,7 +201,7 @@ import Vision
         ],
         "defence": [
           [
-            "model": "small-cnn", "attacker": "no defense", "epsilon": 8.0 / 255, "clean_accuracy": 0.8,
+            "model": "small-cnn", "attacker": "no defense", "epsilon": .double(8.0 / 255), "clean_accuracy": 0.8,
             "robust_accuracy": 0.25, "interval": [0.2, 0.3], "n": 200, "findings": []
           ]
         ]
