@@ -97,7 +97,8 @@ import Vision
     #expect(changed.recipe.objective.benign == 0.05 && changed.recipe.objective.transformations == [.flip])
     #expect(changed.design.batchNormMomentum == 0 && changed.recipe.objective.adversarial == 0.025)
     #expect(error(["method": "ds", "transformation": ["flip"]])?.location == "transformation")
-    #expect(error(["sigma": 0.1])?.remedy == "it takes --gamma, --lambda, --filter, --transformation")
+    #expect(
+      error(["sigma": 0.1])?.remedy == "it takes --gamma, --lambda, --filter, --transformation, --reconstruction")
     #expect(error(["method": "dss"])?.description.contains("did you mean 'ds'?") == true)
     #expect(error(["depth": 2])?.location == "depth")
     #expect(error(["surrogate": ["a=x", "a=y"]])?.location == "surrogate")
