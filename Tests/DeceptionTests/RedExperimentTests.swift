@@ -97,7 +97,8 @@ import Vision
     #expect(changed.recipe.objective.benign == 0.05 && changed.recipe.objective.transformations == [.flip])
     #expect(changed.design.batchNormMomentum == 0 && changed.recipe.objective.adversarial == 0.025)
     #expect(error(["method": "ds", "transformation": ["flip"]])?.location == "transformation")
-    #expect(error(["sigma": 0.1])?.remedy == "it takes --gamma, --lambda, --filter, --transformation")
+    #expect(
+      error(["sigma": 0.1])?.remedy == "it takes --gamma, --lambda, --filter, --transformation, --reconstruction")
     #expect(error(["method": "dss"])?.description.contains("did you mean 'ds'?") == true)
     #expect(error(["depth": 2])?.location == "depth")
     #expect(error(["surrogate": ["a=x", "a=y"]])?.location == "surrogate")
@@ -201,7 +202,7 @@ import Vision
         ],
         "defence": [
           [
-            "model": "small-cnn", "attacker": "no defense", "epsilon": 8.0 / 255, "clean_accuracy": 0.8,
+            "model": "small-cnn", "attacker": "no defense", "epsilon": .double(8.0 / 255), "clean_accuracy": 0.8,
             "robust_accuracy": 0.25, "interval": [0.2, 0.3], "n": 200, "findings": []
           ]
         ]

@@ -127,9 +127,9 @@ extension ArgumentParser.Argument: FlagValue {
 extension InputError {
   /// The error with the flag as its location, where that is a setting.
   var namingFlags: InputError {
-    guard let location, location.wholeMatch(of: /[a-z][a-z-]*/) != nil else { return self }
+    guard let flag = location?.wholeMatch(of: /(?:flags, key ')?([a-z][a-z-]*)(?:'.*)?/)?.1 else { return self }
     var error = self
-    error.location = "--\(location)"
+    error.location = "--\(flag)"
     return error
   }
 }
