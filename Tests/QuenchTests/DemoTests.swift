@@ -21,7 +21,7 @@ import Vision
         _ = try experiment("runs/demo", .automatic).checked()
       }
       for piece in part.step.components(separatedBy: "{run}/").dropFirst() {
-        let used = String(piece.prefix { $0 != "/" })
+        let used = String(piece.prefix { $0 != "/" && $0 != " " })
         #expect(done.contains(used), "\(part.name) uses \(used)")
       }
       #expect(done.insert(part.name).inserted, "\(part.name) occurs twice")
