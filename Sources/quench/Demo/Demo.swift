@@ -17,7 +17,9 @@ struct Demo: Experiment {
   ]
 
   func parts(in folder: URL) throws(InputError) -> [StudyPart] {
-    try Self.chapters.flatMap { chapter throws(InputError) in try chapter.parts(in: folder, precision: precision) }
+    var parts: [StudyPart] = []
+    for chapter in Self.chapters { parts += try chapter.parts(in: folder, precision: precision) }
+    return parts
   }
 
   func versions(on device: String) -> Record { tensorVersions(on: device, precision) }
@@ -34,7 +36,8 @@ struct Demo: Experiment {
   }
 
   func isWhole(in folder: URL) throws(InputError) -> Bool {
-    try parts(in: folder).allSatisfy { part throws(InputError) in try part.isDone(in: folder) }
+    for part in try parts(in: folder) where try !part.isDone(in: folder) { return false }
+    return true
   }
 
   func run(in context: RunContext) throws -> DemoOutcome {
