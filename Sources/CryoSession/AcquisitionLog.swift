@@ -70,7 +70,7 @@ public final class AcquisitionLog: Sendable {
   ) throws(InputError) {
     guard !FileManager.default.fileExists(atPath: url.path) else {
       throw InputError(
-        "the acquisition log is there already", at: url.path, remedy: "choose another name with --log")
+        "the acquisition log is there already", at: url.path, remedy: "choose another name with `log`")
     }
     let temporary = url.deletingLastPathComponent().appending(
       path: ".\(url.lastPathComponent).\(UUID().uuidString)")
@@ -233,7 +233,7 @@ extension AcquisitionLog {
     func fail(_ expected: String, _ found: String) throws(InputError) -> Never {
       throw InputError(
         "the acquisition log is of another survey", at: url.path, expected: expected, found: found,
-        remedy: "name the survey and predictions that it was begun with, or begin another with --log")
+        remedy: "name the survey and predictions that it was begun with, or begin another with `log`")
     }
     guard own.count == survey.count else { try fail("\(survey.count) holes", "\(own.count)") }
     for (mine, theirs) in zip(own.holes, survey.holes) {

@@ -32,7 +32,7 @@ public struct HoleFinder {
     holes = Self.places(survey)
     do { self.pattern = try Regex(pattern) } catch {
       throw InputError(
-        "this is no regular expression", at: "--match", expected: "such as '^(hole[0-9]+)_'", found: pattern)
+        "this is no regular expression", at: "match", expected: "such as '^(hole[0-9]+)_'", found: pattern)
     }
   }
 

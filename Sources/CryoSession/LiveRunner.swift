@@ -87,7 +87,7 @@ public struct LiveRunner {
       }
       for warning in findings.warnings { note(warning) }
       for name in findings.strangers.prefix(Self.strangersTold) {
-        note("'\(name)' in \(path) is no hole of the survey; left out (--match or --names says which is meant)")
+        note("'\(name)' in \(path) is no hole of the survey; left out (`match` or `names` says which is meant)")
       }
       let more = findings.strangers.count - Self.strangersTold
       if more > 0 { note("so \(more == 1 ? "is" : "are") \(NumberText.count(more, "micrograph")) more in \(path)") }

@@ -38,7 +38,7 @@ public struct SessionReplay: Sendable {
     }
     guard !items.isEmpty else {
       throw InputError(
-        "the list of time stamps has no hole of the survey", at: "--replay", found: survey.holes.first?.name,
+        "the list of time stamps has no hole of the survey", at: "replay", found: survey.holes.first?.name,
         remedy: "give the list of the session that the survey comes from")
     }
     items.sort { ($0.minutes, $0.fit == nil ? 0 : 1, $0.hole) < ($1.minutes, $1.fit == nil ? 0 : 1, $1.hole) }

@@ -133,7 +133,7 @@ public struct RunFolder: Sendable {
       try FileManager.default.createDirectory(at: checkpoints, withIntermediateDirectories: true)
     } catch {
       throw InputError(
-        "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with --out")
+        "the run folder cannot be made", at: url.path, remedy: "choose a folder that may be written with `out`")
     }
     lock = try FolderLock(folder: url, patience: .seconds(1))
     AtomicFile.sweep(url)
@@ -176,7 +176,7 @@ public struct RunFolder: Sendable {
       let isRun = files.contains(configName)
       throw InputError(
         isRun ? "the folder already holds a run" : "the run folder is not empty", at: url.path,
-        remedy: (isRun ? "continue that run with --resume, or " : "") + "choose another folder with --out")
+        remedy: (isRun ? "continue that run with `resume`, or " : "") + "choose another folder with `out`")
     }
   }
 
@@ -214,7 +214,7 @@ public struct RunFolder: Sendable {
           || !FileManager.default.contentsOfDirectory(atPath: checkpoints).allSatisfy(AtomicFile.isTemporary)
       }
     } catch {
-      throw InputError("the run folder cannot be read", at: url.path, remedy: "choose another folder with --out")
+      throw InputError("the run folder cannot be read", at: url.path, remedy: "choose another folder with `out`")
     }
   }
 

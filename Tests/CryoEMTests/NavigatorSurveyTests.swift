@@ -94,7 +94,7 @@ import Testing
     #expect(leftOut == ["1"])
     let (all, none) = try file.ordered(by: plan("3", "1", "2"), turnsOn: true)
     #expect(all.items.map(\.label) == ["3", "1", "2"] && all.items.allSatisfy(\.acquires) && none.isEmpty)
-    #expect(inputError { try file.ordered(by: plan("1")) }?.remedy == "turn them on again with --turn-on")
+    #expect(inputError { try file.ordered(by: plan("1")) }?.remedy == "turn them on again with `turn-on`")
   }
 
   @Test("has the items of one registration, and says how many are of others") func registrations() throws {

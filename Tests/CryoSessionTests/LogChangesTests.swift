@@ -147,7 +147,7 @@ import Testing
     }
     let byPattern = try HoleFinder(survey, pattern: "grid1_([0-9]+)_shot")
     #expect(name(byPattern, "a/grid1_102_shot3_DW.mrc") == "102" && name(byPattern, "other_102.mrc") == nil)
-    #expect(problem { try HoleFinder(survey, pattern: "(") }.contains("--match: this is no regular expression"))
+    #expect(problem { try HoleFinder(survey, pattern: "(") }.contains("match: this is no regular expression"))
 
     var byTable = HoleFinder(survey)
     try Data("micrograph;hole\nx_001.mrc;Sq 12 (good)\nx_002;101\n".utf8).write(to: folder / "names.csv")

@@ -147,18 +147,18 @@ struct SlimmingMaskTests {
     for parameter in network.parameters where parameter.name.hasSuffix("bias") {
       withoutGradient { parameter.tensor.fill(with: 9) }
     }
-    #expect(remedy(filters, Slimming())?.contains("--silence") == true)
+    #expect(remedy(filters, Slimming())?.contains("`silence`") == true)
 
     let inputs = GroupMasks(network, side: .inputs).mask(
       scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     let stream = WeightLayout(network).names.map { $0.contains("conv2") }
     let layers = zip(inputs.layers, stream).map { $1 ? $0.onesLike() : $0 }
     let outer = Mask(layout: inputs.layout, values: inputs.layout.joined(layers))
-    #expect(remedy(outer, Slimming())?.contains("--policy intersection") == true)
+    #expect(remedy(outer, Slimming())?.contains("`policy` intersection") == true)
 
     var rounding = Slimming()
     rounding.roundTo = 64
-    #expect(remedy(inputs, rounding)?.contains("--round-to") == true)
+    #expect(remedy(inputs, rounding)?.contains("`round-to`") == true)
     rounding.roundTo = 0
     #expect(throws: InputError.self) { try rounding.slim(network, mask: inputs) }
 

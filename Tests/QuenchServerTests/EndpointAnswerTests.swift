@@ -113,7 +113,7 @@ import Torch
   func oneScore() async throws {
     let text = #"{"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "data": [0.5, 0.25]}]}"#
     await #expect { _ = try await ask(Endpoint { _, _ in Endpoint.text(text) }) } throws: {
-      "\($0)".contains("(expected [2, 3], found [[2, 1]])") && !"\($0)".contains("--feedback")
+      "\($0)".contains("(expected [2, 3], found [[2, 1]])") && !"\($0)".contains("`feedback`")
     }
   }
 
@@ -155,6 +155,6 @@ import Torch
     await #expect { _ = try await ask(endpoint("[2, 3]"), feedback: .labels) } throws: {
       "\($0)".contains("something other than labels (expected whole numbers below 3")
     }
-    await #expect { _ = try await ask(endpoint("[2, 0]")) } throws: { "\($0)".contains("say --feedback labels") }
+    await #expect { _ = try await ask(endpoint("[2, 0]")) } throws: { "\($0)".contains("say `feedback` labels") }
   }
 }

@@ -145,9 +145,9 @@ import Torch
     let (tensor, scores) = try await ask(Endpoint(empty), form)
     #expect(tensor.name == "pixels" && tensor.shape == [2, 2, 3, 2] && scores.count == 6)
     form.input = nil
-    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("with --input") }
+    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("with `input`") }
     form.classes = nil
-    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("--classes") }
+    await #expect { _ = try await ask(Endpoint(empty), form) } throws: { "\($0)".contains("`classes`") }
   }
 
   @Test("The output for classes is found behind an embedding, and may be named")
@@ -155,7 +155,7 @@ import Torch
     let outputs = [Self.tensor("embedding", "FP32", [-1, 5]), Self.tensor("y", "FP32", [-1, 3])]
     let metadata = Self.metadata(inputs: [Self.tensor("x", "FP32", [-1, 2, 2, 3])], outputs: outputs)
     await #expect { _ = try await ask(Endpoint(metadata)) } throws: {
-      "\($0)".contains("several outputs of the endpoint may be the classes") && "\($0)".contains("--output")
+      "\($0)".contains("several outputs of the endpoint may be the classes") && "\($0)".contains("`output`")
     }
     for name in [nil, "y"] {
       var form = EndpointForm()
@@ -211,10 +211,10 @@ import Torch
       let model = try await RemoteModel("http://localhost:\(try #require(client.port))/v2/models/box", timeout: 30)
       let noisy = [Float](repeating: -0.25, count: 12).withUnsafeBytes { Data($0) }
       await #expect { _ = try await model.answer(noisy, shape: [1, 2, 2, 3]) } throws: {
-        "\($0)".contains("400 pixel out of range") && "\($0)".contains("--clip")
+        "\($0)".contains("400 pixel out of range") && "\($0)".contains("`clip`")
       }
       await #expect { _ = try await model.answer(Self.pixels, shape: [2, 2, 2, 3]) } throws: {
-        !"\($0)".contains("--clip")
+        !"\($0)".contains("`clip`")
       }
     }
   }
@@ -255,7 +255,7 @@ import Torch
       let url = "https://localhost:\(port)/v2/models/box"
       #expect(try await RemoteModel(url, timeout: 30, form: Self.trusting(certificate.chain)).classes == 3)
       await #expect { _ = try await RemoteModel(url, timeout: 30) } throws: {
-        "\($0)".contains("not signed by an authority that this machine trusts") && "\($0)".contains("--ca-file")
+        "\($0)".contains("not signed by an authority that this machine trusts") && "\($0)".contains("`ca-file`")
           && !"\($0)".contains("Error")
       }
       let address = "https://127.0.0.1:\(port)/v2/models/box"
@@ -267,7 +267,7 @@ import Torch
         }
       }
       await #expect { _ = try await RemoteModel(url, timeout: 30, form: Self.trusting(certificate.key)) } throws: {
-        "\($0)".contains("--ca-file: the certificates cannot be read")
+        "\($0)".contains("ca-file: the certificates cannot be read")
       }
     }
     try await Application(router: Endpoint(metadata).router()).test(.live) { client in

@@ -135,7 +135,7 @@ import Vision
       (["--endpoint", "http://localhost:9/v2/models/x"], 64, "--endpoint needs --defend"),
       (["--weights", "x", "--tls-key", "y"], 64, "belong together"),
       (["--weights", "x", "--defend", "y", "--votes", "5"], 64, "certify nothing"),
-      (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "sigma: out of range"),
+      (["--weights", "x", "--defend", "y", "--sigma", "0"], 64, "--sigma: out of range"),
       (["--weights", "x", "--ledger", "y"], 64, "--ledger needs --defend"),
       (["--weights", "x", "--keep-answers", "5"], 64, "--keep-answers needs --defend"),
       (["--weights", "x", "--defend", "y", "--query-budget", "5"], 64, "--query-budget needs --ledger"),

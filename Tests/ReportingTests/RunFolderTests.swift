@@ -71,11 +71,11 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
     try withTemporaryFolder { base in
       try Data().write(to: base.appending(path: "notes.txt"))
       let stray = #expect(throws: InputError.self) { try RunFolder(at: base, for: record) }
-      #expect(stray?.remedy == "choose another folder with --out")
+      #expect(stray?.remedy == "choose another folder with `out`")
       let run = base.appending(path: "run")
       _ = try RunFolder(at: run, for: record)
       let taken = #expect(throws: InputError.self) { try RunFolder(at: run, for: record) }
-      #expect(taken?.remedy?.contains("--resume") == true)
+      #expect(taken?.remedy?.contains("`resume`") == true)
     }
   }
 
@@ -85,7 +85,7 @@ func withTemporaryFolder(_ body: (URL) throws -> Void) throws {
       try Data("x".utf8).write(to: file)
       #expect(throws: InputError.self) { try RunFolder(at: file, for: record) }
       let below = #expect(throws: InputError.self) { try RunFolder(at: file.appending(path: "run"), for: record) }
-      #expect(below?.description.contains("--out") == true)
+      #expect(below?.description.contains("`out`") == true)
     }
   }
 

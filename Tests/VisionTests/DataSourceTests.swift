@@ -50,9 +50,9 @@ import Torch
     #expect(error?.location?.contains("quench/fashion-mnist") == true)
     #expect(error?.remedy?.contains("quench data fetch fashion-mnist") == true)
     #expect(error?.remedy?.contains("dataset-fashion-mnist") == true)
-    #expect(error?.remedy?.contains("--data-dir") == true)
+    #expect(error?.remedy?.contains("`data-dir`") == true)
     let tiny = inputError { try Datasets.load(.tinyImageNet, directory: folder.url, split: .train) }
-    #expect(tiny?.remedy == "say where the files are with --data-dir")
+    #expect(tiny?.remedy == "say where the files are with `data-dir`")
   }
 
   @Test("lacking one file name it")

@@ -113,7 +113,7 @@ public enum CalibrationName: String, CaseIterable, Sendable {
       guard let training else {
         throw InputError(
           "the calibration needs outcomes to learn from", at: "calibration",
-          expected: "--train-survey and --train-predictions", remedy: "name them, or use --calibration auto")
+          expected: "`train-survey` and `train-predictions`", remedy: "name them, or use `calibration` auto")
       }
       return self == .logistic
         ? .logistic(try LearnedCalibration(training, threshold: threshold).curve)
@@ -141,7 +141,7 @@ public struct PolicyMaker {
     let survey = environment.visible
     if name.needsPredictions, survey.holes.contains(where: { $0.prediction == nil }) {
       throw InputError(
-        "the policy \(name.rawValue) needs a prediction of every hole", at: "policy", remedy: "add --predictions")
+        "the policy \(name.rawValue) needs a prediction of every hole", at: "policy", remedy: "add `predictions`")
     }
     switch name {
     case .random: return FixedOrder.random(seed: seed)
@@ -160,7 +160,7 @@ public struct PolicyMaker {
     case .dqn:
       guard let network else {
         throw InputError(
-          "the policy dqn needs a trained network", at: "policy", remedy: "name its file with --weights")
+          "the policy dqn needs a trained network", at: "policy", remedy: "name its file with `weights`")
       }
       return DQNPolicy(network)
     }

@@ -114,6 +114,6 @@ extension PolicyTrials {
   func requireTraining() throws(InputError) {
     try source.requirePredictions()
     try requireSetting(
-      training.trainSurvey != nil, "train-survey", "a file with its --train-predictions", "nothing")
+      training.trainSurvey != nil, "train-survey", "a file with its `train-predictions`", "nothing")
   }
 }

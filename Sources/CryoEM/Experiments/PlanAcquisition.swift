@@ -104,7 +104,7 @@ public struct PlanAcquisition: Experiment {
   private func visited(_ survey: Survey, _ start: Int, _ console: RunConsole) -> [Bool] {
     let isFinished = survey.holes.allSatisfy(\.fit.isMeasured)
     if isFinished, !ignoreMeasured {
-      console.note("note: every hole of the survey is measured; planned as if none were (--ignore-measured)")
+      console.note("note: every hole of the survey is measured; planned as if none were (`ignore-measured`)")
     }
     var isVisited = survey.holes.map { !ignoreMeasured && !isFinished && $0.fit.isMeasured }
     isVisited[start] = true

@@ -123,7 +123,7 @@ public struct TrainPredictor: Experiment {
     } else if held == nil {
       console.note(
         "warning: the predictions are of holes that the network was trained on and better than those of others will be: "
-          + "no calibration can be learned from them; --folds 2 or --validation-survey gives some that can be")
+          + "no calibration can be learned from them; `folds` 2 or `validation-survey` gives some that can be")
     }
     let fileName = held == nil && !isCrossFitted ? Self.seenFileName : Self.predictionsFileName
     try AtomicFile.write(

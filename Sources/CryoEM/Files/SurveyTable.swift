@@ -125,7 +125,7 @@ extension Navigator {
     guard !stops.isEmpty else {
       throw InputError(
         "no point of the plan is marked for acquisition any more", at: document.name,
-        remedy: "turn them on again with --turn-on")
+        remedy: "turn them on again with `turn-on`")
     }
     return (try ordered(by: stops), leftOut)
   }

@@ -112,7 +112,7 @@ extension Survey {
         throw InputError(
           "\(strangers.count) of \(file.entries.count) predictions are for holes that the survey does not have",
           at: "\(file.name), line \(first.line)", found: "'\(first.hole.prefix(80))'",
-          remedy: "check that both files belong together, or allow it with --extra-predictions")
+          remedy: "check that both files belong together, or allow it with `extra-predictions`")
       }
     }
     return predicting(holes.map { byName[$0.name]?.prediction })

@@ -52,7 +52,7 @@ public struct AnalyseRed: Sendable {
     } else if analyst.calibration.clean.count < SuspicionCalibration.fewest {
       console.note(
         "note: \(NumberText.count(analyst.calibration.clean.count, "clean image")) known, too few to say how common a suspicion is; "
-          + "name \(SuspicionCalibration.fewest) or more with --clean")
+          + "name \(SuspicionCalibration.fewest) or more with `clean`")
     }
     analyst.tellsPixelRoles = tellsPixelRoles
     let cases = try findings(of: Self.files(pictures), by: analyst, shape)

@@ -87,7 +87,7 @@ public struct RedEvaluation {
       guard let victim = victims.first(where: { $0.name == cell.key.victim }) else {
         throw InputError(
           "a cell's victim is missing", at: cell.key.name, expected: "a victim named '\(cell.key.victim)'",
-          found: victims.map(\.name).joined(separator: ", "), remedy: "name its weights with --victim")
+          found: victims.map(\.name).joined(separator: ", "), remedy: "name its weights with `victim`")
       }
       let pairs = cell.successful
       if pairs.count > 0 { results.append(judge(pairs, victim)) }

@@ -64,7 +64,7 @@ public struct EvaluateRed: Experiment {
     ].filter(\.1).map(\.0)
     try InputError.require(
       defense ? given.filter { $0 == "train-limit" } : given,
-      takenBy: defense ? "an evaluation, which learns nothing," : "an evaluation without --defense", which: [])
+      takenBy: defense ? "an evaluation, which learns nothing," : "an evaluation without `defense`", which: [])
     return self
   }
 
@@ -113,7 +113,7 @@ public struct EvaluateRed: Experiment {
     let test = try selection.load(.test, on: device, seed: seedBits, console)
     guard test.imageShape == dataset.imageShape else {
       throw InputError(
-        "the images of --data have another size", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")
+        "the images of `data` have another size", expected: "\(dataset.imageShape)", found: "\(test.imageShape)")
     }
     return try evaluation.defense(test, of: victim, denoiser: denoiser, seed: seedBits)
   }

@@ -147,7 +147,7 @@ public struct TrainRed: Experiment {
     if calibration.clean.count < SuspicionCalibration.fewest {
       context.console.note(
         "note: \(NumberText.count(calibration.clean.count, "clean image")) held out, too few for 'red analyse' to say "
-          + "how common a suspicion is; give it clean pictures with --clean, or build more pairs")
+          + "how common a suspicion is; give it clean pictures with `clean`, or build more pairs")
     }
     return Outcome(
       method: method, pairs: training.pairs, epochs: recipe.epochs, validationPaBenign: training.bestScore,

@@ -184,20 +184,20 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
       return error("no filter and no input channel masked whole", "prune filters or channels, not single weights")
     }
     guard removable.isEmpty else {
-      return error("no layer with \(NumberText.count(roundTo, "channel")) to spare", "choose a smaller --round-to")
+      return error("no layer with \(NumberText.count(roundTo, "channel")) to spare", "choose a smaller `round-to`")
     }
     let own = try candidates(in: groups, of: policy)
     if !flow.removable(among: own, silencing: true).isEmpty {
       return error(
         "masked filters whose batch norm or bias still adds a constant",
-        "zero these first with --silence, then recalibrate or train on")
+        "zero these first with `silence`, then recalibrate or train on")
     }
     let all = try candidates(in: groups, of: .intersection)
     if !flow.removable(among: all).isEmpty {
-      return error("masked channels in streams that blocks add to alone", "allow those with --policy intersection")
+      return error("masked channels in streams that blocks add to alone", "allow those with `policy` intersection")
     }
     return error(
-      "layers that share channels but mask different ones", "choose them together with --policy group-score")
+      "layers that share channels but mask different ones", "choose them together with `policy` group-score")
   }
 }
 

@@ -38,7 +38,7 @@ public struct CryoDashboard: Sendable {
       group.addTask {
         do { try await application.runService() } catch is CancellationError {} catch {
           throw InputError(
-            "the dashboard cannot listen: \(error)", at: "\(host):\(port)", remedy: "choose another --port")
+            "the dashboard cannot listen: \(error)", at: "\(host):\(port)", remedy: "choose another `port`")
         }
       }
       group.addTask {

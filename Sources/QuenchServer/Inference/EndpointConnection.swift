@@ -33,7 +33,7 @@ final class EndpointConnection: Sendable {
       tls.trustRoots = .certificates(try Self.certificates(file, at: "SSL_CERT_FILE"))
     }
     if let authorities {
-      tls.additionalTrustRoots = [.certificates(try Self.certificates(authorities, at: "--ca-file"))]
+      tls.additionalTrustRoots = [.certificates(try Self.certificates(authorities, at: "ca-file"))]
     }
     configuration.tlsConfiguration = tls
     client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)

@@ -46,7 +46,7 @@ struct EndpointDescription: Sendable {
       throw InputError(
         "the endpoint's input '\(entry.name.prefix(64))' is no image's", at: location,
         expected: PixelForm.datatypes.map(\.rawValue).joined(separator: ", "), found: "'\(name.prefix(32))'",
-        remedy: "name another with --input, or what it takes with --datatype")
+        remedy: "name another with `input`, or what it takes with `datatype`")
     }
     self.datatype = datatype
     self.form = form
@@ -129,7 +129,7 @@ struct EndpointDescription: Sendable {
         throw InputError(
           "the endpoint does not describe a classifier", at: location, expected: "an output of shape [-1, classes]",
           found: outputs.isEmpty ? "no output" : list(outputs),
-          remedy: "tell the number of classes with --classes, and with --input and --output what is not named")
+          remedy: "tell the number of classes with `classes`, and with `input` and `output` what is not named")
       }
       return classes
     }
@@ -147,13 +147,13 @@ struct EndpointDescription: Sendable {
     guard Set(classifiers.map(\.classes)).count <= 1 || form.classes != nil else {
       throw InputError(
         "several outputs of the endpoint may be the classes", at: location, found: list(outputs),
-        remedy: "name one with --output, or tell how many classes there are with --classes")
+        remedy: "name one with `output`, or tell how many classes there are with `classes`")
     }
     let entry = classifiers.first ?? (outputs.count == 1 ? outputs.first : nil)
     guard entry != nil || form.classes == nil else {
       throw InputError(
         "the endpoint has several outputs", at: location, found: list(outputs),
-        remedy: "name the one for classes with --output")
+        remedy: "name the one for classes with `output`")
     }
     return (entry?.name, entry == nil ? try told(nil) : try told(entry))
   }

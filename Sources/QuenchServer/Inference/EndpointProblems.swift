@@ -16,7 +16,7 @@ struct ConnectionProblem {
     switch error {
     case _ where dump.contains("CERTIFICATE_VERIFY_FAILED"):
       text = "the endpoint's certificate is not signed by an authority that this machine trusts"
-      remedy = "name the authority's certificate, or its own if it signed itself, with --ca-file"
+      remedy = "name the authority's certificate, or its own if it signed itself, with `ca-file`"
     case _ where dump.contains("failedToValidateHostname"), _ where dump.contains("unableToValidateCertificate"):
       text = "the endpoint's certificate is for another host"
       remedy = "ask it by a name or address that the certificate holds (subjectAltName)"

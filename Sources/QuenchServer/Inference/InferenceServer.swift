@@ -105,7 +105,7 @@ public struct InferenceServer: Sendable {
     do { try await application.runService() } catch {
       let problem = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
       throw InputError(
-        "the server cannot listen: \(problem)", at: "\(host):\(port)", remedy: "choose another --port or --host")
+        "the server cannot listen: \(problem)", at: "\(host):\(port)", remedy: "choose another `port` or `host`")
     }
     routes.model.close()
     routes.logger.notice(

@@ -106,13 +106,13 @@ public struct RemoteModel: Sendable {
       throw InputError(
         "the endpoint answers another number of images or classes", at: base, expected: "\(shape)",
         found: "\(answer.tensors.map(\.shape))",
-        remedy: isOfLabels && feedback != .labels ? "if it tells the best class alone, say --feedback labels" : nil)
+        remedy: isOfLabels && feedback != .labels ? "if it tells the best class alone, say `feedback` labels" : nil)
     }
     guard feedback == .labels else {
       guard let numbers = tensor.floats else {
         throw InputError(
           "the endpoint answers whole numbers", at: base, expected: feedback.rawValue,
-          remedy: "if they are classes, say --feedback labels")
+          remedy: "if they are classes, say `feedback` labels")
       }
       return numbers.withUnsafeBytes { Data($0) }
     }
@@ -134,7 +134,7 @@ public struct RemoteModel: Sendable {
     }
     guard refusal.remedy == nil, isOutside else { return refusal }
     var refusal = refusal
-    refusal.remedy = "some pixels lie outside [0, 1], as noise makes them: --clip cuts them off"
+    refusal.remedy = "some pixels lie outside [0, 1], as noise makes them: `clip` cuts them off"
     return refusal
   }
 }

@@ -41,11 +41,11 @@ public enum Device: Hashable, Sendable {
       guard let index = Int(parts[1]), index >= 0 else { fallthrough }
       self = .cuda(index)
     default:
-      throw InputError("unknown device", at: "--device", expected: "cpu, cuda, cuda:N or mps", found: "'\(name)'")
+      throw InputError("unknown device", at: "device", expected: "cpu, cuda, cuda:N or mps", found: "'\(name)'")
     }
     guard isAvailable else {
       throw InputError(
-        "this machine or this LibTorch has no such device", at: "--device", found: "'\(name)'",
+        "this machine or this LibTorch has no such device", at: "device", found: "'\(name)'",
         remedy: "see 'quench doctor' for the devices at hand")
     }
   }

@@ -16,7 +16,7 @@ extension Architecture {
     guard let node = draft?.nodes.first(where: { !$0.isRead }) else {
       throw InputError(
         "the file's architecture cannot be read", at: location,
-        remedy: "write the file again, or name a network with --model")
+        remedy: "write the file again, or name a network with `model`")
     }
     let names = Layer.CodingKeys.allCases.map(\.rawValue)
     guard let unknown = node.operators.first(where: { !names.contains($0) }) else {

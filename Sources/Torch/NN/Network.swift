@@ -187,7 +187,7 @@ extension Network {
         "the weights are not those of \(architecture.name)", at: location,
         expected: missing.isEmpty ? nil : "also " + Network.list(missing),
         found: unknown.isEmpty ? nil : "unknown " + Network.list(unknown),
-        remedy: "name the architecture that they were saved from with --model")
+        remedy: "name the architecture that they were saved from with `model`")
     }
     for entry in own {
       guard let tensor = state[entry.name] else { continue }

@@ -48,7 +48,7 @@ public enum Datasets {
     let places = directory.map { [$0] } ?? locations.folders(of: name)
     var ways = DataFetcher.sources[name] == nil ? [] : ["run `quench data fetch \(name.rawValue)`"]
     if name == .fashionMNIST { ways.append("install Debian's package dataset-fashion-mnist") }
-    ways.append("say where the files are with --data-dir")
+    ways.append("say where the files are with `data-dir`")
     throw InputError(
       "the data set \(name.rawValue) was not found", at: places.map(\.path).joined(separator: ", "),
       expected: landmarks(name, split).first, remedy: ways.joined(separator: ", or "))
@@ -122,7 +122,7 @@ public enum Datasets {
   ) throws(InputError) -> ImageDataset {
     guard let directory else {
       throw InputError(
-        "class folders of pictures have no usual place", remedy: "say where they are with --data-dir")
+        "class folders of pictures have no usual place", remedy: "say where they are with `data-dir`")
     }
     var dataset = try pictures(
       of: try ImageList.classFolder(directory, split: split), .folder, split, options)

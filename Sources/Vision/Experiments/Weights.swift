@@ -23,13 +23,13 @@ extension ModelFile {
       throw InputError(
         "the network takes images of another size than those of \(dataset.name)", at: path,
         expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
-        remedy: "name the data set that it was trained on with --data")
+        remedy: "name the data set that it was trained on with `data`")
     }
     guard found.outputShape == [dataset.classNames.count] else {
       throw InputError(
         "the network has another number of classes than \(dataset.name)", at: path,
         expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
-        remedy: "name the data set that it was trained on with --data")
+        remedy: "name the data set that it was trained on with `data`")
     }
   }
 

@@ -38,7 +38,7 @@ extension ModelName {
     let shape = input?.sizes ?? usual.inputShape
     let architecture = architecture(input: shape, classes: classes ?? usual.outputShape[0])
     do { try architecture.validate(at: rawValue) } catch {
-      throw InputError("the images do not suit \(rawValue)", at: "--input", found: ImageShape.text(shape))
+      throw InputError("the images do not suit \(rawValue)", at: "input", found: ImageShape.text(shape))
     }
     return architecture
   }

@@ -56,7 +56,7 @@ public struct ModelFile {
     guard let architecture = stated ?? architecture else {
       throw InputError(
         "the file does not say which architecture its weights belong to", at: url.path,
-        remedy: "name it with --model")
+        remedy: "name it with `model`")
     }
     try architecture.validate(at: url.path)
     let state = try StateDictionary.load(source, expecting: architecture.parameterCount)

@@ -23,7 +23,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
   public init(parsing name: String) throws(InputError) {
     guard let model = ModelName(rawValue: name) else {
       throw InputError(
-        "unknown model", at: "--model", expected: ModelName.allCases.map(\.rawValue).joined(separator: ", "),
+        "unknown model", at: "model", expected: ModelName.allCases.map(\.rawValue).joined(separator: ", "),
         found: "'\(name)'")
     }
     self = model

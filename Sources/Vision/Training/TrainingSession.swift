@@ -18,7 +18,7 @@ public struct TrainingSession {
   /// What the progress line counts, in the plural.
   public var unit = "images"
   /// What to do where the loss becomes no number, by flags that the command has.
-  public var divergenceRemedy = "lower --learning-rate"
+  public var divergenceRemedy = "lower `learning-rate`"
   /// Called at the end of every epoch with how many are done and the seconds that they took, for instance for the
   /// accuracy on held-out images; its figures go into the epoch's row. After a kill it may be called again for the
   /// last epoch.

@@ -10,7 +10,7 @@ extension OutputOptions {
 
   /// Says something that is not the result, on the standard error stream.
   func note(_ text: String) {
-    if !quiet { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+    if !quiet { FileHandle.standardError.write(Data("\(text.spellingFlags)\n".utf8)) }
   }
 
   /// Says how a file of weights was read, where there is something to say.

@@ -84,7 +84,7 @@ extension OutputOptions {
   var console: RunConsole {
     let isQuiet = quiet
     return RunConsole(progress: progress) { text in
-      if !isQuiet { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+      if !isQuiet { FileHandle.standardError.write(Data("\(text.spellingFlags)\n".utf8)) }
     }
   }
 
@@ -122,14 +122,4 @@ extension Option: FlagValue { fileprivate var encodable: (any Encodable)? { wrap
 extension Flag: FlagValue { fileprivate var encodable: (any Encodable)? { wrappedValue as? any Encodable } }
 extension ArgumentParser.Argument: FlagValue {
   fileprivate var encodable: (any Encodable)? { wrappedValue as? any Encodable }
-}
-
-extension InputError {
-  /// The error with the flag as its location, where that is a setting.
-  var namingFlags: InputError {
-    guard let flag = location?.wholeMatch(of: /(?:flags, key ')?([a-z][a-z-]*)(?:'.*)?/)?.1 else { return self }
-    var error = self
-    error.location = "--\(flag)"
-    return error
-  }
 }

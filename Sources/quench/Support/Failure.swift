@@ -22,6 +22,7 @@ struct Failure {
   init?(_ error: any Error, _ arguments: [String]) {
     switch error {
     case let error as InputError:
+      let error = error.spellingFlags(typed: arguments)
       message = error.description
       self.error = error
     case is Interrupted:
@@ -40,6 +41,7 @@ struct Failure {
   }
 
   init(_ error: InputError, code: ExitCode) {
+    let error = error.spellingFlags(typed: [])
     message = error.description
     self.error = error
     self.code = code.rawValue

@@ -180,7 +180,7 @@ struct ServeCommand: ParsableCommand {
     ] where isGiven && defend == nil {
       throw ValidationError("\(flag) needs --defend.")
     }
-    do { _ = try certify } catch { throw ValidationError("\(error)") }
+    try requireUsage { _ = try certify }
   }
 
   /// How votes are counted; one tenth more pick the label.
