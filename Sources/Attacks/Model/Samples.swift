@@ -19,21 +19,21 @@ public struct Samples {
   /// Where each sample stands in the batch that the evaluator handed out, int64 `[N]`.
   let rows: Tensor
   let seed: UInt64
-  let ledger: QueryLedger
+  let ledger: QueryCounts
 
   package init(
-    images: Tensor, labels: Tensor, targets: Tensor? = nil, indices: [Int], seed: UInt64, ledger: QueryLedger? = nil
+    images: Tensor, labels: Tensor, targets: Tensor? = nil, indices: [Int], seed: UInt64, ledger: QueryCounts? = nil
   ) {
     let count = images.size(0)
     self.init(
       images: images, labels: labels, targets: targets, demandsTarget: targets != nil, indices: indices,
       rows: Tensor.arange(to: Double(count), device: images.device), seed: seed,
-      ledger: ledger ?? QueryLedger(count: count, device: images.device))
+      ledger: ledger ?? QueryCounts(count: count, device: images.device))
   }
 
   private init(
     images: Tensor, labels: Tensor, targets: Tensor?, demandsTarget: Bool, indices: [Int], rows: Tensor,
-    seed: UInt64, ledger: QueryLedger
+    seed: UInt64, ledger: QueryCounts
   ) {
     self.images = images
     self.labels = labels
@@ -87,7 +87,7 @@ public struct Samples {
 }
 
 /// What a model was asked about each sample of a batch.
-public final class QueryLedger {
+public final class QueryCounts {
   /// Forward passes, int64 `[N]`.
   let forward: Tensor
   /// Backward passes, int64 `[N]`.

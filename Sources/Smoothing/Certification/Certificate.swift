@@ -15,7 +15,7 @@ public enum Certificate: Hashable, Sendable {
 }
 
 /// The smoothed classifier's answer for an image without a radius.
-public enum Prediction: Hashable, Sendable {
+public enum SmoothedPrediction: Hashable, Sendable {
   case abstained
   case label(Int)
 
@@ -55,7 +55,7 @@ public struct Predict: InlineGroup, Hashable, Sendable {
   }
 
   /// - Parameter counts: How many of the n noisy copies got each class.
-  public func callAsFunction(counts: [Int]) -> Prediction {
+  public func callAsFunction(counts: [Int]) -> SmoothedPrediction {
     let order = counts.indices.sorted { (-counts[$0], $0) < (-counts[$1], $1) }
     guard let first = order.first else { return .abstained }
     let second = order.count > 1 ? counts[order[1]] : 0

@@ -27,7 +27,7 @@ public struct NoisyVote {
     public let index: Int
     /// How many copies got each class; those that got none are missing.
     public let counts: [Int]
-    public let prediction: Prediction
+    public let prediction: SmoothedPrediction
     /// Its share of the time that classifying took.
     public let seconds: Double
   }
