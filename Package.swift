@@ -51,6 +51,11 @@ let package = Package(
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0")
   ],
   targets: [
@@ -91,14 +96,24 @@ let package = Package(
       dependencies: [
         "CryoSession", "Smoothing", "Torch", "Vision", "Reporting", "Support",
         .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
-        .product(name: "AsyncHTTPClient", package: "async-http-client")
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl")
       ]),
     .executableTarget(
       name: "quench",
       dependencies: [
         "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoSession",
         "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
+        .product(name: "Logging", package: "swift-log", condition: .when(traits: ["HTTP"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(
@@ -109,10 +124,11 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "SupportTests", dependencies: ["TestSupport", "Support"]),
     .testTarget(name: "TorchTests", dependencies: ["TestSupport", "Torch", "Support"], exclude: ["Reference"]),
-    .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "Reporting", "Support", "Yams"]),
+    .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "Reporting", "Support"]),
     .testTarget(
       name: "VisionTests", dependencies: ["TestSupport", "Vision", "Torch", "Reporting", "Support"]),
-    .testTarget(name: "PruningTests", dependencies: ["TestSupport", "Pruning", "Vision", "Torch", "Support"]),
+    .testTarget(
+      name: "PruningTests", dependencies: ["TestSupport", "Pruning", "Vision", "Torch", "Reporting", "Support"]),
     .target(name: "ReferenceModels", dependencies: ["Torch"], path: "Tests/ReferenceModels"),
     .testTarget(
       name: "AttacksTests",
@@ -132,7 +148,7 @@ let package = Package(
       name: "CryoEMTests", dependencies: ["TestSupport", "CryoEM", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(
       name: "SmoothingTests",
-      dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
+      dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Reporting", "Support"]),
     .testTarget(
       name: "CryoSessionTests",
       dependencies: [
@@ -143,19 +159,27 @@ let package = Package(
       name: "QuenchServerTests",
       dependencies: [
         "TestSupport", "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
-        .product(name: "HummingbirdTesting", package: "hummingbird")
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "HummingbirdTesting", package: "hummingbird"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl")
       ]),
     .testTarget(
       name: "DocumentationTests",
       dependencies: [
-        "TestSupport", "Attacks", "CryoEM", "Export", "Pruning", "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "Attacks", "CryoEM", "Export", "Pruning", "Reporting", "Smoothing", "Support", "Torch",
+        "Vision"
       ]),
-    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support", "Vision"]),
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support"]),
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Deception", "Fuzzing", "Pruning", "QuenchServer",
-        "Reporting", "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "Reporting",
+        "Smoothing",
+        "Support", "Torch", "Vision", .product(name: "ArgumentParser", package: "swift-argument-parser")
       ])
   ],
   swiftLanguageModes: [.v6],
