@@ -30,6 +30,7 @@ let package = Package(
   name: "Quench",
   platforms: [.macOS(.v15)],
   products: [
+    .library(name: "Support", targets: ["Support"]),
     .library(name: "Torch", targets: ["Torch"]),
     .library(name: "Vision", targets: ["Vision"]),
     .library(name: "Pruning", targets: ["Pruning"]),
@@ -37,8 +38,10 @@ let package = Package(
     .library(name: "Deception", targets: ["Deception"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
+    .library(name: "CryoSession", targets: ["CryoSession"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
+    .library(name: "QuenchServer", targets: ["QuenchServer"]),
     .executable(name: "quench", targets: ["quench"])
   ],
   traits: [
@@ -170,8 +173,9 @@ let package = Package(
     .testTarget(
       name: "DocumentationTests",
       dependencies: [
-        "TestSupport", "Attacks", "CryoEM", "Export", "Pruning", "Reporting", "Smoothing", "Support", "Torch",
-        "Vision"
+        "TestSupport", "Attacks", "CryoEM", "CryoSession", "Deception", "Export", "Pruning", "QuenchServer",
+        "Reporting",
+        "Smoothing", "Support", "Torch", "Vision"
       ]),
     .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support"]),
     .testTarget(

@@ -1,5 +1,7 @@
 import Foundation
 import Pruning
+import Reporting
+import Support
 import TestSupport
 import Testing
 import Torch
@@ -27,6 +29,21 @@ import Vision
     try pruneFile(weights, to: folder / "pruned.safetensors")
     let pruned = try ModelFile(contentsOf: folder / "pruned.safetensors").network
     #expect(mask.layout.weights(of: pruned).nonzeroCount() == mask.keptCount)
+  }
+
+  @Test("perform a pruning study, a denoiser's evaluation, a certification and a cryo-EM study")
+  func experiments() throws {
+    let folder = try TemporaryFolder()
+    let outcomes = try performExperiments(in: folder.url)
+    #expect(try #require(outcomes.pruning).cells.count == 4)
+    let red = try #require(outcomes.red?.groups?[.seen])
+    #expect(red.cells > 0 && (0...1).contains(red.paBenignCellMean))
+    #expect(outcomes.certified?.figures.images == 10)
+    let best = try #require(outcomes.cryo?.main["oracle"]?["60"]?.mean)
+    #expect(try #require(outcomes.cryo?.main["random"]?["60"]?.mean) <= best)
+    for name in ["study", "red", "certified", "plans"] {
+      #expect(try RunFolder(existing: folder / name).record().outcome == .completed)
+    }
   }
 
   @Test("plan a session that finds most of what could be found")
