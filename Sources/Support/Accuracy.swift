@@ -17,6 +17,7 @@ public struct Accuracy: Hashable, Codable, Sendable {
     let (n, z) = (Double(count), 1.959963984540054)
     let center = (fraction + z * z / (2 * n)) / (1 + z * z / n)
     let half = z / (1 + z * z / n) * (fraction * (1 - fraction) / n + z * z / (4 * n * n)).squareRoot()
-    return max(0, center - half)...min(1, center + half)
+    // With none or all of them right an end is exact, which the formula misses by a rounding.
+    return (correct == 0 ? 0 : max(0, center - half))...(correct == count ? 1 : min(1, center + half))
   }
 }

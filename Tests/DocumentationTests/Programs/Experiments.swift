@@ -25,7 +25,7 @@ func performExperiments(in runs: URL) throws -> (
   let pruning = try lab.perform(study, in: runs.appending(path: "study"))
   print(pruning.text)
 
-  let weights = runs.appending(path: "study/dense-1/model.safetensors").path
+  let weights = runs.appending(path: "study/dense_1/model.safetensors").path
   var pairs = BuildRedData()
   (pairs.attacks, pairs.unseenAttacks, pairs.trainPairs, pairs.testPairs) = ([.fgsm, .pgd], [.deepFool], 32, 16)
   (pairs.victims.victim, pairs.selection.data) = ([NamedWeights("box", weights)], .synthetic)
