@@ -177,8 +177,13 @@ def prepared(make, side, channels=3):
                 p.normal_(0, 0.02)
     images = torch.rand(BATCH, channels, side, side)
     network.train()
+    norms = [(m, m.momentum) for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm, _ in norms:
+        norm.momentum = 1.0
     with torch.no_grad():
-        network(torch.rand(4, channels, side, side))
+        network(torch.rand(16, channels, side, side))
+    for norm, momentum in norms:
+        norm.momentum = momentum
     return network.eval(), images
 
 
