@@ -101,15 +101,18 @@ public final class GraphNetwork {
     }
   }
 
-  /// All parameters and buffers by name, in the graph's order.
+  /// All parameters and buffers by name, in the graph's order; one that PyTorch knows under several names stands under
+  /// each.
   public var state: StateDictionary {
     StateDictionary(
-      zip(graph.held, places).compactMap { held, place in
+      zip(graph.held, places).flatMap { held, place -> [(String, Tensor)] in
+        let tensor: Tensor
         switch held.kind {
-        case .parameter: (held.name, parameters[place].tensor.detached())
-        case .buffer: (held.name, buffers[place].tensor.detached())
-        case .constant: nil
+        case .parameter: tensor = parameters[place].tensor.detached()
+        case .buffer: tensor = buffers[place].tensor.detached()
+        case .constant: return []
         }
+        return ([held.name] + held.otherNames).map { ($0, tensor) }
       })
   }
 
@@ -189,13 +192,14 @@ public final class GraphNetwork {
 }
 
 extension OperatorGraph.Input {
-  /// The sizes in words, batch first: `N x 3 x 224 x 224`.
+  /// The sizes in words, batch first: `N x 3 x 224 x 224`, `N (1 to 64) x 3 x H x W`.
   public var sizeText: String {
     let free = ["N", "C", "H", "W"]
     return sizes.enumerated().map { dimension, range in
       if range.count == 1 { return "\(range.lowerBound)" }
       let name = dimension < free.count ? free[dimension] : "size \(dimension)"
-      return range.upperBound == .max ? name : "\(name) (\(range.lowerBound) to \(range.upperBound))"
+      if range.upperBound < .max { return "\(name) (\(range.lowerBound) to \(range.upperBound))" }
+      return range.lowerBound > 1 ? "\(name) (\(range.lowerBound) or more)" : name
     }
     .joined(separator: " x ")
   }

@@ -124,13 +124,18 @@ public struct OperatorGraph: Hashable, Sendable {
     public var kind: Kind
     /// PyTorch's state-dict name: `layer1.0.conv1.weight`.
     public var name: String
+    /// Further names of the same tensor, as tied weights have.
+    public var otherNames: [String]
     public var value: Value
     public var shape: [Int]
     public var dtype: DType
 
-    public init(kind: Kind, name: String, value: Value, shape: [Int], dtype: DType) {
+    public init(
+      kind: Kind, name: String, otherNames: [String] = [], value: Value, shape: [Int], dtype: DType
+    ) {
       self.kind = kind
       self.name = name
+      self.otherNames = otherNames
       self.value = value
       self.shape = shape
       self.dtype = dtype

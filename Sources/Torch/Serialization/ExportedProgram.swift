@@ -32,7 +32,8 @@ public enum ExportedProgram {
 
   private static func load(_ source: ByteSource) throws(InputError) -> GraphNetwork {
     let archive = try Archive(source)
-    let graph = try ExportedProgramTranslator.graph(of: archive.program(), at: source.name)
+    var graph = try ExportedProgramTranslator.graph(of: archive.program(), at: source.name)
+    try archive.addOtherNames(to: &graph)
     return try GraphNetwork(graph, tensors: archive.tensors(graph), name: source.name)
   }
 
@@ -157,6 +158,23 @@ extension ExportedProgram.Archive {
       "weights are missing", at: name,
       expected: missing.quoted + (wanted.count > 1 ? " and \(wanted.count - 1) more" : ""),
       remedy: "write the file again with torch.export.save")
+  }
+
+  /// Tells tied weights apart from others by their place in the file: the program knows them under one name alone.
+  func addOtherNames(to graph: inout OperatorGraph) throws(InputError) {
+    let known = Dictionary(graph.held.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    let configurations = zip.entries.keys.filter {
+      $0.hasPrefix("\(folder)data/weights/") && $0.hasSuffix("_config.json")
+    }
+    for configuration in configurations.sorted() {
+      let text = try zip.content(of: configuration, limit: ExportedProgram.maximumText)
+      let payloads = try decode(Payloads.self, text, configuration).config
+      var places: [Payloads.Place: Int] = [:]
+      for (name, payload) in payloads { if let position = known[name] { places[payload.place] = position } }
+      for (name, payload) in payloads.sorted(by: { $0.key < $1.key }) where known[name] == nil {
+        if let position = places[payload.place] { graph.held[position].otherNames.append(name) }
+      }
+    }
   }
 
   /// What older files keep in one state dictionary.

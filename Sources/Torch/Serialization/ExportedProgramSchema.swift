@@ -106,10 +106,20 @@ struct ExportedProgramSchema: Decodable {
   /// `data/weights/NAME_weights_config.json` and its like: where each tensor's bytes are.
   struct Payloads: Decodable {
     var config: [String: Payload]
+
+    /// What two names of one tensor have in common.
+    struct Place: Hashable {
+      var path: String
+      var view: [Int?]
+    }
+
     struct Payload: Decodable {
       var path: String
       var isPickled: Bool
       var tensor: TensorMeta?
+      var place: Place {
+        Place(path: path, view: tensor.map { ($0.sizes + $0.strides + [$0.offset]).map(\.number) } ?? [])
+      }
       enum CodingKeys: String, CodingKey {
         case path = "path_name"
         case isPickled = "use_pickle"
@@ -158,6 +168,9 @@ extension ExportedProgramSchema {
         self = .fixed(try container.decode(Int.self, forKey: key))
       }
     }
+
+    /// Nil for an expression.
+    var number: Int? { if case .fixed(let number) = self { number } else { nil } }
 
     /// Whether the size depends on what the input holds, not on its shape alone.
     var isDataDependent: Bool {

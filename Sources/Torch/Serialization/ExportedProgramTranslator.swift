@@ -142,16 +142,14 @@ struct ExportedProgramTranslator {
 
   /// A shape that depends on what the images show can't be planned for.
   private func checkShapes(_ graph: Schema.Graph) throws(InputError) {
-    func fail(_ name: String) -> InputError {
-      let node = graph.nodes.first { node in node.outputs.contains { $0.names.contains(name) } }
-      return InputError(
-        "shapes in the network depend on what the images show", at: node.map { place(of: $0) } ?? location,
-        found: name.quoted, remedy: "export a network whose shapes follow from the images' shape")
-    }
-    if let name = graph.sizes.filter({ $0.value.isDataDependent }).keys.min() { throw fail(name) }
-    if let name = graph.tensors.filter({ $0.value.sizes.contains(where: \.isDataDependent) }).keys.min() {
-      throw fail(name)
-    }
+    var names = Set(graph.sizes.filter { $0.value.isDataDependent }.keys)
+    names.formUnion(graph.tensors.filter { $0.value.sizes.contains(where: \.isDataDependent) }.keys)
+    guard let first = names.min() else { return }
+    let node = graph.nodes.first { node in node.outputs.flatMap(\.names).contains(where: names.contains) }
+    throw InputError(
+      "shapes in the network depend on what the images show", at: node.map { place(of: $0) } ?? location,
+      found: (node?.outputs.flatMap(\.names).first(where: names.contains) ?? first).quoted,
+      remedy: "export a network whose shapes follow from the images' shape")
   }
 
   // MARK: - Nodes

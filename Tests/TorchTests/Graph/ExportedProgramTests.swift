@@ -70,6 +70,23 @@ import Testing
     #expect(try network.multiplyAdds() == 4 * 16 + 5 * 4 * 12 + 2 * 5 * 5 * 4 + 12)
   }
 
+  @Test("give tied weights all their names") func tied() throws {
+    let fixture = try ExportedFixture.load("tiny")
+    guard case .text(let text)? = fixture.entries["data/weights/model_weights_config.json"] else {
+      throw CocoaError(.fileReadCorruptFile)
+    }
+    var payloads = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: [String: Any]])
+    let head = payloads["config"]?["head.weight"]
+    payloads["config"]?["tail.weight"] = head
+    var tied = fixture
+    tied.entries["data/weights/model_weights_config.json"] = .text(
+      String(decoding: try JSONSerialization.data(withJSONObject: payloads), as: UTF8.self))
+    let network = try ExportedProgram.load(data: tied.archive())
+    #expect(network.graph.held.filter { !$0.otherNames.isEmpty }.map(\.otherNames) == [["tail.weight"]])
+    let tail = try #require(network.state["tail.weight"])
+    #expect(try #require(network.state["head.weight"]).sharesStorage(with: tail) && network.parameters.count == 7)
+  }
+
   @Test("compute with other weights in place of the network's") func weights() throws {
     let fixture = try ExportedFixture.load("tiny")
     let network = try ExportedProgram.load(data: fixture.archive())
