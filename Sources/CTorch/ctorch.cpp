@@ -7,6 +7,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/ScalarOps.h>
 #include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
@@ -282,6 +283,37 @@ IValue argument_value(const ct_operator_entry &op, size_t index, const ct_value 
   }
 }
 
+// The tag of a value that a schema's type takes, CT_NONE where no value of the header can be.
+int32_t value_tag(TypeKind kind) {
+  switch (kind) {
+    case TypeKind::TensorType: return CT_TENSOR;
+    case TypeKind::IntType:
+    case TypeKind::SymIntType:
+    case TypeKind::ScalarTypeType:
+    case TypeKind::LayoutType:
+    case TypeKind::MemoryFormatType: return CT_INTEGER;
+    case TypeKind::FloatType: return CT_REAL;
+    case TypeKind::NumberType: return CT_NUMBER;
+    case TypeKind::BoolType: return CT_BOOLEAN;
+    case TypeKind::StringType: return CT_STRING;
+    case TypeKind::DeviceObjType: return CT_DEVICE;
+    case TypeKind::GeneratorType: return CT_GENERATOR;
+    default: return CT_NONE;
+  }
+}
+
+int32_t list_tag(TypeKind element) {
+  switch (element) {
+    case TypeKind::TensorType: return CT_TENSORS;
+    case TypeKind::IntType:
+    case TypeKind::SymIntType:
+    case TypeKind::BoolType: return CT_INTEGERS;
+    case TypeKind::FloatType:
+    case TypeKind::NumberType: return CT_REALS;
+    default: return CT_NONE;
+  }
+}
+
 ct_value result_value(const IValue &value) {
   ct_value out{};
   if (value.isTensor()) {
@@ -334,6 +366,19 @@ ct_operator ct_operator_find(const char *name) {
 
 int32_t ct_operator_arity(ct_operator op) { return static_cast<int32_t>(op->parameters.size()); }
 
+ct_parameter ct_operator_parameter(ct_operator op, int32_t index) {
+  if (index < 0 || static_cast<size_t>(index) >= op->parameters.size()) return {};
+  const auto &argument = op->handle.schema().arguments()[index];
+  const Parameter &p = op->parameters[index];
+  const auto *alias = argument.alias_info();
+  return {argument.name().c_str(),
+          p.kind == TypeKind::ListType ? list_tag(p.element) : value_tag(p.kind),
+          argument.N().value_or(0),
+          p.optional,
+          argument.default_value().has_value(),
+          alias && alias->isWrite()};
+}
+
 uint64_t ct_operator_calls(ct_operator op) { return op->calls.load(std::memory_order_relaxed); }
 
 int32_t ct_call(ct_operator op, const ct_value *arguments, int32_t count, ct_value *results, int32_t capacity,
@@ -369,6 +414,18 @@ int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape
     auto tensor = at::empty(at::IntArrayRef(shape, rank), at::TensorOptions(static_cast<at::ScalarType>(dtype)));
     TORCH_CHECK_VALUE(tensor.nbytes() == byte_count, "a tensor of ", tensor.nbytes(), " bytes cannot hold ", byte_count);
     if (byte_count) std::memcpy(tensor.mutable_data_ptr(), bytes, byte_count);
+    *out = give(std::move(tensor));
+  });
+}
+
+int32_t ct_wrapped_number(const ct_value *number, ct_tensor *out, ct_error *error) {
+  load();
+  return guarded(error, [&] {
+    const auto scalar = number->tag == CT_BOOLEAN   ? at::Scalar(number->as.integer != 0)
+                        : number->tag == CT_INTEGER ? at::Scalar(number->as.integer)
+                                                    : at::Scalar(number->as.real);
+    auto tensor = c10::scalar_to_tensor(scalar);
+    tensor.unsafeGetTensorImpl()->set_wrapped_number(true);
     *out = give(std::move(tensor));
   });
 }

@@ -12,7 +12,7 @@ extension FuzzTarget {
     picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
     weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
     weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps,
-    navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer
+    navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer, exportedProgram
   ]
 
   /// - Throws: `InputError` that lists the names.

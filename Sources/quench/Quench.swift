@@ -28,7 +28,7 @@ struct Quench: ParsableCommand {
       MaskCommand.self,
       SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
       ServeCommand.self, CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self,
-      ModelsCommand.self,
+      ModelsCommand.self, ImportCommand.self,
       BenchCommand.self, DoctorCommand.self
     ])
 

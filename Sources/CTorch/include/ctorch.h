@@ -43,6 +43,7 @@ enum {
   CT_TENSORS = 9,
   CT_INTEGERS = 10,
   CT_REALS = 11,
+  CT_NUMBER = 12,  // only of a parameter
 };
 
 typedef struct {
@@ -66,6 +67,16 @@ typedef struct {
 ct_operator ct_operator_find(const char *name);
 // How many arguments the schema has, and how often the operator was called through this door.
 int32_t ct_operator_arity(ct_operator op);
+// What argument `index` of the schema takes; no name beyond the last.
+typedef struct {
+  const char *name;  // lives as long as the process
+  int32_t tag;       // of its value; CT_NUMBER for an integer, a real or a boolean; CT_NONE for what no value can be
+  int32_t count;     // a list's length where the schema fixes one, else 0
+  bool optional;     // may be absent
+  bool has_default;
+  bool is_written;   // a tensor that the operator writes to
+} ct_parameter;
+ct_parameter ct_operator_parameter(ct_operator op, int32_t index);
 uint64_t ct_operator_calls(ct_operator op);
 // Calls `op`. Arguments left out at the end take the schema's defaults; kinds are checked against the schema. Up to
 // `capacity` results are written; a list result's array of handles is malloc'ed and owned by the caller.
@@ -78,6 +89,9 @@ void ct_release(ct_tensor tensor);
 int64_t ct_live_tensors(void);
 int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape, int32_t rank, int32_t dtype,
                       ct_tensor *out, ct_error *error);
+// A number as Python's arithmetic gives it to an operator that takes a tensor: a 0-dimensional CPU tensor which the
+// other operands' types prevail over.
+int32_t ct_wrapped_number(const ct_value *number, ct_tensor *out, ct_error *error);
 // The address of the first element of a CPU tensor; valid while the tensor is held.
 int32_t ct_data(ct_tensor tensor, void **out, ct_error *error);
 int32_t ct_rank(ct_tensor tensor);

@@ -5,8 +5,10 @@ import Support
 /// lists and tuples beside numbers and texts. Nothing in a file is ever run.
 ///
 /// Where the file's top dictionary keeps the weights in a dictionary under `state_dict`, `model_state_dict`, `model`,
-/// `net`, `network`, `model_ema` or `ema`, those under the first of these names are loaded and what lies beside them (the
-/// optimiser's state, say) is left. The names in nested dictionaries and lists are joined by dots. Views of a shared storage become tensors of their own.
+/// `net`, `network`, `module`, `student`, `teacher`, `model_ema`, `state_dict_ema`, `ema`, `params` or `params_ema`, those
+/// under the first of these names are loaded and what lies beside them (the optimizer's state, say) is left; so again
+/// inside. The names in nested dictionaries and lists are joined by dots. Views of a shared storage become tensors of
+/// their own.
 public enum TorchCheckpoint {
   /// Loads the tensors in the file at `url`, in the file's order.
   /// - Throws: `InputError` if it cannot be read, is no such file, is damaged, or holds other Python objects.
@@ -108,15 +110,26 @@ private struct CheckpointLoader {
     return result
   }
 
-  /// The dictionary of the weights alone where `root` is one that keeps them beside other things.
+  /// The names under which training scripts keep the weights beside other things, what is trained before its averages.
+  private static let wrappers = [
+    "state_dict", "model_state_dict", "model", "net", "network", "module", "student", "teacher", "model_ema",
+    "state_dict_ema", "ema", "params", "params_ema"
+  ]
+
+  /// The dictionary of the weights alone where `root` is one that keeps them beside other things, at most four deep.
   private func weights(in root: Pickle.Value) -> Pickle.Value {
-    guard case .dictionary(let index) = root else { return root }
-    for wrapper in ["state_dict", "model_state_dict", "model", "net", "network", "model_ema", "ema"] {
-      for case (.string(wrapper), .dictionary(let inner)) in pickle.dictionaries[index] {
-        return .dictionary(inner)
+    var weights = root
+    for _ in 0..<4 {
+      guard case .dictionary(let index) = weights else { return weights }
+      let inner = Self.wrappers.lazy.compactMap { wrapper -> Pickle.Value? in
+        for case (.string(wrapper), .dictionary(let inner)) in pickle.dictionaries[index]
+        where !pickle.dictionaries[inner].isEmpty { return .dictionary(inner) }
+        return nil
       }
+      guard let inner = inner.first else { return weights }
+      weights = inner
     }
-    return root
+    return weights
   }
 
   private mutating func collect(_ value: Pickle.Value, path: [String]) throws(InputError) {

@@ -42,6 +42,23 @@ import Torch
     #expect(tensors["a.1.b"]?.array(Float.self) == [0, 5])
   }
 
+  @Test(arguments: ["state_dict", "net", "module", "student", "teacher", "model_ema", "state_dict_ema", "ema"])
+  func findsTheWeightsAmongOtherThings(_ wrapper: String) throws {
+    let weights = Pickled.dictionary(("module.a", Pickled.tensor()))
+    let body = Pickled.dictionary(
+      ("epoch", Pickled.int(3)), ("optimizer", Pickled.dictionary(("b", Pickled.tensor()))),
+      ("model", Pickled.dictionary()), (wrapper, Pickled.dictionary(("model", weights))))
+    #expect(try TorchCheckpoint.load(data: Pickled.checkpoint(body).data).keys == ["module.a"])
+  }
+
+  @Test func prefersWhatIsTrainedToItsAverage() throws {
+    let (one, other) = (
+      Pickled.dictionary(("a", Pickled.tensor())), Pickled.dictionary(("a", Pickled.tensor(shape: [2])))
+    )
+    let body = Pickled.dictionary(("ema", other), ("teacher", other), ("student", one))
+    #expect(try TorchCheckpoint.load(data: Pickled.checkpoint(body).data)["a"]?.shape == [6])
+  }
+
   @Test func readsZip64Directories() throws {
     var zip = Pickled.checkpoint(Pickled.dictionary(("a", Pickled.tensor())))
     zip.zip64 = true
