@@ -72,11 +72,10 @@ import Vision
     var demo = Demo()
     demo.precision = .float32
     let record = RunRecord(command: ["quench", "demo"], kind: Demo.kind, settings: try demo.checked().settings)
-    let run = try RunFolder(at: out.url, for: record)
+    try RunFolder(at: out.url, for: record).finish(.interrupted)
     for part in try demo.parts(in: out.url) {
-      try Self.perform(part.experiment, in: run.artefact(part.name), data: folder / "pictures")
+      try Self.perform(part.experiment, in: out.url.appending(path: part.name), data: folder / "pictures")
     }
-    try run.finish(.interrupted)
     let dense = try Data(contentsOf: out.file("dense/config.yaml"))
 
     let outcome = try await Tool.run(["demo", "--out", out.path, "--precision", "float32", "--json"])
