@@ -37,6 +37,7 @@ let package = Package(
     .library(name: "Deception", targets: ["Deception"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
+    .library(name: "CryoLearning", targets: ["CryoLearning"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
     .executable(name: "quench", targets: ["quench"])
@@ -76,7 +77,8 @@ let package = Package(
       name: "Export",
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
-    .target(name: "CryoEM", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "CryoEM", dependencies: ["Reporting", "Support"]),
+    .target(name: "CryoLearning", dependencies: ["CryoEM", "Torch", "Vision", "Reporting", "Support"]),
     .target(
       name: "Smoothing",
       dependencies: [
@@ -97,8 +99,8 @@ let package = Package(
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoSession",
-        "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
+        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoLearning",
+        "CryoSession", "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(
@@ -128,8 +130,16 @@ let package = Package(
         "TestSupport", "Export", "Pruning", "Vision", "Torch", "Support",
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
+    .target(
+      name: "CryoFixtures", dependencies: ["TestSupport", "CryoEM", "Reporting", "Support"],
+      path: "Tests/CryoFixtures"),
     .testTarget(
-      name: "CryoEMTests", dependencies: ["TestSupport", "CryoEM", "Vision", "Torch", "Reporting", "Support"]),
+      name: "CryoEMTests", dependencies: ["TestSupport", "CryoFixtures", "CryoEM", "Reporting", "Support"]),
+    .testTarget(
+      name: "CryoLearningTests",
+      dependencies: [
+        "TestSupport", "CryoFixtures", "CryoLearning", "CryoEM", "Vision", "Torch", "Reporting", "Support"
+      ]),
     .testTarget(
       name: "SmoothingTests",
       dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Support"]),
@@ -154,8 +164,9 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Deception", "Fuzzing", "Pruning", "QuenchServer",
-        "Reporting", "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoLearning", "CryoSession", "Deception", "Fuzzing",
+        "Pruning",
+        "QuenchServer", "Reporting", "Smoothing", "Support", "Torch", "Vision"
       ])
   ],
   swiftLanguageModes: [.v6],
