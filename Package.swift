@@ -38,6 +38,7 @@ let package = Package(
     .library(name: "Deception", targets: ["Deception"]),
     .library(name: "Export", targets: ["Export"]),
     .library(name: "CryoEM", targets: ["CryoEM"]),
+    .library(name: "CryoLearning", targets: ["CryoLearning"]),
     .library(name: "CryoSession", targets: ["CryoSession"]),
     .library(name: "Smoothing", targets: ["Smoothing"]),
     .library(name: "Reporting", targets: ["Reporting"]),
@@ -84,7 +85,8 @@ let package = Package(
       name: "Export",
       dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
-    .target(name: "CryoEM", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "CryoEM", dependencies: ["Reporting", "Support"]),
+    .target(name: "CryoLearning", dependencies: ["CryoEM", "Torch", "Vision", "Reporting", "Support"]),
     .target(
       name: "Smoothing",
       dependencies: [
@@ -114,8 +116,8 @@ let package = Package(
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoSession",
-        "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
+        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoLearning",
+        "CryoSession", "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["HTTP"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
@@ -147,8 +149,16 @@ let package = Package(
         "TestSupport", "Export", "Pruning", "Vision", "Torch", "Support",
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
+    .target(
+      name: "CryoFixtures", dependencies: ["TestSupport", "CryoEM", "Reporting", "Support"],
+      path: "Tests/CryoFixtures"),
     .testTarget(
-      name: "CryoEMTests", dependencies: ["TestSupport", "CryoEM", "Vision", "Torch", "Reporting", "Support"]),
+      name: "CryoEMTests", dependencies: ["TestSupport", "CryoFixtures", "CryoEM", "Reporting", "Support"]),
+    .testTarget(
+      name: "CryoLearningTests",
+      dependencies: [
+        "TestSupport", "CryoFixtures", "CryoLearning", "CryoEM", "Vision", "Torch", "Reporting", "Support"
+      ]),
     .testTarget(
       name: "SmoothingTests",
       dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Reporting", "Support"]),
@@ -181,9 +191,9 @@ let package = Package(
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoSession", "Fuzzing", "Pruning", "Reporting",
-        "Smoothing",
-        "Support", "Torch", "Vision", .product(name: "ArgumentParser", package: "swift-argument-parser")
+        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoLearning", "CryoSession", "Fuzzing", "Pruning",
+        "Reporting", "Smoothing", "Support", "Torch", "Vision",
+        .product(name: "ArgumentParser", package: "swift-argument-parser")
       ])
   ],
   swiftLanguageModes: [.v6],

@@ -2,7 +2,6 @@ import CryoEM
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// Keeps a ``LiveSession`` going: takes events from watched files or a replay, plans anew after each, and writes the
 /// plan where others find it.

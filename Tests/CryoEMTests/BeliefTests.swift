@@ -1,7 +1,7 @@
+import CryoFixtures
 import Foundation
 import Support
 import Testing
-import Vision
 
 @testable import CryoEM
 

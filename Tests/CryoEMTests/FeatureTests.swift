@@ -1,5 +1,5 @@
+import CryoFixtures
 import Testing
-import Vision
 
 @testable import CryoEM
 

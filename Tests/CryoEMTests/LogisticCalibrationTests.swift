@@ -1,7 +1,6 @@
 import Foundation
 import Support
 import Testing
-import Vision
 
 @testable import CryoEM
 

@@ -1,6 +1,6 @@
+import CryoFixtures
 import Support
 import Testing
-import Vision
 
 @testable import CryoEM
 

@@ -1,3 +1,4 @@
+import CryoFixtures
 import Testing
 
 @testable import CryoEM
@@ -26,6 +27,18 @@ import Testing
         #expect(environment.run(policy, from: start) == trace, "\(name)")
       }
     }
+  }
+
+  @Test("of the name dqn is the one that the maker is given, and an error without one") func network() throws {
+    let environment = try HandGrid.environment(budget: 14)
+    var maker = PolicyMaker()
+    let error = inputError { try maker.make(.dqn, in: environment) }
+    #expect(error?.problem == "the policy dqn needs a trained network" && error?.location == "policy")
+    #expect(error?.remedy == "name its file with `weights`")
+    maker.dqn = Snowball(patience: 1)
+    let made = environment.run(try maker.make(.dqn, in: environment), from: 0)
+    #expect(made == environment.run(Snowball(patience: 1), from: 0))
+    #expect(made != environment.run(Snowball(), from: 0))
   }
 
   @Test("goes on after a restart as if there had been none", arguments: 0..<9) func restart(_ index: Int) throws {

@@ -2,7 +2,7 @@ import Foundation
 
 /// How holes are described to a network: cryoRL's features, and ours.
 public struct FeatureMode: Hashable, Sendable {
-  public enum Kind: String, CaseIterable, Hashable, Sendable {
+  public enum Kind: String, Codable, CaseIterable, Hashable, Sendable {
     /// 32 numbers a frame, from resolutions.
     case regression
     /// 17 numbers a frame, from probabilities, with measured outcomes of visited holes.
@@ -35,7 +35,7 @@ public struct FeatureMode: Hashable, Sendable {
   /// Numbers for each hole: four frames.
   public var observationWidth: Int { 4 * width }
   /// Numbers that a frame says of each region.
-  var groupWidth: Int {
+  package var groupWidth: Int {
     switch kind {
     case .regression: 9
     case .classification: 4
@@ -75,7 +75,7 @@ public struct FeatureEncoder: Sendable {
   }
 
   /// - Parameter truth: By hole; needed where `mode` does not use predictions.
-  init(_ survey: Survey, mode: FeatureMode, threshold: Double, truth: [CTFFit]) {
+  package init(_ survey: Survey, mode: FeatureMode, threshold: Double, truth: [CTFFit]) {
     self.mode = mode
     self.survey = survey
     self.threshold = threshold
@@ -136,7 +136,7 @@ public struct FeatureEncoder: Sendable {
   ///   - isVisited: Whether the hole was visited then.
   ///   - target: Room for ``FeatureMode/width`` numbers.
   @inline(__always)
-  func write(
+  package func write(
     _ hole: Int, groups: UnsafeBufferPointer<Float>, current: Int, timeLeft: Float, isVisited: Bool,
     _ target: UnsafeMutablePointer<Float>
   ) {

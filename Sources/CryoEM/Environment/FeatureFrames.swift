@@ -15,20 +15,20 @@ public struct FeatureFrames: Sendable {
   }
 
   /// One frame: the regions' numbers, and where the microscope stood.
-  struct Frame: Sendable {
-    var groups: [Float]
-    var current: Int
+  package struct Frame: Sendable {
+    package var groups: [Float]
+    package var current: Int
     /// Visits before it; the start is the first.
-    var step: Int32
+    package var step: Int32
     /// The share of the budget that was left.
-    var timeLeft: Float
+    package var timeLeft: Float
   }
 
   private var counts: [Counts]
   /// Oldest first.
-  private(set) var frames: [Frame]
+  package private(set) var frames: [Frame]
   /// For each hole the step in which it was visited.
-  private(set) var visitStep: [Int32]
+  package private(set) var visitStep: [Int32]
   private(set) var step: Int32 = 0
 
   private var squares: Int { encoder.survey.patches.count }

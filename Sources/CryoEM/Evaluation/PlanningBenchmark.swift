@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Vision
 
 /// How fast the environment and the planners are, in processor time of one thread, so that other work on the machine
 /// changes it little.

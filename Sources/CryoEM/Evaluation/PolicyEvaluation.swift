@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Vision
 
 /// What a policy collects from several start holes under several budgets.
 public struct PolicyEvaluation: Sendable {
@@ -127,8 +126,8 @@ public struct PolicyMaker {
   /// What planners learn from.
   public var training: Survey?
   public var calibration = CalibrationName.automatic
-  /// The weights of ``PolicyName/dqn``.
-  public var network: QNetwork?
+  /// The policy of ``PolicyName/dqn``, a network's: `DQNPolicy` of `CryoLearning`.
+  public var dqn: (any Policy)?
   /// Of random choices.
   public var seed: UInt64 = 1
   /// Exposures between two plans of ``PolicyName/closedLoop``.
@@ -158,11 +157,11 @@ public struct PolicyMaker {
     case .closedLoop:
       return try closedLoop(threshold: environment.rules.threshold, for: survey.predictionKind)
     case .dqn:
-      guard let network else {
+      guard let dqn else {
         throw InputError(
           "the policy dqn needs a trained network", at: "policy", remedy: "name its file with `weights`")
       }
-      return DQNPolicy(network)
+      return dqn
     }
   }
 

@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// A made-up survey with the habits of real ones: quality clusters by tile, square and patch, and so do a predictor's
 /// errors. It is synthetic, and its names say so.

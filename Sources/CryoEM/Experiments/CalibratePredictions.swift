@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// The fitting and judging of every way from predictions to probabilities.
 public struct CalibratePredictions: Experiment {

@@ -18,13 +18,13 @@ public struct CollectionFigures: Codable, Equatable, Sendable {
   public var mapCaption = ""
   public var isSynthetic = false
 
-  static let fileName = "figures.json"
+  package static let fileName = "figures.json"
 
   /// Without curves yet.
   /// - Parameters:
   ///   - survey: What is collected from.
   ///   - budget: Minutes that curves go up to.
-  init(_ survey: Survey, budget: Double) {
+  package init(_ survey: Survey, budget: Double) {
     minutes = (0...60).map { budget * Double($0) / 60 }
     isSynthetic = survey.isSynthetic
   }
@@ -48,7 +48,7 @@ public struct CollectionFigures: Codable, Equatable, Sendable {
   }
 
   /// - Throws: `InputError` if the file cannot be written.
-  func write(to url: URL) throws(InputError) {
+  package func write(to url: URL) throws(InputError) {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let data: Data
@@ -57,7 +57,7 @@ public struct CollectionFigures: Codable, Equatable, Sendable {
   }
 
   /// Adds the mean curve of evaluations.
-  mutating func add(_ name: String, _ evaluations: [PolicyEvaluation], rule: BudgetRule) {
+  package mutating func add(_ name: String, _ evaluations: [PolicyEvaluation], rule: BudgetRule) {
     let curves = evaluations.map { $0.curve(at: minutes, rule: rule) }
     self.curves.append(
       Curve(
@@ -66,7 +66,7 @@ public struct CollectionFigures: Codable, Equatable, Sendable {
   }
 
   /// Draws an episode on the map, unless there are too many holes to draw.
-  mutating func show(_ trace: Trace, of policy: PolicyName, on survey: Survey) {
+  package mutating func show(_ trace: Trace, of policy: PolicyName, on survey: Survey) {
     guard survey.count <= 20_000 else { return }
     let map = SurveyMap(
       "", survey, resolutions: survey.holes.map(\.fit.clippedResolution),
@@ -78,7 +78,7 @@ public struct CollectionFigures: Codable, Equatable, Sendable {
   }
 
   /// The sections of a page: curves but for those of `hidden`, and the map.
-  func sections(hiding hidden: [PolicyName] = []) -> [Report.Section] {
+  package func sections(hiding hidden: [PolicyName] = []) -> [Report.Section] {
     let shown = Set(curves.map(\.name)).subtracting(hidden.map(\.rawValue))
     return [("Over time", blocks(of: shown)), ("Map", map)].filter { !$0.1.isEmpty }.map {
       Report.Section($0.0, $0.1)
@@ -116,7 +116,7 @@ extension Report.Section {
 
 extension [Report.Section] {
   /// What to say first of a run on a survey that is made up.
-  static func caution<Work>(of run: PerformedRun<Work>) -> [Report.Section] {
+  package static func caution<Work>(of run: PerformedRun<Work>) -> [Report.Section] {
     let isSynthetic =
       CollectionFigures(of: run)?.isSynthetic ?? run.setting("survey").contains("synthetic")
     return isSynthetic ? [.syntheticCaution] : []
@@ -125,8 +125,8 @@ extension [Report.Section] {
 
 extension PerformedRun {
   /// A setting as text; a dash where the run has none.
-  func setting(_ key: String) -> String { record.settings[key]?.description ?? "–" }
+  package func setting(_ key: String) -> String { record.settings[key]?.description ?? "–" }
 
   /// The last part of the path of the survey.
-  var surveyName: String { URL(filePath: setting("survey")).lastPathComponent }
+  package var surveyName: String { URL(filePath: setting("survey")).lastPathComponent }
 }

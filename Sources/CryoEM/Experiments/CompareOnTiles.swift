@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// For each tile of two surveys: planners that learned from all other tiles, on that tile alone, with a budget in
 /// proportion to its holes. A part of a ``PolicyStudy``.
@@ -94,7 +93,7 @@ public struct CompareOnTiles: Experiment {
   }
 
   /// A row a tile.
-  static func table(_ tiles: ByName<Row>) -> Table {
+  package static func table(_ tiles: ByName<Row>) -> Table {
     Table(
       "Leave one tile out: planners that learned from all other tiles",
       columns: [.text("Tile"), .number("holes"), .number("budget")]
@@ -111,7 +110,7 @@ public struct CompareOnTiles: Experiment {
 
 extension PolicyTrials {
   /// - Throws: `InputError` if there are no predictions, or nothing to learn from.
-  func requireTraining() throws(InputError) {
+  package func requireTraining() throws(InputError) {
     try source.requirePredictions()
     try requireSetting(
       training.trainSurvey != nil, "train-survey", "a file with its `train-predictions`", "nothing")

@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// The order in which to expose holes: the best for calibrated predictions and costs by level.
 public struct PlanAcquisition: Experiment {

@@ -16,13 +16,13 @@ public struct PolicyTrials: InlineGroup, Hashable, Sendable {
   public init() {}
 
   /// The seed as generators take it.
-  var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
+  package var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
 
   /// The largest budget.
-  var longest: Double { minutes.max() ?? 0 }
+  package var longest: Double { minutes.max() ?? 0 }
 
   /// - Throws: `InputError` for a setting that is missing or out of its range.
-  func validate() throws(InputError) {
+  package func validate() throws(InputError) {
     try source.validate()
     try training.validate()
     try requireSetting(!minutes.isEmpty, "minutes", "at least one budget", "none")
@@ -31,18 +31,18 @@ public struct PolicyTrials: InlineGroup, Hashable, Sendable {
 
   /// The measured holes of the survey.
   /// - Throws: `InputError` that names the file and the line.
-  func survey(_ console: RunConsole) throws(InputError) -> Survey {
+  package func survey(_ console: RunConsole) throws(InputError) -> Survey {
     try source.load(console).survey.measured(console)
   }
 
   /// What planners learn from, if a survey is named.
   /// - Throws: `InputError` that names the file and the line.
-  func trainingSurvey(_ console: RunConsole) throws(InputError) -> Survey? {
+  package func trainingSurvey(_ console: RunConsole) throws(InputError) -> Survey? {
     try training.load(allowsStrangers: source.extraPredictions, threshold: rules.threshold, console)
   }
 
   /// - Throws: `InputError` if a file cannot be read.
-  func inputs() throws(InputError) -> Record {
+  package func inputs() throws(InputError) -> Record {
     try Fingerprint.inputs(source.files).merging(Fingerprint.inputs(training.files))
   }
 
@@ -51,14 +51,18 @@ public struct PolicyTrials: InlineGroup, Hashable, Sendable {
 }
 
 /// Plays episodes of policies, all from the same start holes.
-struct PolicyPlayer {
-  let environment: Environment
-  let starts: [Int]
+package struct PolicyPlayer {
+  package let environment: Environment
+  package let starts: [Int]
   let budgets: [Double]
   let console: RunConsole
 
+  package init(environment: Environment, starts: [Int], budgets: [Double], console: RunConsole) {
+    (self.environment, self.starts, self.budgets, self.console) = (environment, starts, budgets, console)
+  }
+
   /// - Throws: `Interrupted` if the user asked to leave.
-  func play(_ policy: some Policy, _ task: String) throws -> PolicyEvaluation {
+  package func play(_ policy: some Policy, _ task: String) throws -> PolicyEvaluation {
     let total = PolicyEvaluation.episodes(policy, starts: starts, budgets: budgets)
     var line = ProgressLine(task, total: total, unit: "episodes", style: console.progress)
     let evaluation = try PolicyEvaluation(policy, in: environment, starts: starts, budgets: budgets) { done in
@@ -111,16 +115,16 @@ public struct CollectedFigures: Codable, Hashable, Sendable {
 
 extension Sample {
   /// The standard deviation where the values are all there are.
-  var deviationOfAll: Double {
+  package var deviationOfAll: Double {
     (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)).squareRoot()
   }
 }
 
 extension NumberText {
   /// `12.3`; a dash for what is not known.
-  static func figure(_ value: Double?, decimals: Int = 1) -> String {
+  package static func figure(_ value: Double?, decimals: Int = 1) -> String {
     value.map { fixed($0, decimals: decimals) } ?? "–"
   }
   /// `91.3 %`
-  static func share(_ value: Double?) -> String? { value.map { percent($0, decimals: 1) } }
+  package static func share(_ value: Double?) -> String? { value.map { percent($0, decimals: 1) } }
 }

@@ -16,12 +16,12 @@ public struct SurveySelection: InlineGroup, Hashable, Sendable {
   }
 
   /// - Throws: `InputError` if no survey is named.
-  func validate() throws(InputError) {
+  package func validate() throws(InputError) {
     try requireSetting(!survey.isEmpty, "survey", "a file", "nothing")
   }
 
   /// - Throws: `InputError` if no predictions are named.
-  func requirePredictions() throws(InputError) {
+  package func requirePredictions() throws(InputError) {
     try requireSetting(predictions != nil, "predictions", "a file", "nothing")
   }
 
@@ -37,7 +37,7 @@ public struct SurveySelection: InlineGroup, Hashable, Sendable {
     return file
   }
 
-  var files: KeyValuePairs<String, String?> { ["survey": survey, "predictions": predictions] }
+  package var files: KeyValuePairs<String, String?> { ["survey": survey, "predictions": predictions] }
 }
 
 /// What planners learn from: a survey whose outcomes are known.
@@ -98,6 +98,11 @@ public struct CollectionRules: InlineGroup, Hashable, Sendable {
     let rules = AcquisitionRules(minutes: costs, threshold: threshold, budget: budget, rule: rule)
     try rules.validate()
     return rules
+  }
+
+  /// How policies are compared.
+  package var protocolText: String {
+    "Every policy from the same start holes; rule \(rule.rawValue), threshold \(threshold) Å."
   }
 }
 
@@ -162,7 +167,7 @@ extension Survey {
 
   /// Start holes by a number of random ones, or a list of names and indices from 0.
   /// - Throws: `InputError` if there is no such hole.
-  func starts(_ text: String, seed: UInt64) throws(InputError) -> [Int] {
+  package func starts(_ text: String, seed: UInt64) throws(InputError) -> [Int] {
     if let count = Int(text) {
       guard count >= 1 else {
         throw InputError("there is no start hole", at: "starts", expected: "1 or more", found: text)

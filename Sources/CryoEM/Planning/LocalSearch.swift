@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Vision
 
 /// Plans where the time of a move depends on where things lie, not on levels alone: an orienteering problem over groups.
 ///

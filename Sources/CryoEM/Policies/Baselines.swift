@@ -1,5 +1,4 @@
 import Support
-import Vision
 
 /// A policy whose order stands before the first exposure: the baselines that do not look at outcomes.
 public struct FixedOrder: Policy, Sendable {

@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Vision
 
 /// How near predictions come to what was measured.
 public struct PredictionQuality: Hashable, Sendable {

@@ -1,6 +1,5 @@
 import Foundation
 import Support
-import Vision
 
 /// How often holes are good, by the probability that was given for them: what a reliability plot shows.
 public struct Reliability: Hashable, Sendable {

@@ -1,7 +1,6 @@
 import Foundation
 import Reporting
 import Support
-import Vision
 
 /// A made-up grid whose holes are drawn instead of imaged, so that a predictor can be tried without a microscope.
 ///

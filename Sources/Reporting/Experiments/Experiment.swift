@@ -116,6 +116,18 @@ public final class RunContext {
   }
 }
 
+extension Fingerprint {
+  /// The fingerprints of the files that are named, under the names of their settings.
+  /// - Throws: `InputError` if a file cannot be read.
+  public static func inputs(_ files: KeyValuePairs<String, String?>) throws(InputError) -> Record {
+    var inputs: Record = [:]
+    for (key, path) in files {
+      if let path { inputs[key] = .string(try sha256(ofFile: URL(filePath: path))) }
+    }
+    return inputs
+  }
+}
+
 /// A run as its folder tells it.
 public struct PerformedRun<Work: Experiment>: Sendable {
   public let experiment: Work

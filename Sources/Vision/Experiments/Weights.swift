@@ -50,18 +50,6 @@ extension StateDictionary {
   }
 }
 
-extension Fingerprint {
-  /// The fingerprints of the files that are named, under the names of their settings.
-  /// - Throws: `InputError` if a file cannot be read.
-  public static func inputs(_ files: KeyValuePairs<String, String?>) throws(InputError) -> Record {
-    var inputs: Record = [:]
-    for (key, path) in files {
-      if let path { inputs[key] = .string(try sha256(ofFile: URL(filePath: path))) }
-    }
-    return inputs
-  }
-}
-
 extension Experiment {
   /// What computes, where tensors do.
   public func tensorVersions(on device: String, _ precision: Precision) -> Record {

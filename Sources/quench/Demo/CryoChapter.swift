@@ -1,4 +1,5 @@
 import CryoEM
+import CryoLearning
 import Foundation
 import Reporting
 import Vision

@@ -1,5 +1,6 @@
 import Attacks
 import CryoEM
+import CryoLearning
 import Deception
 import Foundation
 import Pruning

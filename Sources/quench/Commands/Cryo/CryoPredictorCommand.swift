@@ -1,5 +1,6 @@
 import ArgumentParser
 import CryoEM
+import CryoLearning
 import Foundation
 import Reporting
 import Support

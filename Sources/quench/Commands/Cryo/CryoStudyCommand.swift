@@ -1,5 +1,5 @@
 import ArgumentParser
-import CryoEM
+import CryoLearning
 import Foundation
 import Reporting
 import Support

@@ -1,10 +1,12 @@
+import CryoEM
+import CryoFixtures
 import Foundation
 import TestSupport
 import Testing
 import Torch
 import Vision
 
-@testable import CryoEM
+@testable import CryoLearning
 
 @Suite("Deep Q-learning", .serialized) struct DQNTests {
   /// A small method for the hand-made grid.

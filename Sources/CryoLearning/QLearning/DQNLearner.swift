@@ -1,3 +1,4 @@
+import CryoEM
 import Torch
 import Vision
 

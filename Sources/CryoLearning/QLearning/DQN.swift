@@ -1,3 +1,4 @@
+import CryoEM
 import Support
 
 /// Deep Q-learning of the next hole as published for cryoRL (arXiv 2204.07543, eLife 88640): double, n-step, optionally

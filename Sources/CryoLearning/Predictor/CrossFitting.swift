@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 import Support
 import Torch

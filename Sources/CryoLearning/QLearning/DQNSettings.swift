@@ -1,7 +1,7 @@
+import CryoEM
 import Reporting
 
 extension DQN.Preset: Codable {}
-extension FeatureMode.Kind: Codable {}
 
 /// In files one flat list of keys.
 extension DQN: InlineGroup {

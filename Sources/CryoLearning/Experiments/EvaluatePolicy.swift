@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 import Reporting
 import Support
@@ -9,7 +10,7 @@ public struct EvaluatePolicy: Experiment {
 
   public var trials = PolicyTrials()
   public var policy = PolicyName.closedLoop
-  /// The network of ``PolicyName/dqn``: what ``TrainDQN`` writes.
+  /// The network of ``/CryoEM/PolicyName/dqn``: what ``TrainDQN`` writes.
   public var weights: String?
   /// How `tree-dp` makes probabilities of predictions.
   public var calibration = CalibrationName.automatic
@@ -50,7 +51,7 @@ public struct EvaluatePolicy: Experiment {
     let starts = try survey.starts(trials.starts, seed: trials.seedBits)
     var maker = PolicyMaker(training: try trials.trainingSurvey(console))
     (maker.calibration, maker.interval, maker.seed) = (calibration, replan, trials.seedBits)
-    maker.network = try weights.map { path throws(InputError) in try QNetwork(contentsOf: URL(filePath: path)) }
+    if let weights { maker.dqn = DQNPolicy(try QNetwork(contentsOf: URL(filePath: weights))) }
     let environment = try Environment(survey, rules: trials.rules.rules(budget: trials.longest))
     let player = PolicyPlayer(
       environment: environment, starts: starts, budgets: trials.minutes, console: console)

@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 
 /// How a resolution becomes the number that a regressor learns, by cryoRL's released code: c is clipped to [2, 25] Å,

@@ -1,3 +1,4 @@
+import CryoEM
 import Foundation
 import Reporting
 import Support
@@ -118,7 +119,7 @@ public struct ComparePolicies: Experiment {
       add(
         "dqn-\(label)",
         try networks.map { network in
-          maker.network = network
+          maker.dqn = DQNPolicy(network)
           return try play(.dqn)
         })
     }
@@ -191,12 +192,5 @@ extension ComparePolicies.Change {
         guard half.contains(hole.patch), let value = hole.prediction?.resolution else { return hole.prediction }
         return .resolution(value + 1.5)
       })
-  }
-}
-
-extension CollectionRules {
-  /// How policies are compared.
-  var protocolText: String {
-    "Every policy from the same start holes; rule \(rule.rawValue), threshold \(threshold) Å."
   }
 }

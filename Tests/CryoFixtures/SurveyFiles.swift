@@ -1,14 +1,14 @@
+import CryoEM
 import Foundation
 import Reporting
+import Support
 import TestSupport
 
-@testable import CryoEM
-
 /// Small synthetic surveys as files, made by the experiment itself.
-struct SurveyFiles {
-  let folder: TemporaryFolder
+public struct SurveyFiles {
+  public let folder: TemporaryFolder
 
-  init(seeds: Int...) throws {
+  public init(seeds: Int...) throws {
     folder = try TemporaryFolder()
     for seed in seeds {
       var simulation = SimulateSurvey()
@@ -18,18 +18,20 @@ struct SurveyFiles {
     }
   }
 
-  func path(_ seed: Int, _ name: String) -> String { (folder / "grid\(seed)/\(name)").path }
+  public func path(_ seed: Int, _ name: String) -> String { (folder / "grid\(seed)/\(name)").path }
 
-  func source(_ seed: Int) -> SurveySelection {
+  public func source(_ seed: Int) -> SurveySelection {
     SurveySelection(path(seed, "survey.csv"), predictions: path(seed, "predictions.txt"))
   }
 
-  func training(_ seed: Int) -> TrainingSurvey {
+  public func training(_ seed: Int) -> TrainingSurvey {
     TrainingSurvey(path(seed, "survey.csv"), predictions: path(seed, "predictions.txt"))
   }
 
   /// A run of version 0.1, which told its kind by the command line.
-  func earlierRun(_ name: String, _ command: String..., settings: Record, summary: Record) throws -> RunFolder {
+  public func earlierRun(_ name: String, _ command: String..., settings: Record, summary: Record) throws
+    -> RunFolder
+  {
     let record = RunRecord(command: ["quench", "cryo"] + command, settings: settings, outcome: .completed)
     let run = try RunFolder(at: folder / name, for: record)
     try run.writeSummary(summary)
