@@ -30,18 +30,18 @@ let package = Package(
   name: "Quench",
   platforms: [.macOS(.v15)],
   products: [
-    .library(name: "Support", targets: ["Support"]),
-    .library(name: "Torch", targets: ["Torch"]),
-    .library(name: "Vision", targets: ["Vision"]),
-    .library(name: "Pruning", targets: ["Pruning"]),
-    .library(name: "Attacks", targets: ["Attacks"]),
-    .library(name: "Deception", targets: ["Deception"]),
-    .library(name: "Export", targets: ["Export"]),
-    .library(name: "CryoEM", targets: ["CryoEM"]),
-    .library(name: "CryoLearning", targets: ["CryoLearning"]),
-    .library(name: "CryoSession", targets: ["CryoSession"]),
-    .library(name: "Smoothing", targets: ["Smoothing"]),
-    .library(name: "Reporting", targets: ["Reporting"]),
+    .library(name: "QuenchSupport", targets: ["QuenchSupport"]),
+    .library(name: "QuenchTorch", targets: ["QuenchTorch"]),
+    .library(name: "QuenchVision", targets: ["QuenchVision"]),
+    .library(name: "QuenchPruning", targets: ["QuenchPruning"]),
+    .library(name: "QuenchAttacks", targets: ["QuenchAttacks"]),
+    .library(name: "QuenchDeception", targets: ["QuenchDeception"]),
+    .library(name: "QuenchExport", targets: ["QuenchExport"]),
+    .library(name: "QuenchCryoEM", targets: ["QuenchCryoEM"]),
+    .library(name: "QuenchCryoLearning", targets: ["QuenchCryoLearning"]),
+    .library(name: "QuenchCryoSession", targets: ["QuenchCryoSession"]),
+    .library(name: "QuenchSmoothing", targets: ["QuenchSmoothing"]),
+    .library(name: "QuenchReporting", targets: ["QuenchReporting"]),
     .library(name: "QuenchServer", targets: ["QuenchServer"]),
     .executable(name: "quench", targets: ["quench"])
   ],
@@ -73,33 +73,41 @@ let package = Package(
     // Optimised in debug builds too: drawing noise would be most of what the tests do.
     .target(name: "CStatistics", cxxSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto", .when(platforms: [.linux]))]),
-    .target(name: "Support", dependencies: ["CDigest"]),
-    .target(name: "Torch", dependencies: ["CTorch", "Support"]),
-    .target(name: "Reporting", dependencies: ["CImageIO", "Support", "Yams"]),
-    .target(name: "Vision", dependencies: ["CImageIO", "Support", "Torch", "Reporting"]),
-    .target(name: "Pruning", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
-    .target(name: "Attacks", dependencies: ["Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "QuenchSupport", dependencies: ["CDigest"]),
+    .target(name: "QuenchTorch", dependencies: ["CTorch", "QuenchSupport"]),
+    .target(name: "QuenchReporting", dependencies: ["CImageIO", "QuenchSupport", "Yams"]),
+    .target(name: "QuenchVision", dependencies: ["CImageIO", "QuenchSupport", "QuenchTorch", "QuenchReporting"]),
     .target(
-      name: "Deception", dependencies: ["Attacks", "Torch", "Vision", "Reporting", "Support"]),
+      name: "QuenchPruning", dependencies: ["QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport"]),
     .target(
-      name: "Export",
-      dependencies: ["Support", "Torch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+      name: "QuenchAttacks", dependencies: ["QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport"]),
+    .target(
+      name: "QuenchDeception",
+      dependencies: ["QuenchAttacks", "QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport"]),
+    .target(
+      name: "QuenchExport",
+      dependencies: ["QuenchSupport", "QuenchTorch", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
       exclude: ["ONNX/onnx.proto"]),
-    .target(name: "CryoEM", dependencies: ["Reporting", "Support"]),
-    .target(name: "CryoLearning", dependencies: ["CryoEM", "Torch", "Vision", "Reporting", "Support"]),
+    .target(name: "QuenchCryoEM", dependencies: ["QuenchReporting", "QuenchSupport"]),
     .target(
-      name: "Smoothing",
+      name: "QuenchCryoLearning",
+      dependencies: ["QuenchCryoEM", "QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport"]),
+    .target(
+      name: "QuenchSmoothing",
       dependencies: [
-        "CStatistics", "Torch", "Vision", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")
+        "CStatistics", "QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport",
+        .product(name: "GRDB", package: "GRDB.swift")
       ]),
     .target(
-      name: "CryoSession",
-      dependencies: ["CryoEM", "Reporting", "Support", .product(name: "GRDB", package: "GRDB.swift")]),
+      name: "QuenchCryoSession",
+      dependencies: [
+        "QuenchCryoEM", "QuenchReporting", "QuenchSupport", .product(name: "GRDB", package: "GRDB.swift")
+      ]),
     // HTTP lies behind a trait of quench: its libraries take minutes to build, and most work needs none of them.
     .target(
       name: "QuenchServer",
       dependencies: [
-        "CryoSession", "Smoothing", "Torch", "Vision", "Reporting", "Support",
+        "QuenchCryoSession", "QuenchSmoothing", "QuenchTorch", "QuenchVision", "QuenchReporting", "QuenchSupport",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -116,62 +124,83 @@ let package = Package(
     .executableTarget(
       name: "quench",
       dependencies: [
-        "Torch", "Vision", "Pruning", "Attacks", "Deception", "Smoothing", "Export", "CryoEM", "CryoLearning",
-        "CryoSession", "Reporting", "Support", .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
+        "QuenchTorch", "QuenchVision", "QuenchPruning", "QuenchAttacks", "QuenchDeception", "QuenchSmoothing",
+        "QuenchExport", "QuenchCryoEM", "QuenchCryoLearning",
+        "QuenchCryoSession", "QuenchReporting", "QuenchSupport",
+        .target(name: "QuenchServer", condition: .when(traits: ["HTTP"])),
         .product(name: "Logging", package: "swift-log", condition: .when(traits: ["HTTP"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ]),
     .target(
-      name: "Fuzzing", dependencies: ["Torch", "Vision", "CryoEM", "Smoothing", "Reporting", "Support"]),
+      name: "Fuzzing",
+      dependencies: [
+        "QuenchTorch", "QuenchVision", "QuenchCryoEM", "QuenchSmoothing", "QuenchReporting", "QuenchSupport"
+      ]),
     .executableTarget(
       name: "quench-fuzz",
-      dependencies: ["Fuzzing", "Support", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: ["Fuzzing", "QuenchSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+    ),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
-    .testTarget(name: "SupportTests", dependencies: ["TestSupport", "Support"]),
-    .testTarget(name: "TorchTests", dependencies: ["TestSupport", "Torch", "Support"], exclude: ["Reference"]),
-    .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "Reporting", "Support"]),
+    .testTarget(name: "SupportTests", dependencies: ["TestSupport", "QuenchSupport"]),
     .testTarget(
-      name: "VisionTests", dependencies: ["TestSupport", "Vision", "Torch", "Reporting", "Support"]),
+      name: "TorchTests", dependencies: ["TestSupport", "QuenchTorch", "QuenchSupport"], exclude: ["Reference"]),
+    .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "QuenchReporting", "QuenchSupport"]),
     .testTarget(
-      name: "PruningTests", dependencies: ["TestSupport", "Pruning", "Vision", "Torch", "Reporting", "Support"]),
-    .target(name: "ReferenceModels", dependencies: ["Torch"], path: "Tests/ReferenceModels"),
+      name: "VisionTests",
+      dependencies: ["TestSupport", "QuenchVision", "QuenchTorch", "QuenchReporting", "QuenchSupport"]),
+    .testTarget(
+      name: "PruningTests",
+      dependencies: [
+        "TestSupport", "QuenchPruning", "QuenchVision", "QuenchTorch", "QuenchReporting", "QuenchSupport"
+      ]),
+    .target(name: "ReferenceModels", dependencies: ["QuenchTorch"], path: "Tests/ReferenceModels"),
     .testTarget(
       name: "AttacksTests",
-      dependencies: ["TestSupport", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"]),
+      dependencies: [
+        "TestSupport", "QuenchAttacks", "ReferenceModels", "QuenchVision", "QuenchTorch", "QuenchReporting",
+        "QuenchSupport"
+      ]),
     .testTarget(
       name: "DeceptionTests",
       dependencies: [
-        "TestSupport", "Deception", "Attacks", "ReferenceModels", "Vision", "Torch", "Reporting", "Support"
+        "TestSupport", "QuenchDeception", "QuenchAttacks", "ReferenceModels", "QuenchVision", "QuenchTorch",
+        "QuenchReporting", "QuenchSupport"
       ]),
     .testTarget(
       name: "ExportTests",
       dependencies: [
-        "TestSupport", "Export", "Pruning", "Vision", "Torch", "Support",
+        "TestSupport", "QuenchExport", "QuenchPruning", "QuenchVision", "QuenchTorch", "QuenchSupport",
         .product(name: "SwiftProtobuf", package: "swift-protobuf")
       ]),
     .target(
-      name: "CryoFixtures", dependencies: ["TestSupport", "CryoEM", "Reporting", "Support"],
+      name: "CryoFixtures", dependencies: ["TestSupport", "QuenchCryoEM", "QuenchReporting", "QuenchSupport"],
       path: "Tests/CryoFixtures"),
     .testTarget(
-      name: "CryoEMTests", dependencies: ["TestSupport", "CryoFixtures", "CryoEM", "Reporting", "Support"]),
+      name: "CryoEMTests",
+      dependencies: ["TestSupport", "CryoFixtures", "QuenchCryoEM", "QuenchReporting", "QuenchSupport"]),
     .testTarget(
       name: "CryoLearningTests",
       dependencies: [
-        "TestSupport", "CryoFixtures", "CryoLearning", "CryoEM", "Vision", "Torch", "Reporting", "Support"
+        "TestSupport", "CryoFixtures", "QuenchCryoLearning", "QuenchCryoEM", "QuenchVision", "QuenchTorch",
+        "QuenchReporting", "QuenchSupport"
       ]),
     .testTarget(
       name: "SmoothingTests",
-      dependencies: ["TestSupport", "CStatistics", "Smoothing", "Vision", "Torch", "Reporting", "Support"]),
+      dependencies: [
+        "TestSupport", "CStatistics", "QuenchSmoothing", "QuenchVision", "QuenchTorch", "QuenchReporting",
+        "QuenchSupport"
+      ]),
     .testTarget(
       name: "CryoSessionTests",
       dependencies: [
-        "TestSupport", "CryoSession", "CryoEM", "Reporting", "Support",
+        "TestSupport", "QuenchCryoSession", "QuenchCryoEM", "QuenchReporting", "QuenchSupport",
         .product(name: "GRDB", package: "GRDB.swift")
       ]),
     .testTarget(
       name: "QuenchServerTests",
       dependencies: [
-        "TestSupport", "QuenchServer", "Smoothing", "Torch", "Vision", "Reporting", "Support",
+        "TestSupport", "QuenchServer", "QuenchSmoothing", "QuenchTorch", "QuenchVision", "QuenchReporting",
+        "QuenchSupport",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -183,16 +212,19 @@ let package = Package(
     .testTarget(
       name: "DocumentationTests",
       dependencies: [
-        "TestSupport", "Attacks", "CryoEM", "CryoSession", "Deception", "Export", "Pruning", "QuenchServer",
-        "Reporting",
-        "Smoothing", "Support", "Torch", "Vision"
+        "TestSupport", "QuenchAttacks", "QuenchCryoEM", "QuenchCryoLearning", "QuenchCryoSession",
+        "QuenchDeception", "QuenchExport",
+        "QuenchPruning", "QuenchServer",
+        "QuenchReporting",
+        "QuenchSmoothing", "QuenchSupport", "QuenchTorch", "QuenchVision"
       ]),
-    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "Support"]),
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing", "QuenchSupport"]),
     .testTarget(
       name: "QuenchTests",
       dependencies: [
-        "TestSupport", "quench", "quench-fuzz", "CryoEM", "CryoLearning", "CryoSession", "Fuzzing", "Pruning",
-        "Reporting", "Smoothing", "Support", "Torch", "Vision",
+        "TestSupport", "quench", "quench-fuzz", "QuenchCryoEM", "QuenchCryoLearning", "QuenchCryoSession",
+        "Fuzzing", "QuenchPruning",
+        "QuenchReporting", "QuenchSmoothing", "QuenchSupport", "QuenchTorch", "QuenchVision",
         .product(name: "ArgumentParser", package: "swift-argument-parser")
       ])
   ],

@@ -1,5 +1,5 @@
 import Foundation
-import Support
+import QuenchSupport
 
 /// Writes correct checksums over those of a damaged file, so that a reader looks at what they guard.
 enum Checksums {

@@ -1,6 +1,6 @@
 import Foundation
-import Support
-import Vision
+import QuenchSupport
+import QuenchVision
 
 /// A reader of files, and valid files that it reads.
 public struct FuzzTarget: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
 
 /// Messages of the Open Inference Protocol. A file holds one as it lies in a body, with the length of its JSON, which
 /// a header tells, in the four bytes before it; none: all is JSON.

@@ -1,6 +1,6 @@
-import CryoEM
 import Foundation
-import Support
+import QuenchCryoEM
+import QuenchSupport
 
 extension FuzzTarget {
   /// Read, taken for a survey, put in another order and read again; what is not touched must come out as it went in.

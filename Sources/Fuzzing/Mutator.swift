@@ -1,6 +1,6 @@
 import Foundation
-import Support
-import Vision
+import QuenchSupport
+import QuenchVision
 
 /// Damages valid files at random: what a broken disk, a bad download or an ill will may do to them.
 struct Mutator {

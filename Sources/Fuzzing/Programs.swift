@@ -1,6 +1,6 @@
 import Foundation
-import Support
-import Torch
+import QuenchSupport
+import QuenchTorch
 
 extension FuzzTarget {
   /// Exported programs; those that take small images also compute.

@@ -1,6 +1,6 @@
 import Foundation
-import Torch
-import Vision
+import QuenchTorch
+import QuenchVision
 
 /// Small valid files to begin with.
 enum Seeds {

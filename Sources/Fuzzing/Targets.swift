@@ -1,9 +1,9 @@
-import CryoEM
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 extension FuzzTarget {
   /// Every reader of files from outside.

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 import Fuzzing
-import Support
+import QuenchSupport
 
 /// Runs the fuzzer over the readers, each in a process of its own that may crash.
 @main

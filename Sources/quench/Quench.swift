@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// The command-line tool: parsing and printing; what it computes can be called from Swift with the same values.
 @main

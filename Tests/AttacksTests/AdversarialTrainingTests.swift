@@ -1,11 +1,11 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Adversarial training") struct AdversarialTrainingTests {
   private func learner(_ method: AdversarialTraining.Method, epsilon: Double = 8.0 / 255, epochs: Int = 2) throws

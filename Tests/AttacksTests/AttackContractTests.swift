@@ -1,9 +1,9 @@
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Every attack") struct AttackContractTests {
   /// An attack in one norm, as a test's argument.

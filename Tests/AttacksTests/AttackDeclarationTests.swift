@@ -1,9 +1,9 @@
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("What attacks take") struct AttackDeclarationTests {
   /// Settings with one parameter away from every default.

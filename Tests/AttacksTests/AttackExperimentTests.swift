@@ -1,12 +1,12 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("An attack as an experiment") struct AttackExperimentTests {
   /// A network with random weights, to be attacked on sixty images.

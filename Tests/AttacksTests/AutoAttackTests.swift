@@ -1,7 +1,7 @@
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("AutoAttack") struct AutoAttackTests {
   private func robust(_ evaluator: AttackEvaluator, _ model: AttackedModel, _ data: AttackData) throws -> [Int] {

@@ -1,13 +1,13 @@
 import Foundation
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Reporting
-import Support
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("The evaluator") struct EvaluatorTests {
   /// Does what it is told with the clean images.

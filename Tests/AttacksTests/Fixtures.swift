@@ -1,11 +1,11 @@
 import Foundation
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Support
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 /// The reference models as attacked ones, and their samples.
 enum Fixture {

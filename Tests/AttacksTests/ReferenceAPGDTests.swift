@@ -1,7 +1,7 @@
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Auto-PGD gives the reference figures") struct ReferenceAPGDTests {
   @Test(

@@ -1,7 +1,7 @@
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 /// Numbers computed with PyTorch and the attacks' reference implementations.
 @Suite("Gradient attacks give the reference figures") struct ReferenceGradientTests {

@@ -1,7 +1,7 @@
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Attacks that look for the smallest perturbation give the reference figures") struct ReferenceMinimalTests {
   /// min over k of (z_y - z_k) / ‖W_y - W_k‖, where the box is inactive.

@@ -1,13 +1,13 @@
 import Foundation
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Reporting
-import Support
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 /// An evaluation in a folder, from the start or after a kill that left some lines of its journal.
 struct Journalled {

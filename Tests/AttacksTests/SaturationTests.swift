@@ -1,10 +1,10 @@
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Support
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Figures that gradients would flatter") struct SaturationTests {
   /// The convolutional model with logits so large that float32 holds no gradient of their cross-entropy: the same

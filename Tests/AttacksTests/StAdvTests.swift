@@ -1,8 +1,8 @@
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("StAdv") struct StAdvTests {
   @Test("moves pixels along whole vectors, between pixels bilinearly, and holds the border's value") func moves() {

@@ -1,10 +1,10 @@
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Support
 import Testing
-import Torch
-import Vision
 
-@testable import Attacks
+@testable import QuenchAttacks
 
 @Suite("Transfers") struct TransferTests {
   private static func source() -> AttackedModel {

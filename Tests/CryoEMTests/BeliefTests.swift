@@ -1,9 +1,9 @@
 import CryoFixtures
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A belief") struct BeliefTests {
   static func survey() throws -> Survey { try PlannerTests.random(11, grids: 2) }

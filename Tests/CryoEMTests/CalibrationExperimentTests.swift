@@ -1,11 +1,11 @@
 import CryoFixtures
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("Calibration as an experiment") struct CalibrationExperimentTests {
   /// Surveys whose predictions tell something.

@@ -1,8 +1,8 @@
 import CryoFixtures
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("The acquisition environment") struct EnvironmentTests {
   struct Case: Sendable, CustomTestStringConvertible {

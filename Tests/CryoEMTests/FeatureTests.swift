@@ -1,7 +1,7 @@
 import CryoFixtures
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("Features") struct FeatureTests {
   /// The frames of the hand-made grid from hole 0 after `visits`.

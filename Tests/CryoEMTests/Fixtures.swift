@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 extension Survey {
   /// A survey of Leginon names, with nothing known of the holes.

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A metadata file") struct ImageMetadataTests {
   static let text = """

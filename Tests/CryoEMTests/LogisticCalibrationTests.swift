@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A logistic calibration") struct LogisticCalibrationTests {
   /// A survey of one patch with these predictions and outcomes.

@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("An MRC file") struct MRCTests {
   private let image = MRCImage(width: 3, height: 2, pixels: [1, -2, 3.5, 4, 5, 6], pixelSize: 1.25)

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A survey out of a navigator file") struct NavigatorSurveyTests {
   /// A square map of half width 10 round (x, y), or a point there.

@@ -1,11 +1,11 @@
 import CryoFixtures
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A plan as an experiment") struct PlanExperimentTests {
   @Test("a plan's sums agree with its rows, and odd costs may fall short by so much") func plans() throws {

@@ -1,8 +1,8 @@
 import CryoFixtures
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("The tree planner") struct PlannerTests {
   func best(_ survey: Survey, _ values: [Double], _ minutes: MoveTable, from start: Int, _ budgets: [Double])

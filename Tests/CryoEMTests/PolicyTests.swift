@@ -1,7 +1,7 @@
 import CryoFixtures
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("Every policy") struct PolicyContractTests {
   static func policies(_ environment: Environment) -> [(String, any Policy)] {

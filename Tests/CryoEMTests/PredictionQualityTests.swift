@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("The quality of predictions") struct PredictionQualityTests {
   @Test("counts, ranks and measures errors") func hand() throws {

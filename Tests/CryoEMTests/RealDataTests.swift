@@ -1,6 +1,6 @@
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 /// Totals that an independent program, written in Python, computed on the public survey.
 @Suite("On the real survey", .enabled(if: RealData.isPresent, RealData.absence)) struct RealDataTests {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A reliability plot") struct ReliabilityTests {
   private func survey(_ fits: [CTFFit]) throws -> Survey {

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A survey") struct SurveyTests {
   @Test("finds a hole's parents in its name, with versions or without")

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A synthetic grid") struct SyntheticGridTests {
   private let folder: TemporaryFolder

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("A text file") struct TextFileTests {
   @Test("keeps every byte, whatever ends its lines") func bytes() throws {

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import CryoEM
+@testable import QuenchCryoEM
 
 @Suite("The time model") struct TimeModelTests {
   func model(_ text: String) throws -> TimeModel {

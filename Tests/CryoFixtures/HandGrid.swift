@@ -1,4 +1,4 @@
-import CryoEM
+import QuenchCryoEM
 
 /// The hand-made grid: twelve holes, three a patch, two patches a square, one tile.
 public enum HandGrid {

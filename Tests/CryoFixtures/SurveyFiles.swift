@@ -1,7 +1,7 @@
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 
 /// Small synthetic surveys as files, made by the experiment itself.

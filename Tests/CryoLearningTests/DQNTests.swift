@@ -1,12 +1,12 @@
-import CryoEM
 import CryoFixtures
 import Foundation
+import QuenchCryoEM
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import CryoLearning
+@testable import QuenchCryoLearning
 
 @Suite("Deep Q-learning", .serialized) struct DQNTests {
   /// A small method for the hand-made grid.

@@ -1,4 +1,4 @@
-import Support
+import QuenchSupport
 import Testing
 
 /// What `body` throws, which must be an `InputError`.

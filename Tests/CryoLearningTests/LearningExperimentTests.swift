@@ -1,14 +1,14 @@
-import CryoEM
 import CryoFixtures
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import CryoLearning
+@testable import QuenchCryoLearning
 
 @Suite("Learning for cryo-EM as experiments") struct LearningExperimentTests {
   @Test("a preset is where a file begins, and every setting of the method is written and read back") func presets()

@@ -1,12 +1,12 @@
-import CryoEM
 import CryoFixtures
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoLearning
+@testable import QuenchCryoLearning
 
 @Suite("Policies as experiments") struct PolicyExperimentTests {
   @Test("a program compares all policies, and finds the figures by policy and minutes") func study() throws {

@@ -1,13 +1,13 @@
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import CryoLearning
+@testable import QuenchCryoLearning
 
 @Suite("The CTF predictor") struct PredictorTests {
   private let folder: TemporaryFolder

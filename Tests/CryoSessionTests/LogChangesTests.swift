@@ -1,10 +1,10 @@
-import CryoEM
 import Foundation
-import Support
+import QuenchCryoEM
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoSession
+@testable import QuenchCryoSession
 
 @Suite("A session's log") struct LogChangesTests {
   @Test("is whole in a copy of its one file, while it is open") func copy() throws {

@@ -1,11 +1,11 @@
-import CryoEM
 import Foundation
 import GRDB
-import Support
+import QuenchCryoEM
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoSession
+@testable import QuenchCryoSession
 
 @Suite("A session that much happens to") struct ResilienceTests {
   private struct Crash: Error {}

@@ -1,11 +1,11 @@
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import CryoSession
+@testable import QuenchCryoSession
 
 /// Two tiles of two squares of three patches of six holes, with predictions that tell something.
 enum Toy {

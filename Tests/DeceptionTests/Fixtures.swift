@@ -1,10 +1,10 @@
-import Attacks
 import Foundation
+import QuenchAttacks
+import QuenchTorch
 import ReferenceModels
 import Testing
-import Torch
 
-@testable import Deception
+@testable import QuenchDeception
 
 /// The reference setting: clean images, FGSM 2/255 on them, and a denoiser of one convolution.
 enum Fixture {

@@ -1,12 +1,12 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Deception
+@testable import QuenchDeception
 
 @Suite("Deception as experiments") struct RedExperimentTests {
   /// Gratings of four classes, so faint that a few gray levels change the class, and a classifier's weights for them.

@@ -1,13 +1,13 @@
-import Attacks
 import Foundation
-import Reporting
-import Support
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Deception
+@testable import QuenchDeception
 
 /// A trained victim of gratings, and what is built on it: made once.
 struct Workshop {

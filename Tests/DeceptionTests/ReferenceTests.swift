@@ -1,13 +1,13 @@
-import Attacks
 import Foundation
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import ReferenceModels
-import Reporting
-import Support
 import Testing
-import Torch
-import Vision
 
-@testable import Deception
+@testable import QuenchDeception
 
 /// Numbers computed with PyTorch by the reference's formulas.
 @Suite("Reverse engineering gives the reference figures") struct ReferenceTests {

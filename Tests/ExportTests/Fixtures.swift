@@ -1,9 +1,9 @@
 import Foundation
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Export
+@testable import QuenchExport
 
 /// A network to export, by what it is.
 struct Subject: Sendable, CustomTestStringConvertible {

@@ -1,12 +1,12 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import SwiftProtobuf
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Export
+@testable import QuenchExport
 
 @Suite("An ONNX file") struct ONNXExportTests {
   /// The model that is written for `network`, decoded again.

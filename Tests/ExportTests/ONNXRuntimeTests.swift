@@ -1,11 +1,11 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Export
+@testable import QuenchExport
 
 /// A Python that can run ONNX files.
 enum ONNXRuntime {

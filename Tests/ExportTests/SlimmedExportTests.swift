@@ -1,12 +1,12 @@
 import Foundation
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Export
+@testable import QuenchExport
 
 extension ONNXRuntimeTests {
   @Test(

@@ -1,5 +1,5 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
 @testable import Fuzzing

@@ -1,9 +1,9 @@
 import Foundation
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
 /// A network small enough to follow by hand, 2-2-2 without bias, and two batches of two samples.
 enum ReferenceNetwork {

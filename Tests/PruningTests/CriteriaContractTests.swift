@@ -1,9 +1,9 @@
 import Foundation
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
 @Suite("Every criterion")
 struct CriteriaContractTests {

@@ -1,8 +1,8 @@
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
 @Suite("Early-Bird")
 struct CriteriaEarlyBirdTests {

@@ -1,8 +1,8 @@
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
 @Suite("Early-Bird training") struct EarlyBirdTrainingTests {
   private static func method(epochs: Int = 4, latest: Int? = nil, tolerance: Double = 0.1) throws

@@ -1,10 +1,10 @@
 import Foundation
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 /// Small images and networks for whole runs.
 enum TinyRun {

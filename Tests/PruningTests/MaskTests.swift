@@ -1,8 +1,8 @@
 import Foundation
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 @Suite("Top-k masks")
 struct MaskTests {

@@ -1,9 +1,9 @@
-import Pruning
-import Support
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("One-shot magnitude pruning") struct OMPTests {
   private static func method() throws -> OMP {

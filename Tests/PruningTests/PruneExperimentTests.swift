@@ -1,12 +1,12 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Pruning
+@testable import QuenchPruning
 
 @Suite("Pruning as an experiment") struct PruneExperimentTests {
   @Test("a network's zeros are counted, and a mask that was not kept is refused") func check() throws {

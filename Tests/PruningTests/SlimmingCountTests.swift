@@ -1,8 +1,8 @@
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Pruning
+@testable import QuenchPruning
 
 @Suite("Counts after cutting")
 struct SlimmingCountTests {

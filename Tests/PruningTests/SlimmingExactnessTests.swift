@@ -1,11 +1,11 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Pruning
+@testable import QuenchPruning
 
 /// Networks as after training, and masks as methods make them.
 enum SlimmingFixture {

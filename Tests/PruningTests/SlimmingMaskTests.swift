@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Pruning
+@testable import QuenchPruning
 
 @Suite("Slimming's masks, widths and refusals")
 struct SlimmingMaskTests {

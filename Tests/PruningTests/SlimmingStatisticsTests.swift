@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Pruning
+@testable import QuenchPruning
 
 @Suite("Constants of masked filters, and batch norm's statistics")
 struct SlimmingStatisticsTests {

@@ -2,11 +2,11 @@ import Dispatch
 import Foundation
 import Hummingbird
 import HummingbirdTesting
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 @testable import QuenchServer
 

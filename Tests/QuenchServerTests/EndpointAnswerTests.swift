@@ -3,11 +3,11 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
 import NIOCore
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
 import Synchronization
 import Testing
-import Torch
 
 @testable import QuenchServer
 

@@ -5,13 +5,13 @@ import HummingbirdTLS
 import HummingbirdTesting
 import NIOCore
 import NIOSSL
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
 import Synchronization
 import TestSupport
 import Testing
-import Torch
 
 @testable import QuenchServer
 
@@ -262,7 +262,9 @@ import Torch
       if subject.count > 2 {
         #expect(try await RemoteModel(address, timeout: 30, form: Self.trusting(certificate.chain)).classes == 3)
       } else {
-        await #expect { _ = try await RemoteModel(address, timeout: 30, form: Self.trusting(certificate.chain)) } throws: {
+        await #expect {
+          _ = try await RemoteModel(address, timeout: 30, form: Self.trusting(certificate.chain))
+        } throws: {
           "\($0)".contains("the endpoint's certificate is for another host")
         }
       }

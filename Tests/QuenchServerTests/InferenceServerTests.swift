@@ -2,13 +2,13 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import QuenchServer
 

@@ -1,11 +1,11 @@
 import Foundation
 import HummingbirdTesting
-import Reporting
-import Smoothing
+import QuenchReporting
+import QuenchSmoothing
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import QuenchServer
 

@@ -3,14 +3,14 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import HummingbirdTesting
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Synchronization
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import QuenchServer
 

@@ -1,5 +1,5 @@
 import Foundation
-import Reporting
+import QuenchReporting
 import Testing
 
 @Suite("quench bench") struct BenchCommandTests {

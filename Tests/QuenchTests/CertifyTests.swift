@@ -1,10 +1,10 @@
 import Foundation
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("quench certify") struct CertifyTests {
   /// A fresh network is a classifier as good as any for what is tested here.

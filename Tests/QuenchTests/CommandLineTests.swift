@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 

@@ -1,7 +1,7 @@
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 

@@ -1,8 +1,8 @@
-import CryoEM
-import CryoSession
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchCryoSession
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 

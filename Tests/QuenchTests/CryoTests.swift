@@ -1,8 +1,8 @@
-import CryoEM
-import CryoLearning
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 

@@ -1,9 +1,9 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 import TestSupport
 import Testing
-import Vision
 
 @testable import quench
 

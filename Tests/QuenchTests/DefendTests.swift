@@ -1,10 +1,10 @@
 import Foundation
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("quench defend") struct DefendTests {
   /// A folder with a black box and a pretrained autoencoder for Fashion-MNIST-like images.

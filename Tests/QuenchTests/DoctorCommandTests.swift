@@ -1,5 +1,5 @@
 import Foundation
-import Reporting
+import QuenchReporting
 import TestSupport
 import Testing
 

@@ -1,11 +1,11 @@
 import Foundation
-import Pruning
-import Reporting
-import Support
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import quench
 
@@ -153,7 +153,8 @@ import Vision
     let outcome = try await Tool.run(["report", (folder / "none").path])
     #expect(outcome.code == 1)
     #expect(outcome.errors.contains("there is no run here"))
-    try RunFolder(at: folder / "other", for: RunRecord(command: ["quench", "bake"], settings: [:])).finish(.completed)
+    try RunFolder(at: folder / "other", for: RunRecord(command: ["quench", "bake"], settings: [:])).finish(
+      .completed)
     let other = try await Tool.run(["report", (folder / "other").path])
     #expect(other.code == 1 && other.errors.contains("there is no report for this kind of run"), "\(other.errors)")
   }

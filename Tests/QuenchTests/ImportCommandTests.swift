@@ -1,6 +1,6 @@
 import Foundation
 import Fuzzing
-import Reporting
+import QuenchReporting
 import TestSupport
 import Testing
 

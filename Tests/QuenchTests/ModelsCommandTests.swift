@@ -1,9 +1,9 @@
 import Foundation
-import Reporting
+import QuenchReporting
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("quench models") struct ModelsCommandTests {
   private func json(_ arguments: [String]) async throws -> Record {

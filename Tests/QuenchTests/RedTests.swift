@@ -1,10 +1,10 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import quench
 
@@ -124,7 +124,7 @@ import Vision
 
   /// Gratings of four classes, so faint that a few grey levels change the class.
   static func writePictures(into folder: URL) throws {
-    var options = Vision.DataOptions()
+    var options = QuenchVision.DataOptions()
     (options.synthetic.trainCount, options.synthetic.testCount, options.synthetic.classes) = (96, 48, 4)
     for (split, name) in [(DataSplit.train, "train"), (.test, "test")] {
       let dataset = try Datasets.load(.synthetic, split: split, options: options)

@@ -1,12 +1,12 @@
 import Foundation
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Synchronization
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("quench serve") struct ServeTests {
   private func folder() async throws -> TemporaryFolder {

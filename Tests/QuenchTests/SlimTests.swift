@@ -1,11 +1,11 @@
 import Foundation
-import Pruning
-import Reporting
-import Support
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @testable import quench
 

@@ -1,4 +1,4 @@
-import Torch
+import QuenchTorch
 
 /// The deterministic models of the reference cases: every weight and pixel is exact in float32.
 public enum Reference {

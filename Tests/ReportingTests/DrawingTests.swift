@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Reporting
+@testable import QuenchReporting
 
 @Suite("An axis") struct AxisTests {
   func labels(_ axis: Axis, _ values: [Double], ticks: Int = 5) -> [String] {

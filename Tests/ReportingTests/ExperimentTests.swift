@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import Reporting
+@testable import QuenchReporting
 
 /// An experiment that counts, and can be stopped.
 private struct Count: Experiment {

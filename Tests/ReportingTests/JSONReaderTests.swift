@@ -1,6 +1,6 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import Testing
 
 @Suite("The JSON reader") struct JSONReaderTests {

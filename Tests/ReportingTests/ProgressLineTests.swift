@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Reporting
+@testable import QuenchReporting
 
 @Suite("A progress line") struct ProgressLineTests {
   /// A clock that the test moves and a page that it reads.

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import Reporting
+@testable import QuenchReporting
 
 #if canImport(FoundationXML)
   import FoundationXML

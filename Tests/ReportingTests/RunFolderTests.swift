@@ -1,6 +1,6 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import TestSupport
 import Testing
 

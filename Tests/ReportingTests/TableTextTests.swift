@@ -1,4 +1,4 @@
-import Reporting
+import QuenchReporting
 import Testing
 
 @Test("A table in a terminal has its numbers to the right and no trailing space")

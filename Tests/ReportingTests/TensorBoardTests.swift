@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import Reporting
+@testable import QuenchReporting
 
 @Suite("A TensorBoard event file") struct TensorBoardTests {
   /// The vectors of RFC 3720, B.4, and the usual check string.

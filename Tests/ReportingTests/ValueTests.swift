@@ -1,6 +1,6 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import Testing
 
 @Suite("A value") struct ValueTests {

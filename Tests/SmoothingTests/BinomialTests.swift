@@ -1,4 +1,4 @@
-import Smoothing
+import QuenchSmoothing
 import Testing
 
 /// Whether two values agree to 1e-9, or half a unit of the last of the ten digits that the reference has.

@@ -1,10 +1,10 @@
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("What a model's answers are like") struct BlackBoxProbeTests {
   /// A model of the mean pixel, with ten classes.

@@ -1,11 +1,11 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 private func images(_ count: Int) throws -> ImageDataset {
   var synthetic = Synthetic()

@@ -1,13 +1,13 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Synchronization
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 /// A lab that remembers what it was told.
 final class Listener: Sendable {

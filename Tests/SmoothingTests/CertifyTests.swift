@@ -1,5 +1,5 @@
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
 import Testing
 
 /// Classes of made-up noisy copies: class 1 with a known probability, else class 0.

@@ -1,12 +1,12 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("The defense of a black box, as experiments") struct DefenseExperimentTests {
   private let folder: TemporaryFolder

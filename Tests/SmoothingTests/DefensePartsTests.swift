@@ -1,8 +1,8 @@
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("The parts of a defense") struct DefensePartsTests {
   @Test("Rows are shown in multiples of 64, and only theirs are answered", arguments: [1, 63, 64, 65, 200])

@@ -1,11 +1,11 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 /// A small black box for 28×28 images, a defense for it, and few images.
 private enum Tiny {

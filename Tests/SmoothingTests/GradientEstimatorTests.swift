@@ -1,8 +1,8 @@
 import Foundation
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 /// f(x) = ½ xᵀA x + bᵀx + 3, whose slope at `x` is (1, -6.5, 9.5) and value 17.75.
 private enum Quadratic {

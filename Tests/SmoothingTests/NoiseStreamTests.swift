@@ -1,9 +1,9 @@
 import CStatistics
 import Foundation
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("Noise") struct NoiseStreamTests {
   /// Known answers of Random123's `philox4x32 10`.

@@ -1,10 +1,10 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("The Open Inference Protocol") struct OpenInferenceTests {
   private let model = InferenceModel(

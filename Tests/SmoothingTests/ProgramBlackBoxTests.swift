@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("A program as a black box") struct ProgramBlackBoxTests {
   private let folder: TemporaryFolder

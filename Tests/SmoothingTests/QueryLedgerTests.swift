@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 /// Answers the mean pixel; may be told to fail, or to answer wrongly.
 final class CountingBox: BlackBox {

@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 @Suite("Image reconstruction") struct ReconstructionTests {
   private func images(_ count: Int) -> Tensor { .uniform([count, 1, 28, 28], using: Generator(seed: 3)) }

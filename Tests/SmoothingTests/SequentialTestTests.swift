@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Smoothing
+@testable import QuenchSmoothing
 
 /// Reference values were computed with SciPy 1.17; α = 0.001 where nothing else is said.
 @Suite("Sequential tests") struct SequentialTestTests {

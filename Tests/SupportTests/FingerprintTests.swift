@@ -1,5 +1,5 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 

@@ -1,4 +1,4 @@
-import Support
+import QuenchSupport
 import Testing
 
 @Suite("Names") struct NameTests {

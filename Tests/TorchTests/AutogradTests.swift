@@ -1,7 +1,7 @@
 import Foundation
+import QuenchTorch
 import Synchronization
 import Testing
-import Torch
 
 @Suite("Autograd")
 struct AutogradTests {

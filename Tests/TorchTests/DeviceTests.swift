@@ -1,6 +1,6 @@
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 @Suite("Devices and element types")
 struct DeviceTests {

@@ -1,5 +1,5 @@
 import Foundation
-import Torch
+import QuenchTorch
 
 extension OperatorCases {
   static func reductions(_ check: Check) {

@@ -1,5 +1,5 @@
 import Foundation
-import Torch
+import QuenchTorch
 
 /// The wrapped operators by kind; each case does what the case of the same name in `scripts/reference_operators.py`
 /// does.

@@ -1,6 +1,6 @@
 import Foundation
+import QuenchTorch
 import Testing
-import Torch
 
 @Suite("Operators")
 struct OperatorTests {
@@ -34,7 +34,7 @@ struct OperatorTests {
   func coverage() async {
     await #expect(processExitsWith: .success) {
       let figures = try Reference.load(OperatorReference.self, "operators.json")
-      let names = try OperatorTests.operatorNames(under: "Sources/Torch/Operators")
+      let names = try OperatorTests.operatorNames(under: "Sources/QuenchTorch/Operators")
       func calls() -> [String: UInt64] { Dictionary(uniqueKeysWithValues: names.map { ($0, Operator($0).calls) }) }
       var called: Set<String> = []
       var cases: Set<String> = []

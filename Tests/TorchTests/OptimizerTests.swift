@@ -1,7 +1,7 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 /// A small network's data and start, and what PyTorch made of it.
 struct TrainingReference: Decodable {

@@ -1,6 +1,6 @@
 import Foundation
+import QuenchTorch
 import Testing
-import Torch
 
 /// The figures that PyTorch computed; `scripts/reference_operators.py` writes them and says with which version and
 /// seed.
@@ -67,7 +67,7 @@ struct OperatorFigures: Decodable {
   }
 
   private func gradients(of outputs: [Tensor], withRespectTo inputs: [Tensor], seeds: [Tensor]) -> [Tensor?] {
-    Torch.gradients(of: outputs, withRespectTo: inputs, seeds: seeds)
+    QuenchTorch.gradients(of: outputs, withRespectTo: inputs, seeds: seeds)
   }
 }
 

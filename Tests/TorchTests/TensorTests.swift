@@ -1,7 +1,7 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 @Suite("Tensor")
 struct TensorTests {

@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Accuracy") struct AccuracyTests {
   private func dataset(labels: [Int64], classes: Int) -> ImageDataset {

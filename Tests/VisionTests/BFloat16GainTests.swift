@@ -1,8 +1,8 @@
 import Foundation
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("What bfloat16 gains") struct BFloat16GainTests {
   @Test("is kept for later processes; who measures at the same time takes the first one's figure") func kept()

@@ -1,11 +1,11 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Checkpoints") struct CheckpointsTests {
   private let folder: TemporaryFolder

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
 import Testing
 
-@testable import Vision
+@testable import QuenchVision
 
 /// What `body` throws, which must be an ``InputError``.
 func inputError<Result>(_ body: () throws -> Result) -> InputError? {

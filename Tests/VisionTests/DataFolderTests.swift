@@ -1,11 +1,11 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Synchronization
 import TestSupport
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Class folders") struct DataFolderTests {
   private let folder: TemporaryFolder

@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("IDX files") struct DataIDXTests {
   private let images = Data([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3] + (0..<12))

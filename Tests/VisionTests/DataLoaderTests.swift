@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Augmentation") struct DataAugmentationTests {
   private func crop(_ top: Int, _ left: Int, _ mirrored: Bool) -> Augmentation.Crop {

@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Pictures") struct DataPictureTests {
   private func decode(_ data: Data, channels: Int = 3, maxPixels: Int = 1_000_000) throws -> [UInt8] {

@@ -1,10 +1,10 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import Torch
-@testable import Vision
+@testable import QuenchTorch
+@testable import QuenchVision
 
 @Suite("An architecture from a file") struct HostileArchitectureTests {
   private func architecture(_ layers: (Layer, [Int])..., input: [Int] = [2, 4, 4]) -> Architecture {

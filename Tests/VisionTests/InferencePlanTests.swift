@@ -1,7 +1,7 @@
+import QuenchTorch
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("An inference plan") struct InferencePlanTests {
   @Test("computes the same where other nodes stand between a convolution and what follows it") func crossed() {

@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
-import Torch
-import Vision
 
 @Suite("Model files") struct ModelFileTests {
   /// A network with nine tenths of each prunable weight set to zero.

@@ -1,6 +1,6 @@
+import QuenchTorch
+import QuenchVision
 import Testing
-import Torch
-import Vision
 
 @Suite("Model zoo")
 struct ModelZooTests {

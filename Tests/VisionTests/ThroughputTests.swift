@@ -1,8 +1,8 @@
+import QuenchTorch
 import Synchronization
 import Testing
-import Torch
 
-@testable import Vision
+@testable import QuenchVision
 
 @Suite("Throughput") struct ThroughputTests {
   @Test("is the median over the rounds, which one slow round does not move")

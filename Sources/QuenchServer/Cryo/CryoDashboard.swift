@@ -1,7 +1,7 @@
 import Foundation
 import Hummingbird
 import Logging
-import Support
+import QuenchSupport
 
 /// Serves the dashboard of one session.
 public struct CryoDashboard: Sendable {

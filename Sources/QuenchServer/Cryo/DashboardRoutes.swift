@@ -1,10 +1,10 @@
-import CryoSession
 import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import Reporting
-import Support
+import QuenchCryoSession
+import QuenchReporting
+import QuenchSupport
 
 /// The dashboard of a cryo-EM session: a page, and what it shows as JSON, read from the session's log alone.
 public struct DashboardRoutes: Sendable {

@@ -2,8 +2,8 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOHTTP1
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 
 /// Turns whatever goes wrong into the protocol's error object, `{"error": "..."}`, counts requests and logs them.
 struct Answering: RouterMiddleware {

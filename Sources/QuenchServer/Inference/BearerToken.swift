@@ -1,5 +1,5 @@
 import Foundation
-import Support
+import QuenchSupport
 
 /// A secret that a request carries as `Authorization: Bearer TOKEN` (RFC 6750).
 public struct BearerToken: Hashable, Sendable {

@@ -1,7 +1,7 @@
 import NIOCore
 import NIOHTTP1
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 import Synchronization
 
 /// A client's connection, as who answers its requests sees it.

@@ -3,9 +3,9 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 import Synchronization
 
 /// What sends requests to an endpoint and says in a sentence what became of them; it closes its connections when nobody

@@ -1,6 +1,6 @@
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 /// A classifier behind the Open Inference Protocol, as its metadata, its configuration and what the user knows of it
 /// describe it.

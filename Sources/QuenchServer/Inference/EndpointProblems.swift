@@ -3,7 +3,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
-import Support
+import QuenchSupport
 
 /// Why no answer came, in a sentence.
 struct ConnectionProblem {

@@ -1,5 +1,5 @@
-import Smoothing
-import Vision
+import QuenchSmoothing
+import QuenchVision
 
 /// Reaches models over HTTP, by the Open Inference Protocol: a service of a lab in which defenses are trained and
 /// evaluated.

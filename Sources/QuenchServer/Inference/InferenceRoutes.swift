@@ -4,9 +4,9 @@ import Hummingbird
 import Logging
 import NIOCore
 import NIOPosix
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 /// The paths of the Open Inference Protocol, those of Triton's extensions that clients look at, and `/metrics`.
 struct InferenceRoutes: Sendable {

@@ -5,8 +5,8 @@ import HummingbirdTLS
 import Logging
 import NIOCore
 import NIOSSL
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
 
 /// Serves one model by the Open Inference Protocol (KServe V2) over HTTP: health, metadata, inference in JSON and in raw
 /// tensors, and metrics for Prometheus.

@@ -1,10 +1,10 @@
 import Foundation
 import Hummingbird
 import NIOCore
-import Support
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 import Synchronization
-import Torch
-import Vision
 
 /// Takes in the bodies of requests, within bounds: bytes of one, bytes of all large ones together, and how many large
 /// ones are unpacked and parsed at a time, away from the threads that answer.

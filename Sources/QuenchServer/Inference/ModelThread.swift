@@ -1,9 +1,9 @@
 import Dispatch
 import Foundation
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
 import Synchronization
-import Torch
 
 /// A model that answers on one thread of its own, several requests at once: while it works on one batch, the requests
 /// that arrive gather into the next.

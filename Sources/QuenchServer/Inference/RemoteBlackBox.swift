@@ -1,9 +1,9 @@
 import Dispatch
 import Foundation
-import Smoothing
-import Support
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
 import Synchronization
-import Torch
 
 /// A ``RemoteModel`` as a black box, for a thread that may wait.
 public final class RemoteBlackBox: BlackBox {

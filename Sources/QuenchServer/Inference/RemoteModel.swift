@@ -1,7 +1,7 @@
 import Foundation
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 /// A model behind an endpoint that speaks the Open Inference Protocol, as KServe, Triton, TorchServe and MLServer do.
 public struct RemoteModel: Sendable {
@@ -46,7 +46,8 @@ public struct RemoteModel: Sendable {
     // Triton alone has these, and many have no list of extensions.
     let configuration = try? await connection.get("\(base)/config")
     let server = try? await connection.get(base[..<models.lowerBound] + "/v2")
-    description = try EndpointDescription(metadata, configuration: configuration ?? [:], form, likelyClasses: likelyClasses, at: base)
+    description = try EndpointDescription(
+      metadata, configuration: configuration ?? [:], form, likelyClasses: likelyClasses, at: base)
     modelVersion = metadata["versions"]?.array?.last?.string
     let modelName = metadata["name"]?.string ?? String(base[models.upperBound...])
     let units = description.units

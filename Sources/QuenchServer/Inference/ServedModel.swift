@@ -1,8 +1,8 @@
 import Foundation
-import Smoothing
-import Support
-import Torch
-import Vision
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// A model to serve: a classifier, or a defence and the votes of noisy copies in front of a model that is only asked.
 public struct ServedModel: Sendable {

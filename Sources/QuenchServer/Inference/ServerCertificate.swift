@@ -1,6 +1,6 @@
 import Foundation
 import NIOSSL
-import Support
+import QuenchSupport
 
 /// PEM files of a certificate chain and its private key.
 public struct ServerCertificate: Hashable, Sendable {

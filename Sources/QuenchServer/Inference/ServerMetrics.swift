@@ -1,6 +1,6 @@
 import Foundation
-import Reporting
-import Smoothing
+import QuenchReporting
+import QuenchSmoothing
 import Synchronization
 
 /// What a server counts, as Prometheus reads it, and Triton's clients.

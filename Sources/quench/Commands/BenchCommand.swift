@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// How fast this machine trains and classifies.
 struct BenchCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// What is timed: steps on one batch of random images and labels that stays in memory.
 struct BenchWorkload {

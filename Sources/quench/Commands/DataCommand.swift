@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 /// What data sets there are, where they lie, what is in them.
 struct DataCommand: ParsableCommand {
@@ -38,7 +38,7 @@ struct DataArguments: ParsableArguments {
   }
 
   func load(_ split: DataSplit, useCache: Bool = true) throws(InputError) -> ImageDataset {
-    var options = Vision.DataOptions()
+    var options = QuenchVision.DataOptions()
     options.skipCorrupt = true
     options.useCache = useCache
     if let imageSize { options.size = .cropped(imageSize, shorterSide: imageSize) }

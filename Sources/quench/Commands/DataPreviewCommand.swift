@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 struct DataPreviewCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

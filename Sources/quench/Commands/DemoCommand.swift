@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 /// Every capability in little, and one report over all of them.
 struct DemoCommand: ParsableCommand {

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// What this machine offers and what a run would use of it.
 struct DoctorCommand: ParsableCommand {

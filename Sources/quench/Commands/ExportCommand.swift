@@ -1,10 +1,10 @@
 import ArgumentParser
-import Export
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchExport
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct ExportCommand: ParsableCommand {
   enum Format: String, CaseIterable, ExpressibleByArgument {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 
 /// What a program that PyTorch exported computes.
 struct ImportCommand: ParsableCommand {

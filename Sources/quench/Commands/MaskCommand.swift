@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
-import Pruning
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct MaskCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// The networks that can be built, and what a file of weights holds.
 struct ModelsCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,10 +1,10 @@
 import ArgumentParser
-import Attacks
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct TrainCommand: LearningCommand {
   typealias Work = Train

@@ -1,7 +1,7 @@
 import Foundation
-import Reporting
-import Smoothing
-import Vision
+import QuenchReporting
+import QuenchSmoothing
+import QuenchVision
 
 /// A network that learned under noise, certified, beside one that did not.
 enum CertificationChapter: DemoChapter {

@@ -1,8 +1,8 @@
-import CryoEM
-import CryoLearning
 import Foundation
-import Reporting
-import Vision
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchReporting
+import QuenchVision
 
 /// An acquisition planned on a synthetic survey: what chance, habit, planning and an oracle collect in the same time.
 enum CryoChapter: DemoChapter {

@@ -1,7 +1,7 @@
-import Deception
 import Foundation
-import Reporting
-import Vision
+import QuenchDeception
+import QuenchReporting
+import QuenchVision
 
 /// Attacks on the dense network, and a denoiser that takes them apart again.
 enum DeceptionChapter: DemoChapter {

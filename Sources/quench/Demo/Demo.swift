@@ -1,8 +1,8 @@
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// Every capability in little: a study of experiments, chapter by chapter, and one report over all of them.
 struct Demo: Experiment {

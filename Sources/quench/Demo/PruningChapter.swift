@@ -1,8 +1,8 @@
 import Foundation
-import Pruning
-import Reporting
-import Support
-import Vision
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 /// A dense network, what two ways of pruning make of it, and a smaller one.
 enum PruningChapter: DemoChapter {
@@ -148,7 +148,8 @@ enum PruningChapter: DemoChapter {
         pruned.filter { $0.method == method }.map { network in
           let accuracy = network.outcome.accuracy
           return LineChart.Point(
-            network.outcome.keepRatio * 100, accuracy.value, interval: accuracy.low...max(accuracy.low, accuracy.high))
+            network.outcome.keepRatio * 100, accuracy.value,
+            interval: accuracy.low...max(accuracy.low, accuracy.high))
         })
     }
     return Report.Section(

@@ -1,13 +1,13 @@
-import Attacks
-import CryoEM
-import CryoLearning
-import Deception
 import Foundation
-import Pruning
-import Reporting
-import Smoothing
-import Support
-import Vision
+import QuenchAttacks
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchDeception
+import QuenchPruning
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchVision
 
 #if HTTP
   import QuenchServer

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Attacks
-import Reporting
-import Support
-import Vision
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 extension AttackName: ExpressibleByArgument {}
 extension Norm: ExpressibleByArgument {}

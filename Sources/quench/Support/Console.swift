@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 extension OutputOptions {
   /// How progress is shown, on the standard error stream.

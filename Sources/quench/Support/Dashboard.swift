@@ -1,6 +1,6 @@
 import Foundation
-import Reporting
-import Support
+import QuenchReporting
+import QuenchSupport
 
 /// The dashboard of a session: `quench cryo dashboard` in a process of its own, which nothing that it does can bring
 /// the session's down with.

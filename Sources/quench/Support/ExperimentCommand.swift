@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Torch
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 
 /// A command that builds an experiment out of its flags, which are named as the experiment's settings are.
 protocol ExperimentCommand: ParsableCommand {

@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 /// How a command that did not reach its end says so: a line that begins with `error:` on the standard error stream,
 /// and with `--json` also one object on standard output.

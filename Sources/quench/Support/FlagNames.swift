@@ -1,5 +1,5 @@
 import Foundation
-import Support
+import QuenchSupport
 
 /// Libraries name settings; the tool adds the dashes by which its users know them.
 extension String {
@@ -14,7 +14,8 @@ extension InputError {
     error.problem = problem.spellingFlags
     error.expected = expected?.spellingFlags
     error.remedy = remedy?.spellingFlags
-    if let flag = location.map({ "--\($0)" }), arguments.contains(where: { $0 == flag || $0.hasPrefix("\(flag)=") }) {
+    if let flag = location.map({ "--\($0)" }), arguments.contains(where: { $0 == flag || $0.hasPrefix("\(flag)=") })
+    {
       error.location = flag
     }
     return error

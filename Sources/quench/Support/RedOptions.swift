@@ -1,5 +1,5 @@
 import ArgumentParser
-import Deception
+import QuenchDeception
 
 extension RedPreset: ExpressibleByArgument {}
 extension RedObjective.Filter: ExpressibleByArgument {}

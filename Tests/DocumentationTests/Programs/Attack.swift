@@ -1,6 +1,6 @@
-import Attacks
 import Foundation
-import Vision
+import QuenchAttacks
+import QuenchVision
 
 /// Attacks the network of a file.
 func attack(_ weights: URL) throws -> AttackReport {

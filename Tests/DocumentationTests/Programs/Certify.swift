@@ -1,7 +1,7 @@
 import Foundation
-import Reporting
-import Smoothing
-import Vision
+import QuenchReporting
+import QuenchSmoothing
+import QuenchVision
 
 /// Certifies the network of a file under noise.
 func certify(_ weights: URL) throws -> (certified: Int, of: Int) {

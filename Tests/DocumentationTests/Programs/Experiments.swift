@@ -1,16 +1,17 @@
-import Attacks
-import CryoEM
-import CryoSession
-import Deception
-import Export
 import Foundation
-import Pruning
+import QuenchAttacks
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchCryoSession
+import QuenchDeception
+import QuenchExport
+import QuenchPruning
+import QuenchReporting
 import QuenchServer
-import Reporting
-import Smoothing
-import Support
-import Torch
-import Vision
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// A pruning study, a denoiser's evaluation, a certification and a cryo-EM study, each in a folder of its own.
 func performExperiments(in runs: URL) throws -> (

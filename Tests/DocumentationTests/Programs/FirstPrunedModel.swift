@@ -1,8 +1,8 @@
 import Foundation
-import Pruning
-import Support
-import Torch
-import Vision
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// The images of the article "Your first pruned model".
 func firstImages() throws -> (runs: URL, train: ImageDataset, test: ImageDataset) {

@@ -1,5 +1,5 @@
-import CryoEM
 import Foundation
+import QuenchCryoEM
 
 /// Plans two hours at a microscope on a made-up survey, and looks how good the plan was.
 func plan() throws -> (good: Int, possible: Int) {

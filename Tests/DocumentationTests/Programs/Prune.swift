@@ -1,9 +1,9 @@
-import Export
 import Foundation
-import Pruning
-import Support
-import Torch
-import Vision
+import QuenchExport
+import QuenchPruning
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// Trains a network, prunes it, and writes it to `folder`.
 func trainAndPrune(in folder: URL) throws -> (accuracy: Accuracy, mask: Mask) {

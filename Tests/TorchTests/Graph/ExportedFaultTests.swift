@@ -1,7 +1,7 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import Testing
-import Torch
 
 @Suite("Programs that are no network, or damaged") struct ExportedFaultTests {
   private func refusal(_ data: Data) -> String? {

@@ -1,6 +1,6 @@
 import Foundation
+import QuenchTorch
 import Testing
-import Torch
 
 /// A small program of `torch.export` as text, from which an archive is made, and what PyTorch computes with it;
 /// `scripts/reference_networks.py --tiny` writes both.

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
 /// Networks that `scripts/reference_networks.py` exports, with what PyTorch computes.
 enum ExportedNetworks {

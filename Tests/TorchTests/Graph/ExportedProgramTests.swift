@@ -1,9 +1,9 @@
 import Foundation
-import Support
+import QuenchSupport
 import TestSupport
 import Testing
 
-@testable import Torch
+@testable import QuenchTorch
 
 @Suite("Programs of torch.export") struct ExportedProgramTests {
   static let names = ["tiny", "attention", "modes"]

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
 @Suite("Packed tensors") struct PackedTensorTests {
   /// `count` elements of which every seventh is not zero.

@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
 @Suite struct SafetensorsTests {
   @Test func readsAFileWrittenByPython() throws {

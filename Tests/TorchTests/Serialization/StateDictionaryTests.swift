@@ -1,8 +1,8 @@
 import Foundation
-import Support
+import QuenchSupport
+import QuenchTorch
 import TestSupport
 import Testing
-import Torch
 
 @Suite struct StateDictionaryTests {
   private static func scalar(_ value: Float) -> Tensor { Tensor([value]) }

@@ -1,10 +1,10 @@
 import ArgumentParser
-import Attacks
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 /// An attack by name and what it can be given.
 struct AttackChoice: ParsableArguments {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Attacks
-import Reporting
-import Support
+import QuenchAttacks
+import QuenchReporting
+import QuenchSupport
 
 struct AutoAttackCommand: ExperimentCommand {
   typealias Work = RunAutoAttack

@@ -1,8 +1,8 @@
 import ArgumentParser
-import Reporting
-import Smoothing
-import Support
-import Vision
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchVision
 
 struct CertifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

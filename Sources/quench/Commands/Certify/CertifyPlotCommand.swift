@@ -1,8 +1,8 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 struct CertifyPlotCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

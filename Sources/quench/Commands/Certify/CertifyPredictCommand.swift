@@ -1,5 +1,5 @@
 import ArgumentParser
-import Smoothing
+import QuenchSmoothing
 
 struct CertifyPredictCommand: ExperimentCommand {
   typealias Work = PredictUnderNoise

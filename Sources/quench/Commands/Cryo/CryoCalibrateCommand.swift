@@ -1,8 +1,8 @@
 import ArgumentParser
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 
 struct CryoCalibrateCommand: CryoExperimentCommand {
   typealias Work = CalibratePredictions

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Foundation
-import Support
+import QuenchSupport
 
 #if HTTP
   import QuenchServer

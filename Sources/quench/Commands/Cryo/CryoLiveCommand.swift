@@ -1,10 +1,10 @@
 import ArgumentParser
-import CryoEM
-import CryoSession
 import Foundation
-import Reporting
-import Support
-import Vision
+import QuenchCryoEM
+import QuenchCryoSession
+import QuenchReporting
+import QuenchSupport
+import QuenchVision
 
 struct CryoLiveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

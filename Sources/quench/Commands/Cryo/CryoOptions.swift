@@ -1,8 +1,8 @@
 import ArgumentParser
-import CryoEM
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchReporting
+import QuenchSupport
 
 /// A command about surveys, which computes in float32 whatever `--precision` says.
 protocol CryoExperimentCommand: ExperimentCommand {

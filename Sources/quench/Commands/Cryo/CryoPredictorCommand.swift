@@ -1,11 +1,11 @@
 import ArgumentParser
-import CryoEM
-import CryoLearning
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct CryoPredictorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,9 @@
 import ArgumentParser
-import CryoEM
-import CryoSession
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchCryoSession
+import QuenchReporting
+import QuenchSupport
 
 struct CryoRecordCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

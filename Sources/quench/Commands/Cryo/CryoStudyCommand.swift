@@ -1,8 +1,8 @@
 import ArgumentParser
-import CryoLearning
 import Foundation
-import Reporting
-import Support
+import QuenchCryoLearning
+import QuenchReporting
+import QuenchSupport
 
 struct CryoStudyCommand: CryoExperimentCommand {
   typealias Work = PolicyStudy

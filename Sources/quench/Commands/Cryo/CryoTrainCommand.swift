@@ -1,9 +1,9 @@
 import ArgumentParser
-import CryoEM
-import CryoLearning
 import Foundation
-import Reporting
-import Support
+import QuenchCryoEM
+import QuenchCryoLearning
+import QuenchReporting
+import QuenchSupport
 
 struct CryoTrainCommand: CryoExperimentCommand {
   typealias Work = TrainDQN

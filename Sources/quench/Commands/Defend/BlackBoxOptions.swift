@@ -1,5 +1,5 @@
 import ArgumentParser
-import Smoothing
+import QuenchSmoothing
 
 /// The model that is defended.
 struct BlackBoxOptions: ParsableArguments {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 struct DefendCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

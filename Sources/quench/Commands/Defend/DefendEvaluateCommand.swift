@@ -1,5 +1,5 @@
 import ArgumentParser
-import Smoothing
+import QuenchSmoothing
 
 struct DefendEvaluateCommand: BlackBoxCommand {
   typealias Work = EvaluateDefense

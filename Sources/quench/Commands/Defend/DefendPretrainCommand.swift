@@ -1,5 +1,5 @@
 import ArgumentParser
-import Smoothing
+import QuenchSmoothing
 
 struct DefendPretrainCommand: LearningCommand {
   typealias Work = PretrainDefense

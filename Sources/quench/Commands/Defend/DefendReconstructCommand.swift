@@ -1,6 +1,6 @@
 import ArgumentParser
-import Reporting
-import Smoothing
+import QuenchReporting
+import QuenchSmoothing
 
 struct DefendReconstructCommand: ExperimentCommand {
   typealias Work = AttackReconstructor

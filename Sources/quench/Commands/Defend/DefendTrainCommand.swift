@@ -1,5 +1,5 @@
 import ArgumentParser
-import Smoothing
+import QuenchSmoothing
 
 struct DefendTrainCommand: BlackBoxCommand, LearningCommand {
   typealias Work = TrainDefense

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Reporting
-import Smoothing
-import Support
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
 
 /// What an endpoint's metadata do not say of it.
 struct EndpointOptions: ParsableArguments {

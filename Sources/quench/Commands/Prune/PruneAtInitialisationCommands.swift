@@ -1,7 +1,7 @@
 import ArgumentParser
-import Pruning
-import Reporting
-import Vision
+import QuenchPruning
+import QuenchReporting
+import QuenchVision
 
 struct PruneSNIPCommand: PruneMethodCommand {
   typealias Work = Prune<PruningAtInitialisation<SNIP>>

@@ -1,9 +1,9 @@
 import ArgumentParser
-import Pruning
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct PruneBiPCommand: PruneMethodCommand {
   typealias Work = Prune<BiP>

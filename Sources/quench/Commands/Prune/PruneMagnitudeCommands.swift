@@ -1,9 +1,9 @@
 import ArgumentParser
 import Foundation
-import Pruning
-import Reporting
-import Support
-import Torch
+import QuenchPruning
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
 
 struct PruneOMPCommand: PruneMethodCommand {
   typealias Work = Prune<OMP>

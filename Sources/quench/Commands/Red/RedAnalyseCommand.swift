@@ -1,8 +1,8 @@
 import ArgumentParser
-import Deception
 import Foundation
-import Reporting
-import Support
+import QuenchDeception
+import QuenchReporting
+import QuenchSupport
 
 struct RedAnalyseCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,10 +1,10 @@
 import ArgumentParser
-import Deception
 import Foundation
-import Reporting
-import Support
-import Torch
-import Vision
+import QuenchDeception
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct RedEvaluateCommand: ExperimentCommand {
   typealias Work = EvaluateRed

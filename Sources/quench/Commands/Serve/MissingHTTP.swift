@@ -1,7 +1,7 @@
 #if !HTTP
-  import Smoothing
-  import Support
-  import Vision
+  import QuenchSmoothing
+  import QuenchSupport
+  import QuenchVision
 
   /// What a build of `quench` without its trait HTTP says where a command needs it.
   struct MissingHTTP: EndpointConnector {

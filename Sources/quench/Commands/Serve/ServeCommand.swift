@@ -1,10 +1,10 @@
 import ArgumentParser
 import Foundation
-import Reporting
-import Smoothing
-import Support
-import Torch
-import Vision
+import QuenchReporting
+import QuenchSmoothing
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
 
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

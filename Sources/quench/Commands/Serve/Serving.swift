@@ -2,9 +2,9 @@
   import Foundation
   import Logging
   import QuenchServer
-  import Smoothing
-  import Support
-  import Torch
+  import QuenchSmoothing
+  import QuenchSupport
+  import QuenchTorch
 
   extension ServeCommand {
     func serve() async throws {

@@ -1,0 +1,84 @@
+import QuenchSupport
+import QuenchTorch
+import QuenchVision
+
+/// Stage 1 and warm starts: teaches a chain of networks to give back the clean image, by the mean squared error. With
+/// an encoder and a decoder it is the autoencoder's training (no noise), with a denoiser the denoiser's, with a
+/// reconstructor and a ``Measurement`` the reconstructor's.
+public final class Pretraining: Learner {
+  private let chain: [(name: String, network: Network)]
+  private let recipe: DefenseRecipe
+  private let noise: Double
+  private let measurement: Measurement?
+  private let seed: UInt64
+  private let precision: Precision
+  private let loader: BatchLoader
+  private let trained: TrainedParts
+
+  /// - Parameters:
+  ///   - chain: From images to images.
+  ///   - dataset: Images; their labels are not looked at.
+  ///   - recipe: How.
+  ///   - noise: σ of the noise on the chain's input; 0: none.
+  ///   - measurement: What the chain is shown of an image; nil: the image.
+  ///   - seed: Of order and noise.
+  ///   - precision: The element type of layers.
+  public init(
+    _ chain: [(name: String, network: Network)], on dataset: ImageDataset, recipe: DefenseRecipe, noise: Double,
+    measurement: Measurement? = nil, seed: UInt64, precision: Precision = .automatic
+  ) {
+    self.chain = chain
+    self.recipe = recipe
+    self.noise = noise
+    self.measurement = measurement
+    self.seed = seed
+    self.precision = precision
+    loader = .training(
+      dataset, batchSize: recipe.batchSize, augmentation: recipe.augmentation ? Augmentation() : nil,
+      seed: Generator.derive(seed, "data-order"))
+    trained = TrainedParts(chain, recipe)
+  }
+
+  public var epochs: Int { recipe.epochs }
+  public var stepsPerEpoch: Int { loader.batchesPerEpoch }
+  public var imagesPerStep: Int { min(recipe.batchSize, loader.dataset.count) }
+  public var learningRate: Double { trained.optimizer.learningRate }
+
+  public func step(at position: LoaderPosition) throws -> StepResult {
+    let images = loader.batch(at: position).images
+    let input = input(images, seed: seed, at: position)
+    let loss = try trained.training {
+      let output = withAutocast(precision.autocast(on: images.device), on: images.device) {
+        chain.reduce(input) { $1.network($0) }
+      }
+      return output.inFullPrecision().meanSquaredError(images)
+    }
+    trained.optimizer.zeroGradients()
+    loss.backward()
+    trained.optimizer.step(epoch: position.epoch)
+    return StepResult(loss: loss, correct: nil, images: images.size(0))
+  }
+
+  private func input(_ images: Tensor, seed: UInt64, at position: LoaderPosition) -> Tensor {
+    let shown = measurement?(images) ?? images
+    return noise > 0 ? shown.noisy(noise, seed: seed, at: position) : shown
+  }
+
+  /// The mean squared error on a data set's images as they are, with the noise that is trained for.
+  public func error(on dataset: ImageDataset) -> Double {
+    withoutGradient {
+      var sum = 0.0
+      for batch in BatchLoader.evaluation(dataset, batchSize: 500).batches() {
+        let input = input(batch.images, seed: Generator.derive(seed, "test"), at: batch.position)
+        sum += chain.reduce(input) { $1.network($0) }.meanSquaredError(batch.images).item() * Double(batch.count)
+      }
+      return sum / Double(dataset.count)
+    }
+  }
+
+  public var state: StateDictionary { trained.state }
+
+  public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
+    try trained.restore(state, from: location)
+  }
+}

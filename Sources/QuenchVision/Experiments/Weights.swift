@@ -1,0 +1,81 @@
+import Foundation
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+
+extension ModelFile {
+  /// Reads a file of weights that is to classify the images of `dataset`.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - model: The architecture, for files that do not say theirs.
+  ///   - dataset: The images.
+  ///   - device: Where the network goes.
+  ///   - console: Told how the file was read.
+  /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
+  public init(
+    path: String, model: ModelName?, for dataset: ImageDataset, on device: Device, _ console: RunConsole
+  ) throws(InputError) {
+    let architecture: Architecture? = if let model { try dataset.architecture(of: model) } else { nil }
+    try self.init(contentsOf: URL(filePath: path), architecture: architecture, device: device)
+    tell(console, at: path)
+    let found = network.architecture
+    guard found.inputShape == dataset.imageShape else {
+      throw InputError(
+        "the network takes images of another size than those of \(dataset.name)", at: path,
+        expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
+        remedy: "name the data set that it was trained on with `data`")
+    }
+    guard found.outputShape == [dataset.classNames.count] else {
+      throw InputError(
+        "the network has another number of classes than \(dataset.name)", at: path,
+        expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
+        remedy: "name the data set that it was trained on with `data`")
+    }
+  }
+
+  /// Says how the file was read, where there is something to say.
+  public func tell(_ console: RunConsole, at path: String) {
+    for text in notes { console.note("note: \(path): \(text)") }
+  }
+}
+
+extension StateDictionary {
+  /// The tensors of a file of weights for `architecture`.
+  /// - Throws: `InputError` if the file is damaged, holds NaN or infinity, or far more than such a network has.
+  public static func weights(at path: String, for architecture: Architecture) throws(InputError) -> StateDictionary
+  {
+    let state = try load(URL(filePath: path), expecting: architecture.parameterCount)
+    try state.validateFinite(at: path)
+    return state
+  }
+}
+
+extension Experiment {
+  /// What computes, where tensors do.
+  public func tensorVersions(on device: String, _ precision: Precision) -> Record {
+    let device = (try? Device(parsing: device)) ?? .cpu
+    let versions: Record = [
+      "quench": .string(Release.version), "libtorch": .string(LibTorch.version),
+      "cpu": .string(LibTorch.cpuCapability), "device": .string("\(device)"), "threads": .int(LibTorch.threads)
+    ]
+    return versions.merging(precision.versions(on: device))
+  }
+}
+
+extension RunContext {
+  /// Where tensors are computed.
+  /// - Throws: `InputError` if there is no such device.
+  public func tensorDevice() throws(InputError) -> Device { try Device(parsing: lab.device) }
+
+  /// A session of `task` in the run's folder.
+  public func session(_ task: String, in folder: RunFolder) -> TrainingSession {
+    var session = TrainingSession(folder: folder)
+    session.task = task
+    session.resumes = isResumed
+    session.checkpointInterval = lab.checkpointInterval
+    session.writesTensorBoard = lab.writesTensorBoard
+    session.progress = console.progress
+    session.warn = console.note
+    return session
+  }
+}

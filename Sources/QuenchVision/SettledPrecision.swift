@@ -1,0 +1,43 @@
+import QuenchReporting
+import QuenchSupport
+import QuenchTorch
+import Synchronization
+
+/// What ``Precision/automatic`` is in this process: by measurement, unless it goes on with what was begun elsewhere or
+/// at another time.
+public enum SettledPrecision {
+  private static let types = Mutex<(training: DType?, inference: DType?)>((nil, nil))
+
+  /// Training steps are computed in this; nil: measurement says what in.
+  public static var training: DType? { types.withLock(\.training) }
+  /// So are inference plans.
+  public static var inference: DType? { types.withLock(\.inference) }
+
+  /// Goes by these, float32 or bfloat16, for as long as the process lasts.
+  public static func settle(training: DType?, inference: DType?) {
+    types.withLock { $0 = (training, inference) }
+  }
+}
+
+extension Precision {
+  /// What it is on a device, for a run's record: `auto` becomes what measurement says.
+  public func versions(on device: Device) -> Record {
+    [
+      RunRecord.precisionKey: .string("\(autocast(on: device) ?? .float32)"),
+      RunRecord.inferenceKey: .string("\(inference ?? InferencePlan.fastest(on: device))")
+    ]
+  }
+}
+
+extension RunRecord {
+  fileprivate static let precisionKey = "precision"
+  fileprivate static let inferenceKey = "inference-precision"
+
+  /// Lets this process compute in what the run was begun in.
+  public func settlePrecision() {
+    func type(_ key: String) -> DType? {
+      versions[key]?.string.flatMap { name in [DType.float32, .bfloat16].first { "\($0)" == name } }
+    }
+    SettledPrecision.settle(training: type(Self.precisionKey), inference: type(Self.inferenceKey))
+  }
+}
