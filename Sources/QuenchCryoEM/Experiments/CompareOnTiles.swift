@@ -3,7 +3,7 @@ import QuenchReporting
 import QuenchSupport
 
 /// For each tile of two surveys: planners that learned from all other tiles, on that tile alone, with a budget in
-/// proportion to its holes. A part of a ``PolicyStudy``.
+/// proportion to its holes. A part of a `PolicyStudy` of `CryoLearning`.
 public struct CompareOnTiles: Experiment {
   public static let kind = "cryo-tiles"
 
