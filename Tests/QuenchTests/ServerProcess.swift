@@ -12,7 +12,8 @@ final class ServerProcess {
 
   /// Waits until requests are taken, or the server ends.
   init(_ arguments: [String], in folder: TemporaryFolder) async throws {
-    process.executableURL = try #require(Tool.url, "build the product quench first")
+    let tool: URL = try #require(Tool.url, "build the product quench first")
+    process.executableURL = tool
     process.arguments = arguments + ["--port", "0"]
     let errors = Pipe()
     process.standardError = errors

@@ -101,7 +101,7 @@ struct DemoOutcome: Codable, Sendable {
 }
 
 /// One capability in little: the runs that show it, and what is told of them.
-protocol DemoChapter {
+protocol DemoChapter: SendableMetatype {
   /// What is done in the demo's folder, in order.
   static func parts(in folder: URL, precision: Precision) throws(InputError) -> [StudyPart]
   /// Under flat keys; nothing of parts that are not done.
