@@ -72,6 +72,26 @@ class Tiny(nn.Module):
         return self.head(self.drop(x.mean((2, 3))))
 
 
+class Rooms(nn.Module):
+    """For images as data sets have them: convolutions, batch norms, a matrix product, a constant, a linear layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(6)
+        self.mix = nn.Parameter(torch.randn(6, 8) / 2)
+        self.register_buffer("gain", torch.tensor([1.5]), persistent=False)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images):
+        x = torch.relu(self.norm1(self.conv1(images)))
+        x = torch.relu(self.norm2(self.conv2(x)))
+        x = torch.nn.functional.max_pool2d(x, 4).mean((2, 3)) @ self.mix
+        return self.head(torch.relu(x) * self.gain)
+
+
 class Attention(nn.Module):
     """Patches, a class token and one attention layer: what a vision transformer does."""
 
@@ -115,6 +135,7 @@ class Modes(nn.Module):
 # Name: (the network, the side of its square images).
 NETWORKS = {
     "tiny": (lambda: Tiny(), 4),
+    "rooms": (lambda: Rooms(), 32),
     "attention": (lambda: Attention(), 4),
     "modes": (lambda: Modes(), 4),
     "resnet18": (lambda: torchvision("resnet18"), 64),
@@ -165,6 +186,7 @@ NETWORKS = {
 
 
 SMALL = ("tiny", "attention", "modes")
+TEXT = SMALL + ("rooms",)
 
 
 def prepared(make, side, channels=3):
@@ -237,13 +259,20 @@ def without_traces(value):
     return value
 
 
+def pattern(count, side):
+    """Images whose byte k is (37 k + 11 ⌊k / 256⌋ + 5) mod 256."""
+    k = torch.arange(count * 3 * side * side)
+    return ((37 * k + 11 * (k // 256) + 5) % 256).reshape(count, 3, side, side).to(torch.uint8)
+
+
 def tiny():
     """The smallest networks as text: the archive's entries and PyTorch's figures."""
-    for name in SMALL:
+    for name in TEXT:
         make, side = NETWORKS[name]
-        network, images = prepared(make, side, 1)
+        channels = 1 if name in SMALL else 3
+        network, images = prepared(make, side, channels)
         path = REFERENCE / (name + ".pt2")
-        torch.export.save(exported(network, side, 1), path)
+        torch.export.save(exported(network, side, channels), path)
         entries = {}
         with zipfile.ZipFile(path) as archive:
             for entry in archive.namelist():
@@ -260,9 +289,16 @@ def tiny():
         stored = {
             key: {"dtype": str(x.dtype).removeprefix("torch."), "shape": list(x.shape),
                   "values": x.to(torch.float64).reshape(-1).tolist()}
-            for key, x in figures(network, images).items()}
+            for key, x in told(name, network, images, side).items()}
         text = json.dumps({"torch": torch.__version__, "entries": entries, "figures": stored}, indent=1)
         (REFERENCE / f"exported-{name}.json").write_text(text + "\n")
+
+
+def told(name, network, images, side):
+    if name in SMALL:
+        return figures(network, images)
+    with torch.no_grad():
+        return {"logits": network(pattern(3, side).float() / 255)}
 
 
 def main():

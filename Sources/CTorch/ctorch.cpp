@@ -546,6 +546,11 @@ int32_t ct_generator_set_state(ct_generator generator, ct_tensor state, ct_error
   return guarded(error, [&] { borrow(generator).set_state(borrow(state)); });
 }
 
+int32_t ct_seed_defaults(uint64_t seed, ct_error *error) {
+  load();
+  return guarded(error, [&] { at::manual_seed(seed); });
+}
+
 const char *ct_version(void) { return TORCH_VERSION; }
 
 const char *ct_cpu_capability(void) {

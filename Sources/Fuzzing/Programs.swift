@@ -6,13 +6,10 @@ extension FuzzTarget {
   /// Exported programs; those that take small images also compute.
   static let exportedProgram = FuzzTarget(name: "exported-program", seeds: ProgramSeeds.archives) { data in
     let network = try ExportedProgram.load(data: data, name: "program")
-    let shape = network.graph.input.example
+    let shape = network.architecture.importedGraph?.input.example ?? []
     guard shape.allSatisfy({ $0 <= 64 }) else { return }
-    let images = Tensor.zeros(shape, dtype: network.graph.input.dtype)
-    try withoutGradient {
-      _ = try network.evaluate(images)
-      _ = try network.multiplyAdds()
-    }
+    _ = try withoutGradient { try network.evaluate(.zeros(shape)) }
+    try network.measure()
   }
 }
 

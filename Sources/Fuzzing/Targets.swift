@@ -81,17 +81,15 @@ extension FuzzTarget {
 
   /// An architecture as a model file holds it; a small one also computes.
   private static let architecture = FuzzTarget(name: "architecture", seeds: Seeds.architectures) { data in
-    guard let architecture = try? JSONDecoder().decode(Architecture.self, from: data) else {
-      throw InputError("not an architecture", at: "architecture")
-    }
+    let architecture = try Architecture(json: data, at: "architecture")
     try architecture.validate(at: "architecture")
     guard architecture.parameterCount <= 1 << 20, architecture.multiplyAdds <= 10_000_000,
       architecture.shapes.allSatisfy({ $0.reduce(1, *) <= 1 << 16 })
     else { return }
     let images = Tensor.zeros([1] + architecture.inputShape)
     let network = Network(architecture, seed: 0)
-    withoutGradient {
-      _ = network(images)
+    try withoutGradient {
+      _ = try network.evaluate(images)
       _ = InferencePlan(network, dtype: .float32)(images)
     }
   }

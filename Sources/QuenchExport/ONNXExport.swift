@@ -33,6 +33,11 @@ public struct ONNXExport: Hashable, Sendable {
 
   /// The model itself; `location` stands for it in errors.
   func model(of network: Network, classNames: [String], at location: String) throws(InputError) -> ONNXModelProto {
+    guard !network.isImported else {
+      throw InputError(
+        "an imported network cannot be written as ONNX yet", at: location,
+        remedy: "write safetensors, or export it to ONNX in Python")
+    }
     var source = network
     if network.dtype != .float32 {
       source = network.copy()

@@ -28,6 +28,7 @@ public struct EarlyBird: Hashable, InlineGroup, Sendable {
   /// 1 for the channels of largest |γ| over all batch norms, else 0: `[channels]`, batch norm after batch norm.
   /// - Throws: `InputError` if a γ is not a finite number.
   public func channelMask(of network: Network) throws(InputError) -> Tensor {
+    try network.architecture.requireCuttable()
     let magnitudes = Self.gammas(of: network).map { $0.detached().abs() }
     guard !magnitudes.isEmpty else {
       throw InputError("Early-Bird needs batch norm", at: network.architecture.name, found: "none")

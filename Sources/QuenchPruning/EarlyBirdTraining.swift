@@ -80,6 +80,7 @@ public final class EarlyBirdTraining: PruningLearner {
         expected: "the ticket at epoch 1 or later and before the last of \(method.recipe.epochs)",
         found: "epoch \(method.lastSearchEpoch)", remedy: "train for more epochs")
     }
+    try network.architecture.requireCuttable()
     let nodes = network.architecture.nodes
     for node in nodes {
       guard case .batchNorm = node.layer else { continue }

@@ -5,7 +5,8 @@ import QuenchTorch
 ///
 /// A kept weight is effective if a path of kept weights leads from the input through it to the output. The units of
 /// a path are channels and features: whether a kernel's tap ever meets more than padding is not asked. Biases make
-/// no path, so a unit that gets nothing but its bias is dead, although it may emit a constant.
+/// no path, so a unit that gets nothing but its bias is dead, although it may emit a constant. In an imported network,
+/// whose paths are not known, every kept weight counts as effective, and a unit is dead if it keeps no weight.
 public struct MaskStatistics: Hashable, Codable, Sendable {
   /// One prunable layer.
   public struct Layer: Hashable, Codable, Sendable {
@@ -38,6 +39,10 @@ public struct MaskStatistics: Hashable, Codable, Sendable {
   ///   - mask: A mask of a network of `architecture`. Prunable layers that it does not cover count as kept.
   ///   - architecture: The graph that the paths go through.
   public init(_ mask: Mask, in architecture: Architecture) {
+    guard architecture.importedGraph == nil else {
+      layers = zip(mask.layout.names, mask.layers).map { Layer(name: $0, keptBy: $1) }
+      return
+    }
     let reach = Reachability(
       architecture, masks: Dictionary(uniqueKeysWithValues: zip(mask.layout.names, mask.layers)))
     let positions = Dictionary(
@@ -51,6 +56,16 @@ public struct MaskStatistics: Hashable, Codable, Sendable {
         effective: Int((link.kept * used).sum().item()), units: link.kept.size(0),
         deadUnits: link.kept.size(0) - alive)
     }
+  }
+}
+
+extension MaskStatistics.Layer {
+  /// What is known of a layer that no paths are known of.
+  fileprivate init(name: String, keptBy mask: Tensor) {
+    let kept = mask.nonzeroCount()
+    self.init(
+      name: name, total: mask.count, kept: kept, effective: kept, units: mask.size(0),
+      deadUnits: mask.size(0) - mask.reshaped([mask.size(0), -1]).max([1]).nonzeroCount())
   }
 }
 

@@ -46,6 +46,10 @@ public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
   /// The weights of `network` that are pruned.
   /// - Throws: `InputError` for a pattern that matches no weight (with the nearest name), or if nothing is left.
   public func layout(of network: Network) throws(InputError) -> WeightLayout {
+    switch granularity {
+    case .filter, .channel, .group: try network.architecture.requireCuttable()
+    case .weight, .pattern: break
+    }
     let all = WeightLayout(network).layers
     func matches(_ pattern: String, _ layer: WeightLayout.Layer) -> Bool {
       layer.name.matches(glob: pattern) || layer.moduleName.matches(glob: pattern)

@@ -5,7 +5,7 @@ import QuenchTorch
 ///
 /// Equal to the network in evaluation mode up to rounding: in float32 to 1e-4 of the largest logit, in bfloat16
 /// with the same top class on at least 99 % of images. Holds its own weights: training the network on does not
-/// change it.
+/// change it. An imported network is computed as it is, in float32.
 public struct InferencePlan {
   /// One operator of the plan: what it computes and where it takes its operands from.
   private struct Step {
@@ -33,7 +33,8 @@ public struct InferencePlan {
   ///   - batchSize: What weights are packed for; other sizes compute the same, at times slower.
   ///   - dtype: nil picks ``fastest(on:)``.
   public init(_ network: Network, batchSize: Int = 64, dtype: DType? = nil) {
-    let dtype = dtype ?? InferencePlan.fastest(on: network.device)
+    // An imported graph computes in the types that it was exported with.
+    let dtype = network.isImported ? .float32 : dtype ?? InferencePlan.fastest(on: network.device)
     let folded = network.foldingBatchNorm()
     folded.convert(to: dtype)
     folded.setTrainable(false)

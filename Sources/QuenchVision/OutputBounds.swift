@@ -55,6 +55,7 @@ struct OutputBounds {
       let scale = weights[0] / (statistics[1] + norm.epsilon).sqrt()
       return ((statistics[0].abs() + inputs[0]) * scale + weights[1]).max().item()
     case .sigmoid, .tanh: return 1
+    case .imported: return .infinity
     case .add, .subtract: return inputs[0] + inputs[1]
     case .relu, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .zeroPadShortcut: return inputs[0]
     }

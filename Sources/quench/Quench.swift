@@ -24,7 +24,8 @@ struct Quench: ParsableCommand {
       """,
     version: Version.quench,
     subcommands: [
-      DemoCommand.self, RunCommand.self, TrainCommand.self, EvaluateCommand.self, PruneCommand.self,
+      DemoCommand.self, RunCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
+      PruneCommand.self,
       MaskCommand.self,
       SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
       ServeCommand.self, CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self,

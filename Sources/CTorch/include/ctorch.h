@@ -132,6 +132,8 @@ int32_t ct_generator_make(int32_t device_type, int32_t device_index, uint64_t se
 void ct_generator_release(ct_generator generator);
 int32_t ct_generator_state(ct_generator generator, ct_tensor *out, ct_error *error);
 int32_t ct_generator_set_state(ct_generator generator, ct_tensor state, ct_error *error);
+// Seeds the generators that operators draw from which are given none, on all devices.
+int32_t ct_seed_defaults(uint64_t seed, ct_error *error);
 
 // The machine --------------------------------------------------------------------------------------------------------
 

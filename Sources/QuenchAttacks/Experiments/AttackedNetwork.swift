@@ -10,6 +10,7 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
   public var weights = ""
   /// The network that the weights belong to, where their file does not say.
   public var model: ModelName?
+  public var pixels = PixelNormalization()
   /// Images that are attacked at once.
   public var batchSize = 250
   /// The clean accuracy that is expected, in [0, 1]; a difference of a point is a finding.
@@ -37,6 +38,7 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
     try requireSetting(
       (0...1).contains(expectedAccuracy ?? 1), "expected-accuracy", "0 to 1", expectedAccuracy ?? 0)
     try selection.validate()
+    _ = try pixels.value
     guard selection.trainLimit == nil else {
       throw InputError(
         "an attack uses no training images", at: "train-limit", remedy: "limit is for those that it attacks")
@@ -62,7 +64,8 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
     let device = try context.tensorDevice()
     let seed = UInt64(bitPattern: Int64(seed))
     let test = try selection.load(.test, on: device, seed: seed, context.console)
-    let network = try ModelFile(path: weights, model: model, for: test, on: device, context.console).network
+    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
+      .network
     let target = AttackedModel(network, precision: precision)
     var evaluator = try make(target, test, device)
     (evaluator.seed, evaluator.batchSize, evaluator.expectedCleanAccuracy) = (seed, batchSize, expectedAccuracy)

@@ -48,7 +48,7 @@ public final class AttackedModel {
     forward = { images in withAutocast(dtype, on: device) { frozen(images) }.inFullPrecision() }
     self.plan = { plan($0) }
     self.exact = exact.map { exact in { exact($0) } }
-    featureMap = { frozen.output(before: frozen.lastLinear, of: $0) }
+    featureMap = { frozen.penultimateFeatures(of: $0) }
     entrance = nil
   }
 
@@ -221,22 +221,4 @@ public final class AttackedModel {
 extension Tensor {
   /// 0 in place of what is no finite number.
   func finite() -> Tensor { filled(with: 0, where: isFinite().logicalNot()) }
-}
-
-extension Network {
-  /// The node of the last linear layer: what lies before it are the penultimate features.
-  var lastLinear: Int {
-    architecture.nodes.lastIndex { if case .linear = $0.layer { true } else { false } } ?? architecture.nodes.count
-      - 1
-  }
-
-  /// What the node at `position` reads, for `images` `[N, C, H, W]`.
-  func output(before position: Int, of images: Tensor) -> Tensor {
-    var values = [Tensor?](repeating: nil, count: architecture.nodes.count)
-    values[0] = normalized(images)
-    for node in architecture.nodes.indices.dropFirst() where node < position {
-      values[node] = output(of: node, values)
-    }
-    return values[architecture.nodes[position].inputs[0]] ?? images
-  }
 }

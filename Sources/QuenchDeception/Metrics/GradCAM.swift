@@ -8,7 +8,8 @@ public struct GradCAM {
 
   /// - Parameters:
   ///   - network: A classifier; frozen, in evaluation mode.
-  ///   - layer: A node's position; nil: the last one with a plane of pixels before pooling, after its ReLU.
+  ///   - layer: A node's position; nil: the last one with a plane of pixels before pooling, after its ReLU. Of an imported
+  ///     network it is the last such value in any case.
   public init(_ network: Network, layer: Int? = nil) {
     self.network = network
     self.layer = layer ?? Self.lastPlane(network.architecture)
@@ -38,6 +39,7 @@ public struct GradCAM {
   ///   - images: `[N, C, H, W]`.
   ///   - classes: Whose logit is explained, int64 `[N]`.
   func parts(_ images: Tensor, classes: Tensor) -> Parts {
+    guard !network.isImported else { return importedParts(images, classes: classes) }
     let nodes = network.architecture.nodes
     var values = [Tensor?](repeating: nil, count: nodes.count)
     withoutGradient {
@@ -58,6 +60,19 @@ public struct GradCAM {
       let gradient = grad(of: logits.gathered(1, classes.unsqueezed(1)).sum(), withRespectTo: [leaf])[0]
       let weights = gradient.mean([2, 3])
       let maps = (activation * weights.unsqueezed(2).unsqueezed(3)).sum([1]).relu()
+      return Parts(weights: weights, maps: maps)
+    }
+  }
+
+  /// Those of an imported network, at the last planes that a convolution, batch norm, activation or sum computes.
+  private func importedParts(_ images: Tensor, classes: Tensor) -> Parts {
+    withGradient {
+      let leaf = images.detached().requiringGrad()
+      let (planes, logits) = network.lastPlanes(of: leaf)
+      let answers = logits.gathered(1, classes.unsqueezed(1)).sum()
+      let gradient = grad(of: answers, withRespectTo: [planes])[0].detached()
+      let weights = gradient.mean([2, 3])
+      let maps = (planes.detached() * weights.unsqueezed(2).unsqueezed(3)).sum([1]).relu()
       return Parts(weights: weights, maps: maps)
     }
   }

@@ -73,6 +73,7 @@ extension ONNXGraphBuilder {
         try appendAveraging(windows, of: names, as: output, named: node.name)
       }
     case .flatten: add("Flatten", names, ["axis": .int(1)])
+    case .imported: preconditionFailure("an imported network is not written as ONNX")
     case .add: add("Add", names)
     case .subtract: add("Sub", names)
     case .zeroPadShortcut(let stride, let positions, let channels):

@@ -40,6 +40,11 @@ public struct GraSP: PruningCriterion {
     try require(samplesPerClass >= 2, "samplesPerClass", "2 or more", found: samplesPerClass)
     let sample = try dataset.sample(
       perClass: samplesPerClass, seed: Generator.derive(seed, "criterion-images"))
+    guard network.hasSecondDerivatives else {
+      throw InputError(
+        "GraSP needs second derivatives, which LibTorch does not have of fused attention",
+        at: network.architecture.name, remedy: "take another criterion, such as snip or synflow")
+    }
     let copy = network.copy()
     if redrawsLinear { redrawLinearLayers(of: copy, using: Generator(seed: seed, for: "criterion-linear")) }
     return try scores(of: copy, layout: layout, on: sample.split(into: 2)).checkedRanking(of: "GraSP")
@@ -80,9 +85,8 @@ public struct GraSP: PruningCriterion {
 
   private func redrawLinearLayers(of network: Network, using generator: Generator) {
     withoutGradient {
-      for entry in network.parameters where entry.name.hasSuffix(".weight") {
-        guard case .linear(let linear) = network.architecture.nodes[entry.node].layer else { continue }
-        let deviation = (2 / Double(linear.inputs + linear.outputs)).squareRoot()
+      for entry in network.linearWeights.map({ network.parameters[$0] }) {
+        let deviation = (2 / Double(entry.tensor.size(0) + entry.tensor.size(1))).squareRoot()
         entry.tensor.copy(
           from: .normal(entry.tensor.shape, standardDeviation: deviation, using: generator))
       }

@@ -50,12 +50,17 @@ public struct Prune<Method: PruningMethod>: Experiment {
   public func run(in context: RunContext) throws -> PruneOutcome {
     let device = try context.tensorDevice()
     let data = try learning.load(on: device, context.console)
-    func network(_ path: String?, _ model: ModelName?) throws(InputError) -> Network? {
+    func network(
+      _ path: String?, _ model: ModelName?, _ pixels: PixelNormalization = .init()
+    ) throws(InputError) -> Network? {
       try path.map { path throws(InputError) in
-        try ModelFile(path: path, model: model, for: data.test, on: device, context.console).network
+        try ModelFile(path: path, model: model, pixels: pixels, for: data.test, on: device, context.console).network
       }
     }
-    let given = try network(start.weights, start.model) ?? network(start.initial, start.model)
+    let given =
+      try network(start.weights, start.model, start.pixels)
+      ?? network(start.initial, start.model, start.pixels)
+    try given?.requireTrainable()
     let compared = try network(start.dense, nil)
     let folder = try context.open(
       inputs: data.inputs.merging(start.files).merging(Fingerprint.inputs(method.files)))

@@ -9,6 +9,8 @@ public struct PruningStart: InlineGroup, Hashable, Sendable {
   public var weights: String?
   /// The network to train first or to draw, or what the weights belong to where their file does not say.
   public var model: ModelName?
+  /// Of the weights that are begun with.
+  public var pixels = PixelNormalization()
   /// Epochs of the dense training, where that is part of the run; nil: 10.
   public var denseEpochs: Int?
   /// Of methods that prune a new network: a file of weights to begin with; nil: new ones.
@@ -28,6 +30,11 @@ public struct PruningStart: InlineGroup, Hashable, Sendable {
         remedy: startsTrained ? "it starts from the trained network of weights" : "it starts from a new network")
     }
     try requireSetting(denseEpochs ?? 1 > 0, "dense-epochs", "at least 1", denseEpochs ?? 0)
+    if try pixels.value != nil, weights == nil, initial == nil {
+      throw InputError(
+        "this describes weights to begin with", at: pixels.mean == nil ? "std" : "mean",
+        remedy: "name these too: a new network normalizes by its data")
+    }
     var start = self
     if startsTrained, weights == nil { start.denseEpochs = denseEpochs ?? TrainingRecipe().epochs }
     if weights == nil { start.model = model ?? .resnet20 }

@@ -66,7 +66,7 @@ public struct ChannelGroups: Hashable, Sendable {
         channels.unite(offsets[position] + mine, offsets[other] + theirs)
       }
       switch node.layer {
-      case .input, .linear, .convTranspose2d: continue
+      case .input, .linear, .convTranspose2d, .imported: continue
       case .conv2d(let conv) where conv.isDepthwise:
         for filter in 0..<conv.outputs {
           couple(filter, with: filter / (conv.outputs / conv.groups), of: node.inputs[0])
@@ -108,7 +108,7 @@ public struct ChannelGroups: Hashable, Sendable {
       switch declared.layer {
       case .input: each(positions[node]) { set, _ in set.isFrozen = true }
       case .batchNorm: each(positions[node]) { $0.norms.append(Channel(node: node, index: $1)) }
-      case .convTranspose2d:  // not cut
+      case .convTranspose2d, .imported:  // not cut
         each(positions[node] + positions[declared.inputs[0]]) { set, _ in set.isFrozen = true }
       case .conv2d, .linear:
         each(positions[node]) { $0.producers.append(Channel(node: node, index: $1)) }

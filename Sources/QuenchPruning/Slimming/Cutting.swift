@@ -26,7 +26,7 @@ extension Architecture {
         smaller.nodes[position].layer = .zeroPadShortcut(
           stride: stride, positions: inputs.compactMap { ranks[places[$0]] }, channels: outputs.count)
       case .input, .convTranspose2d, .relu, .sigmoid, .tanh, .maxPool, .averagePool, .adaptiveAveragePool, .flatten,
-        .add, .subtract:
+        .add, .subtract, .imported:
         break
       }
     }

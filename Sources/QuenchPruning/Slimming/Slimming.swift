@@ -61,6 +61,7 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
     guard roundTo >= 1 else {
       throw InputError("widths cannot be multiples of \(roundTo)", at: "roundTo", expected: "1 or more")
     }
+    try network.architecture.requireCuttable()
     guard network.architecture.shapes.reduce(0, { $0 + $1[0] }) <= Self.mostChannels else {
       throw InputError("the network is too large to be slimmed", at: network.architecture.name)
     }

@@ -124,7 +124,7 @@ extension SlimmingReport.Size {
   fileprivate init(_ architecture: Architecture) {
     parameters = architecture.parameterCount
     weights = architecture.nodes.filter(\.layer.isPrunable).reduce(0) { sum, node in
-      sum + (node.layer.parameters.first?.shape.reduce(1, *) ?? 0)
+      sum + node.layer.prunable.reduce(0) { $0 + $1.shape.reduce(1, *) }
     }
     multiplyAdds = architecture.multiplyAdds
   }

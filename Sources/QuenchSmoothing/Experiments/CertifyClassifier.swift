@@ -13,6 +13,7 @@ public struct CertifyClassifier: Experiment {
   public var weights = ""
   /// The network that the weights belong to, where their file does not say.
   public var model: ModelName?
+  public var pixels = PixelNormalization()
   public var certification = CertificationSettings()
   public var selection = DataSelection()
   /// Of the noise, and of the images that a limit draws.
@@ -32,6 +33,7 @@ public struct CertifyClassifier: Experiment {
   public func checked() throws(InputError) -> CertifyClassifier {
     try requireSetting(!weights.isEmpty, "weights", "a file", "nothing")
     try selection.validate()
+    _ = try pixels.value
     var experiment = self
     experiment.certification = try certification.checked()
     return experiment
@@ -41,7 +43,8 @@ public struct CertifyClassifier: Experiment {
     let device = try context.tensorDevice()
     let seedBits = UInt64(bitPattern: Int64(seed))
     let test = try selection.load(.test, on: device, seed: seedBits, context.console)
-    let network = try ModelFile(path: weights, model: model, for: test, on: device, context.console).network
+    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
+      .network
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
     let plan = InferencePlan(
       network, batchSize: certification.batchSize, dtype: precision.inference ?? InferencePlan.fastest(on: device))

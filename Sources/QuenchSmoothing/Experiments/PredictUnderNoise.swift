@@ -13,6 +13,7 @@ public struct PredictUnderNoise: Experiment {
   public var weights = ""
   /// The network that the weights belong to, where their file does not say.
   public var model: ModelName?
+  public var pixels = PixelNormalization()
   /// σ, the noise's standard deviation, in units in which pixels lie in [0, 1].
   public var sigma = 0.25
   public var predict = Predict()
@@ -51,6 +52,7 @@ public struct PredictUnderNoise: Experiment {
     try requireSetting(batchSize > 0, "batch-size", "at least 1", batchSize)
     try predict.validate()
     try selection.validate()
+    _ = try pixels.value
     return self
   }
 
@@ -72,7 +74,8 @@ public struct PredictUnderNoise: Experiment {
     let device = try context.tensorDevice()
     let seedBits = UInt64(bitPattern: Int64(seed))
     let test = try selection.load(.test, on: device, seed: seedBits, context.console)
-    let network = try ModelFile(path: weights, model: model, for: test, on: device, context.console).network
+    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
+      .network
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
     let plan = InferencePlan(
       network, batchSize: batchSize, dtype: precision.inference ?? InferencePlan.fastest(on: device))

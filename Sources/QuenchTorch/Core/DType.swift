@@ -30,7 +30,7 @@ public enum DType: Int32, CaseIterable, Sendable, Codable {
 }
 
 /// The order in which a tensor's elements lie in memory; raw values are LibTorch's `c10::MemoryFormat`.
-public enum MemoryFormat: Int, Sendable {
+public enum MemoryFormat: Int, Codable, Sendable {
   case contiguous = 0
   case preserve = 1
   /// `[N, C, H, W]` with the channels of a pixel side by side: what convolutions are fastest on.

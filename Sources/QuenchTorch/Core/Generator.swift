@@ -46,6 +46,11 @@ public final class Generator {
     }
   }
 
+  /// Seeds what operators draw from that take no generator: the dropout of imported networks.
+  public static func seedOperators(_ seed: UInt64) {
+    ProgrammingError.check("seed") { error in ct_seed_defaults(seed, &error) }
+  }
+
   /// A seed for the consumer `name`: FNV-1a over the seed's bytes and the name, mixed by SplitMix64's finaliser.
   public static func derive(_ seed: UInt64, _ name: String) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325

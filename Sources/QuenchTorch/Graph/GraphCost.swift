@@ -1,52 +1,30 @@
 import QuenchSupport
 
-extension GraphNetwork {
-  /// Multiply-adds of convolutions, linear layers, matrix products and attention for one image of the network's own size.
-  ///
-  /// The shapes are those of one evaluation, in evaluation mode.
-  /// - Throws: `InputError` if the network can't be evaluated.
-  public func multiplyAdds() throws(InputError) -> Int {
-    var shape = graph.input.example
-    let batch = graph.input.sizes.first?.lowerBound ?? 1
-    if !shape.isEmpty { shape[0] = max(batch, 1) }
-    let images = Tensor.zeros(shape, dtype: graph.input.dtype, device: device)
-    let wasTraining = isTraining
-    try setTraining(false)
-    var total = 0.0
-    let result = withoutGradient {
-      Result { () throws(InputError) -> Tensor in
-        try evaluate(images) { position, values in
-          total += cost(of: self.graph.nodes[position], values)
-        }
-      }
-    }
-    try setTraining(wasTraining)
-    _ = try result.get()
-    return Int(min(total / Double(max(batch, 1)), 0x1p62))
-  }
-
-  private func cost(of node: OperatorGraph.Node, _ values: GraphValues) -> Double {
+extension OperatorGraph.Node {
+  /// Multiply-adds of a convolution, linear layer, matrix product or attention whose operands and results are `values`; 0
+  /// for other operators.
+  func cost(_ values: GraphValues) -> Double {
     func shape(_ name: String) -> [Int] {
-      guard case .value(let value)? = node[name] else { return [] }
+      guard case .value(let value)? = self[name] else { return [] }
       return values.tensor(value.index)?.shape ?? []
     }
     var output: Double {
-      guard case .one(let value)? = node.results.first else { return 0 }
+      guard case .one(let value)? = results.first else { return 0 }
       return values.tensor(value.index)?.shape.product ?? 0
     }
-    switch node.target.split(separator: ".")[0] {
+    switch target.split(separator: ".").first ?? "" {
     case "aten::conv1d", "aten::conv2d", "aten::conv3d": return output * shape("weight").dropFirst().product
     case "aten::conv_transpose1d", "aten::conv_transpose2d", "aten::conv_transpose3d":
       return shape("input").product * shape("weight").dropFirst().product
     case "aten::convolution":
-      let positions = node["transposed"] == .boolean(true) ? shape("input").product : output
+      let positions = self["transposed"] == .boolean(true) ? shape("input").product : output
       return positions * shape("weight").dropFirst().product
     case "aten::linear", "aten::matmul", "aten::mm", "aten::bmm":
       return output * Double(shape("input").last ?? shape("self").last ?? 0)
     case "aten::addmm": return output * Double(shape("mat1").last ?? 0)
     case "aten::baddbmm": return output * Double(shape("batch1").last ?? 0)
     case "aten::einsum":
-      guard case .string(let equation)? = node["equation"], case .values(let operands)? = node["tensors"] else {
+      guard case .string(let equation)? = self["equation"], case .values(let operands)? = self["tensors"] else {
         return 0
       }
       return Self.einsum(equation, operands.map { $0.flatMap { values.tensor($0.index)?.shape } ?? [] })

@@ -1,25 +1,34 @@
 /// A network as a graph of LibTorch's operators, as `torch.export` writes it.
 ///
-/// The graph names its tensors and holds none: a ``GraphNetwork`` is a graph with its tensors. Nodes stand in the order
-/// in which they are computed. A graph is plain data that may be changed at will; whether it can be computed is checked
-/// when a network is made of it.
-public struct OperatorGraph: Hashable, Sendable {
+/// The graph names its tensors and holds none: they are a ``Network``'s, of which the graph is a layer,
+/// ``Layer/imported(_:)``. Nodes stand in the order in which they are computed. A graph is plain data that may be changed
+/// at will; ``Architecture/validate(at:)`` checks whether it can be computed.
+public struct OperatorGraph: Hashable, Codable, Sendable {
   /// A tensor or a number that flows through the graph: the input, a held tensor or a result of a node.
-  public struct Value: Hashable, Sendable {
+  public struct Value: Hashable, Codable, Sendable {
     /// The value's position in ``OperatorGraph/valueNames``.
     public var index: Int
     public init(_ index: Int) { self.index = index }
+
+    public init(from decoder: any Decoder) throws {
+      index = try decoder.singleValueContainer().decode(Int.self)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      try container.encode(index)
+    }
   }
 
   /// One size of a list that may hold the batch size.
-  public enum Size: Hashable, Sendable {
+  public enum Size: Hashable, Codable, Sendable {
     case fixed(Int)
     /// A number that a node computes.
     case computed(Value)
   }
 
   /// What an argument of an operator is given.
-  public enum Operand: Hashable, Sendable {
+  public enum Operand: Hashable, Codable, Sendable {
     /// No value, for an optional argument.
     case none
     /// A tensor, or a number that a node computes.
@@ -43,7 +52,7 @@ public struct OperatorGraph: Hashable, Sendable {
     case inputDevice
   }
 
-  public struct Argument: Hashable, Sendable {
+  public struct Argument: Hashable, Codable, Sendable {
     /// As in the operator's schema.
     public var name: String
     public var operand: Operand
@@ -55,7 +64,7 @@ public struct OperatorGraph: Hashable, Sendable {
   }
 
   /// A result of an operator.
-  public enum Result: Hashable, Sendable {
+  public enum Result: Hashable, Codable, Sendable {
     /// One that nothing reads.
     case unused
     case one(Value)
@@ -64,8 +73,8 @@ public struct OperatorGraph: Hashable, Sendable {
   }
 
   /// What a node is computed under beside the caller's modes.
-  public struct Mode: Hashable, Sendable {
-    public enum Autocast: Hashable, Sendable {
+  public struct Mode: Hashable, Codable, Sendable {
+    public enum Autocast: Hashable, Codable, Sendable {
       case off
       case on(DType)
     }
@@ -82,7 +91,7 @@ public struct OperatorGraph: Hashable, Sendable {
   }
 
   /// One call of an operator.
-  public struct Node: Hashable, Sendable {
+  public struct Node: Hashable, Codable, Sendable {
     /// What errors call the node.
     public var name: String
     /// The schema's name with its overload, `aten::add.Tensor`; `size::mul` and its like compute with numbers.
@@ -93,6 +102,8 @@ public struct OperatorGraph: Hashable, Sendable {
     /// The path of the module that called the operator, `layer1.0.conv1`, or an empty text.
     public var module: String
     public var mode: Mode
+    /// For one image of the network's own size, as ``Network/measure()`` finds; 0 where nobody measured.
+    public var multiplyAdds = 0
 
     public init(
       name: String, target: String, arguments: [Argument], results: [Result], module: String = "",
@@ -111,8 +122,8 @@ public struct OperatorGraph: Hashable, Sendable {
   }
 
   /// A tensor that the network brings along.
-  public struct Held: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+  public struct Held: Hashable, Codable, Sendable {
+    public enum Kind: Hashable, Codable, Sendable {
       /// Learned.
       case parameter
       /// Part of the state but not learned, such as a batch norm's statistics.
@@ -143,7 +154,7 @@ public struct OperatorGraph: Hashable, Sendable {
   }
 
   /// The one tensor that a caller gives.
-  public struct Input: Hashable, Sendable {
+  public struct Input: Hashable, Codable, Sendable {
     public var value: Value
     public var dtype: DType
     /// The sizes that each dimension may have, outermost first.

@@ -11,6 +11,11 @@ public struct Architecture: Hashable, Codable, Sendable {
     public var layer: Layer
     /// Positions of the nodes it reads.
     public var inputs: [Int]
+
+    /// What a network calls the node's tensor: an imported graph's have whole names.
+    public func tensorName(_ name: String) -> String {
+      if case .imported = layer { name } else { "\(self.name).\(name)" }
+    }
   }
 
   /// `resnet20`, ...
@@ -166,6 +171,14 @@ extension Architecture {
       throw InputError("the architecture is damaged: normalisation does not fit the channels", at: location)
     }
     var shapes = [shape]
+    if let graph = nodes.lazy.compactMap(\.layer.graph).first {
+      guard nodes.count == 2 else {
+        throw InputError(
+          "the architecture is damaged: an imported graph is no layer among others", at: location,
+          found: "\(nodes.count) nodes")
+      }
+      try graph.validate(largest: Self.largestSize, work: Self.mostMultiplyAdds, at: location)
+    }
     var names = Set([nodes[0].name])
     var multiplyAdds = 0.0
     for (position, node) in nodes.enumerated().dropFirst() {
@@ -177,7 +190,7 @@ extension Architecture {
       guard node.layer.accepts(inputs) else { throw fail(node, "it cannot read \(inputs)") }
       let output = node.layer.outputShape(inputs)
       let weights = node.layer.parameters.first.map { size($0.shape) } ?? 0
-      multiplyAdds += weights * size(output.dropFirst())
+      if node.layer.graph == nil { multiplyAdds += weights * size(output.dropFirst()) }
       guard size(output) <= Self.largestSize, weights <= Self.largestSize, multiplyAdds <= Self.mostMultiplyAdds
       else { throw fail(node, "it is too large") }
       shapes.append(output)

@@ -8,11 +8,15 @@ extension Architecture {
   ///   - location: Where it is from, for errors: usually the file's path.
   /// - Throws: `InputError` that names the first node which is no operator of ``Layer``, or is damaged.
   public init(json: Data, at location: String) throws(InputError) {
-    if let architecture = try? JSONDecoder().decode(Architecture.self, from: json) {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: Self.infinities.positive, negativeInfinity: Self.infinities.negative,
+      nan: Self.infinities.nan)
+    if let architecture = try? decoder.decode(Architecture.self, from: json) {
       self = architecture
       return
     }
-    let draft = try? JSONDecoder().decode(Draft.self, from: json)
+    let draft = try? decoder.decode(Draft.self, from: json)
     guard let node = draft?.nodes.first(where: { !$0.isRead }) else {
       throw InputError(
         "the file's architecture cannot be read", at: location,
@@ -28,6 +32,21 @@ extension Architecture {
       "there is no operator '\(unknown)' in Quench", at: "\(location), node '\(node.name)'",
       expected: names.joined(separator: ", "), remedy: "build the network of these")
   }
+
+  /// What ``init(json:at:)`` reads, the same text for the same graph.
+  public var json: Data {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys]
+      encoder.nonConformingFloatEncodingStrategy = .convertToString(
+        positiveInfinity: Self.infinities.positive, negativeInfinity: Self.infinities.negative,
+        nan: Self.infinities.nan)
+      return try encoder.encode(self)
+    }
+  }
+
+  /// How files write what is no finite number: imported programs fill masks with it.
+  private static let infinities = (positive: "inf", negative: "-inf", nan: "nan")
 
   /// What can be told of a graph that cannot be read.
   private struct Draft: Decodable {
@@ -63,8 +82,20 @@ extension Architecture {
   /// `num_batches_tracked`, which files may lack.
   public var tensorNames: [String] {
     nodes.flatMap { node in
-      (node.layer.parameters.map(\.name) + node.layer.buffers.map(\.name).filter { $0 != "num_batches_tracked" })
-        .map { "\(node.name).\($0)" }
+      if let graph = node.layer.graph { return graph.held.map(\.name) }
+      return
+        (node.layer.parameters.map(\.name) + node.layer.buffers.map(\.name).filter { $0 != "num_batches_tracked" })
+        .map(node.tensorName)
     }
   }
+
+  /// Further names of tensors, by the first, as an imported program has them for tied weights.
+  var otherNames: [String: [String]] {
+    let held = nodes.compactMap(\.layer.graph).flatMap(\.held).filter { !$0.otherNames.isEmpty }
+    return Dictionary(held.map { ($0.name, $0.otherNames) }) { first, _ in first }
+  }
+}
+
+extension Layer {
+  var graph: OperatorGraph? { if case .imported(let graph) = self { graph } else { nil } }
 }

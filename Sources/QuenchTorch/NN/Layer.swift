@@ -22,11 +22,13 @@ public enum Layer: Hashable, Codable, Sendable {
   /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input
   /// channel `i` becoming output channel `positions[i]` of `channels`, the others zero.
   case zeroPadShortcut(stride: Int, positions: [Int], channels: Int)
+  /// A whole network, imported from PyTorch: images to logits. It is a network's only layer beside the input.
+  case imported(OperatorGraph)
 
   /// What files call the operators.
   enum CodingKeys: String, CodingKey, CaseIterable {
     case input, conv2d, convTranspose2d, batchNorm, linear, relu, sigmoid, tanh, maxPool, averagePool
-    case adaptiveAveragePool, flatten, add, subtract, zeroPadShortcut
+    case adaptiveAveragePool, flatten, add, subtract, zeroPadShortcut, imported
   }
 }
 
@@ -99,8 +101,14 @@ public struct Linear: Hashable, Codable, Sendable {
 }
 
 extension Layer {
-  /// What the layer learns, by PyTorch's names: `weight`, `bias`.
+  /// What the layer learns, by PyTorch's names: `weight`, `bias`; those of an imported graph are whole.
   public var parameters: [(name: String, shape: [Int])] {
+    if case .imported(let graph) = self { return graph.held.filter(\.isLearned).map { ($0.name, $0.shape) } }
+    return drawn
+  }
+
+  /// The parameters that are drawn before training.
+  var drawn: [(name: String, shape: [Int])] {
     switch self {
     case .conv2d(let conv):
       [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
@@ -113,13 +121,18 @@ extension Layer {
     }
   }
 
-  /// Whether weight pruning works on its `weight`: so for convolutions and linear layers.
-  public var isPrunable: Bool {
+  /// What weight pruning works on: the `weight` of a convolution or linear layer, those that an imported graph
+  /// multiplies by.
+  public var prunable: [(name: String, shape: [Int])] {
     switch self {
-    case .conv2d, .linear: true
-    default: false
+    case .conv2d, .linear: Array(parameters.prefix(1))
+    case .imported(let graph): graph.prunable.map { ($0.name, $0.shape) }
+    default: []
     }
   }
+
+  /// Whether weight pruning works on it.
+  public var isPrunable: Bool { !prunable.isEmpty }
 
   /// What the layer keeps beside that, by PyTorch's names.
   var buffers: [(name: String, shape: [Int], dtype: DType)] {
@@ -164,6 +177,7 @@ extension Layer {
     case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
     case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
     case .flatten, .relu, .sigmoid, .tanh: return true
+    case .imported(let graph): return graph.input.accepts(first)
     case .add, .subtract: return inputs[0] == inputs[1]
     case .zeroPadShortcut(let stride, let positions, let channels):
       return first.count == 3 && (1...1 << 10).contains(stride) && (1...1 << 20).contains(channels)
@@ -190,11 +204,13 @@ extension Layer {
     case .flatten: return [first.reduce(1, *)]
     case .zeroPadShortcut(let stride, _, let channels):
       return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
+    case .imported(let graph): return [graph.classes]
     case .batchNorm, .relu, .sigmoid, .tanh, .add, .subtract: return first
     }
   }
 
-  /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them.
+  /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them; in an imported
+  /// graph also those of matrix products and attention, once ``Network/measure()`` has found them.
   public func multiplyAdds(outputShape: [Int]) -> Int {
     switch self {
     case .conv2d(let conv): conv.weightShape.reduce(1, *) * outputShape.dropFirst().reduce(1, *)
@@ -203,6 +219,7 @@ extension Layer {
         product * ((side + 2 * conv.padding - conv.kernel) / conv.stride + 1)
       }
     case .linear(let linear): linear.inputs * linear.outputs
+    case .imported(let graph): graph.multiplyAdds()
     default: 0
     }
   }

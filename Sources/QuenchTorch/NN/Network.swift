@@ -11,12 +11,14 @@ public final class Network {
     public var tensor: Tensor
     /// The node that it belongs to.
     public let node: Int
+    /// Whether the state holds it: a constant of an imported program is a buffer that the state leaves out.
+    public var isSaved = true
   }
 
-  public let architecture: Architecture
+  public private(set) var architecture: Architecture
   /// Learned tensors, in the order of the nodes; leaves of autograd.
   public private(set) var parameters: [Entry]
-  /// Batch-norm statistics, in the order of the nodes.
+  /// Batch-norm statistics, in the order of the nodes; what an imported program holds beside its parameters.
   public private(set) var buffers: [Entry]
   /// Whether batch norm uses the batch's statistics and updates the running ones.
   public var isTraining = false
@@ -29,8 +31,12 @@ public final class Network {
   private let lastUses: [[Int]]
   /// Nodes that may overwrite their first input.
   private let worksInPlace: [Bool]
+  /// What computes an imported network.
+  let evaluator: GraphEvaluator?
+  /// Whether an imported network was converted to float64.
+  private(set) var isWidened = false
 
-  /// A network with freshly drawn weights.
+  /// A network with freshly drawn weights; those of an imported network, whose rule nobody knows, are zero.
   public init(_ architecture: Architecture, seed: UInt64, device: Device = .cpu) {
     self.architecture = architecture
     let generator = Generator(seed: seed, for: "init")
@@ -39,16 +45,25 @@ public final class Network {
     var offsets: [(parameter: Int, buffer: Int)] = []
     for (position, node) in architecture.nodes.enumerated() {
       offsets.append((parameters.count, buffers.count))
-      for (name, shape) in node.layer.parameters {
+      for (name, shape) in node.layer.drawn {
         let value = architecture.initialization.draw(node.layer, name, shape, using: generator)
         let placed = value.to(device).inConvolutionLayout().requiringGrad()
-        parameters.append(Entry(name: "\(node.name).\(name)", tensor: placed, node: position))
+        parameters.append(Entry(name: node.tensorName(name), tensor: placed, node: position))
       }
       for (name, shape, dtype) in node.layer.buffers {
         let value = Tensor.full(shape, name == "running_var" ? 1 : 0, dtype: dtype, device: device)
-        buffers.append(Entry(name: "\(node.name).\(name)", tensor: value, node: position))
+        buffers.append(Entry(name: node.tensorName(name), tensor: value, node: position))
+      }
+      guard case .imported(let graph) = node.layer else { continue }
+      for held in graph.held {
+        let value = Tensor.zeros(held.shape, dtype: held.dtype, device: device)
+        let entry = Entry(
+          name: held.name, tensor: held.isLearned ? value.requiringGrad() : value, node: position,
+          isSaved: held.kind != .constant)
+        if held.isLearned { parameters.append(entry) } else { buffers.append(entry) }
       }
     }
+    evaluator = architecture.importedGraph.flatMap { try? GraphEvaluator($0, at: architecture.name) }
     self.parameters = parameters
     self.buffers = buffers
     self.offsets = offsets
@@ -61,7 +76,7 @@ public final class Network {
     worksInPlace = Network.worksInPlace(architecture)
   }
 
-  public var device: Device { parameters.first?.tensor.device ?? .cpu }
+  public var device: Device { (parameters.first ?? buffers.first)?.tensor.device ?? .cpu }
   public var dtype: DType { parameters.first?.tensor.dtype ?? .float32 }
 
   /// The output for `images`.
@@ -84,9 +99,10 @@ public final class Network {
     return output
   }
 
-  /// Channels-last images normalised by the architecture's constants.
+  /// Images normalised by the architecture's constants, channels-last but for imported networks, whose programs may count
+  /// on rows that lie one after the other.
   package func normalized(_ images: Tensor) -> Tensor {
-    let images = images.contiguous(images.rank == 4 ? .channelsLast : .contiguous)
+    let images = images.contiguous(images.rank == 4 && evaluator == nil ? .channelsLast : .contiguous)
     guard let mean, let scale else { return images }
     return (images - mean) * scale
   }
@@ -139,18 +155,46 @@ public final class Network {
     case .subtract: return input(0) - input(1)
     case .zeroPadShortcut(let stride, let positions, let channels):
       return input().zeroPadShortcut(stride: stride, positions: positions, channels: channels)
+    case .imported:
+      let result = Result { () throws(InputError) -> Tensor in
+        try imported(input(), weights, updatingStatistics)
+      }
+      switch result {
+      case .success(let logits): return logits
+      case .failure(let error): ProgrammingError.stop("\(error)")
+      }
     }
+  }
+
+  /// Makes an imported network one for images of another shape `[channels, height, width]`, where it was exported for such.
+  /// - Throws: `InputError` if it was not, or can't be computed on them.
+  public func adapt(to imageShape: [Int]) throws(InputError) {
+    guard imageShape != architecture.inputShape else { return }
+    guard let evaluator, evaluator.graph.input.accepts(imageShape) else {
+      throw InputError(
+        "the network does not take images of this size", at: architecture.name, expected: architecture.inputText,
+        found: imageShape.map(String.init).joined(separator: " x "))
+    }
+    architecture.nodes[0].layer = .input(shape: imageShape)
+    try measure()
+  }
+
+  /// Takes over an imported graph that differs in what was noted of its nodes.
+  func noteGraph(_ graph: OperatorGraph) {
+    guard let last = architecture.nodes.indices.last else { return }
+    architecture.nodes[last].layer = .imported(graph)
   }
 }
 
 // MARK: - Parameters
 
 extension Network {
-  /// What weight pruning works on: the weights of convolutions and linear layers, as positions in ``parameters``.
+  /// What weight pruning works on: the weights of convolutions and linear layers, and in an imported graph of matrix
+  /// products, as positions in ``parameters``.
   public var prunable: [Int] {
-    parameters.indices.filter { index in
-      architecture.nodes[parameters[index].node].layer.isPrunable && parameters[index].name.hasSuffix(".weight")
-    }
+    let names = Set(
+      architecture.nodes.flatMap { node in node.layer.prunable.map { node.tensorName($0.name) } })
+    return parameters.indices.filter { names.contains(parameters[$0].name) }
   }
 
   /// The parameters' tensors in their order, those at `positions` replaced: what a masked or perturbed pass
@@ -161,17 +205,27 @@ extension Network {
     return weights
   }
 
-  /// All parameters and buffers by name, in PyTorch's order: node by node, parameters before buffers.
-  public var state: StateDictionary {
-    StateDictionary(
+  /// All parameters and buffers by name, in PyTorch's order: node by node, parameters before buffers. A tensor that an
+  /// imported program knows under several names stands under each.
+  public var state: StateDictionary { state(\.isSaved) }
+
+  /// ``state`` with the constants of an imported program: all that a file must hold.
+  public var stateWithConstants: StateDictionary { state { _ in true } }
+
+  private func state(_ isWanted: (Entry) -> Bool) -> StateDictionary {
+    let otherNames = architecture.otherNames
+    return StateDictionary(
       architecture.nodes.indices.flatMap { position in
-        (parameters.filter { $0.node == position } + buffers.filter { $0.node == position })
-          .map { ($0.name, $0.tensor.detached()) }
+        (parameters.filter { $0.node == position } + buffers.filter { $0.node == position && isWanted($0) })
+          .flatMap { entry in
+            ([entry.name] + (otherNames[entry.name] ?? [])).map { ($0, entry.tensor.detached()) }
+          }
       })
   }
 
   /// Copies weights and statistics from `state`, strictly: every name of the network, each of its shape, and no
-  /// other. A missing `num_batches_tracked`, which no computation reads, is allowed.
+  /// other. A missing `num_batches_tracked`, which no computation reads, is allowed, and so are constants and further names
+  /// of a tensor.
   /// - Parameters:
   ///   - state: Tensors under the network's own names.
   ///   - location: Where the state came from, for errors: usually the file's path.
@@ -179,8 +233,8 @@ extension Network {
   public func load(_ state: StateDictionary, from location: String) throws(InputError) {
     let own = parameters + buffers
     let optional = "num_batches_tracked"
-    let missing = own.map(\.name).filter { state[$0] == nil && !$0.hasSuffix(optional) }
-    let names = Set(own.map(\.name))
+    let missing = own.filter { state[$0.name] == nil && $0.isSaved && !$0.name.hasSuffix(optional) }.map(\.name)
+    let names = Set(own.map(\.name) + architecture.otherNames.values.flatMap(\.self))
     let unknown = state.keys.filter { !names.contains($0) }
     guard missing.isEmpty, unknown.isEmpty else {
       throw InputError(
@@ -216,6 +270,33 @@ extension Network {
     return twin
   }
 
+  /// Takes over the tensors of an imported program by name, each of the shape and type that the graph says.
+  /// - Throws: `InputError` if one is missing or other than that.
+  func adopt(_ tensors: [String: Tensor], from location: String) throws(InputError) {
+    guard let graph = architecture.importedGraph else { return }
+    for held in graph.held {
+      guard let tensor = tensors[held.name] else {
+        throw InputError("a tensor is missing", at: location, expected: held.name.quoted)
+      }
+      guard tensor.shape == held.shape, tensor.dtype == held.dtype else {
+        throw InputError(
+          "a tensor has the wrong shape or type", at: "\(location), \(held.name)",
+          expected: "\(held.shape) \(held.dtype)", found: tensor.summary)
+      }
+    }
+    func taken(_ entry: Entry) -> Tensor { (tensors[entry.name] ?? entry.tensor).detached().contiguous() }
+    for (index, entry) in parameters.enumerated() { parameters[index].tensor = taken(entry).requiringGrad() }
+    for (index, entry) in buffers.enumerated() { buffers[index].tensor = taken(entry) }
+  }
+
+  /// Moves every tensor to `device`; parameters become new leaves.
+  public func moveTensors(to device: Device) {
+    for (index, entry) in parameters.enumerated() {
+      parameters[index].tensor = entry.tensor.detached().to(device).requiringGrad(entry.tensor.requiresGrad)
+    }
+    for (index, entry) in buffers.enumerated() { buffers[index].tensor = entry.tensor.to(device) }
+  }
+
   /// Copies weights and statistics from a network of the same architecture.
   public func takeWeights(of other: Network) {
     precondition(architecture == other.architecture, "weights of another architecture")
@@ -227,8 +308,13 @@ extension Network {
   }
 
   /// Converts parameters and floating-point statistics to `dtype`; parameters become new leaves. Batch norms stay
-  /// in float32 where `dtype` has only 16 bits, as under autocast.
+  /// in float32 where `dtype` has only 16 bits, as under autocast. An imported network keeps the types that it was exported
+  /// in, unless it is converted to float64.
   public func convert(to dtype: DType) {
+    if isImported {
+      guard dtype == .float64 else { return }
+      isWidened = true
+    }
     func target(_ entry: Entry) -> DType {
       guard case .batchNorm = architecture.nodes[entry.node].layer, dtype.byteCount < 4 else { return dtype }
       return .float32
@@ -244,87 +330,5 @@ extension Network {
   /// Puts all parameters under autograd's watch, or takes them off it: a frozen network records nothing for them.
   public func setTrainable(_ trainable: Bool) {
     for parameter in parameters { parameter.tensor.requiringGrad(trainable) }
-  }
-}
-
-// MARK: - Memory
-
-extension Network {
-  private static func lastUses(_ architecture: Architecture) -> [[Int]] {
-    var uses = [[Int]](repeating: [], count: architecture.nodes.count)
-    for (position, readers) in architecture.consumers.enumerated() {
-      if let last = readers.max() { uses[last].append(position) }
-    }
-    return uses
-  }
-
-  /// ReLU and addition overwrite what a convolution, batch norm, linear layer or addition made for them alone: none
-  /// of those needs its output again to be differentiated.
-  private static func worksInPlace(_ architecture: Architecture) -> [Bool] {
-    let consumers = architecture.consumers
-    return architecture.nodes.map { node in
-      guard node.layer == .relu || node.layer == .add, let first = node.inputs.first,
-        consumers[first].count == 1
-      else { return false }
-      switch architecture.nodes[first].layer {
-      case .conv2d, .convTranspose2d, .batchNorm, .linear, .add, .subtract: return true
-      default: return false
-      }
-    }
-  }
-}
-
-extension Tensor {
-  /// Convolution weights lie channels-last, as the images do.
-  fileprivate func inConvolutionLayout() -> Tensor { rank == 4 ? contiguous(.channelsLast) : self }
-
-  /// ``Layer/zeroPadShortcut(stride:positions:channels:)`` on `[N, C, H, W]`.
-  func zeroPadShortcut(stride: Int, positions: [Int], channels: Int) -> Tensor {
-    let picked =
-      stride == 1
-      ? self : self[TensorIndex.all, TensorIndex.all, TensorIndex.every(stride), TensorIndex.every(stride)]
-    guard let first = positions.first, let last = positions.last else {
-      return picked.sum([1], keepDimensions: true).zerosLike().expanded([size(0), channels, -1, -1])
-    }
-    if last - first == positions.count - 1 { return picked.padded([0, 0, 0, 0, first, channels - 1 - last]) }
-    var source = [Int](repeating: positions.count, count: channels)
-    for (index, position) in positions.enumerated() { source[position] = index }
-    return picked.padded([0, 0, 0, 0, 0, 1]).selecting(Tensor(source).to(device), 1)
-  }
-}
-
-extension Initialization {
-  /// The first value of a layer's parameter.
-  func draw(_ layer: Layer, _ name: String, _ shape: [Int], using generator: Generator) -> Tensor {
-    let rule: Rule
-    let fanIn: Int
-    let fanOut: Int
-    switch layer {
-    case .conv2d(let conv):
-      rule = convolution
-      fanIn = conv.inputs / conv.groups * conv.kernel * conv.kernel
-      fanOut = conv.outputs / conv.groups * conv.kernel * conv.kernel
-    case .convTranspose2d(let conv):  // PyTorch takes the fan-in of the weight as it lies, [inputs, outputs, ...]
-      rule = convolution
-      fanIn = conv.outputs * conv.kernel * conv.kernel
-      fanOut = conv.inputs * conv.kernel * conv.kernel
-    case .linear(let linear):
-      rule = self.linear
-      fanIn = linear.inputs
-      fanOut = linear.outputs
-    default: return Tensor.full(shape, name == "weight" ? 1 : 0)
-    }
-    let bound = 1 / Double(fanIn).squareRoot()
-    guard name == "weight" else {
-      return rule == .uniform ? .uniform(shape, -bound, bound, using: generator) : .zeros(shape)
-    }
-    switch rule {
-    case .kaimingFanIn:
-      return .normal(shape, standardDeviation: (2 / Double(fanIn)).squareRoot(), using: generator)
-    case .kaimingFanOut:
-      return .normal(shape, standardDeviation: (2 / Double(fanOut)).squareRoot(), using: generator)
-    case .uniform: return .uniform(shape, -bound, bound, using: generator)
-    case .smallNormal: return .normal(shape, standardDeviation: 0.01, using: generator)
-    }
   }
 }

@@ -12,29 +12,41 @@ public enum ExportedProgram {
   /// Whether the file at `url` is a zip file that holds a program, told by its content.
   /// - Throws: `InputError` if it cannot be read.
   public static func isFound(at url: URL) throws(InputError) -> Bool {
-    let source = try ByteSource(contentsOf: url)
+    try isFound(in: ByteSource(contentsOf: url))
+  }
+
+  /// As ``isFound(at:)``, of a file that is open.
+  public static func isFound(in source: ByteSource) throws(InputError) -> Bool {
     guard try source.read(0..<min(2, source.count)).elementsEqual("PK".utf8) else { return false }
     return try !Archive.programs(in: ZipArchive(source)).isEmpty
   }
 
-  /// Reads the network in the file at `url`.
+  /// Reads the network in the file at `url`, in evaluation mode; its parameters are leaves of autograd.
   /// - Throws: `InputError` if it cannot be read, is damaged, or is no network from images to logits; it says which
   ///   node and operator can't be computed.
-  public static func load(_ url: URL) throws(InputError) -> GraphNetwork {
+  public static func load(_ url: URL) throws(InputError) -> Network {
     try load(ByteSource(contentsOf: url))
   }
 
   /// Reads a file that lies in memory; `name` stands for it in errors.
   /// - Throws: `InputError` as ``load(_:)`` does.
-  public static func load(data: Data, name: String = "data") throws(InputError) -> GraphNetwork {
+  public static func load(data: Data, name: String = "data") throws(InputError) -> Network {
     try load(ByteSource(data, name: name))
   }
 
-  private static func load(_ source: ByteSource) throws(InputError) -> GraphNetwork {
+  /// Reads a file that is open.
+  /// - Throws: `InputError` as ``load(_:)`` does.
+  public static func load(_ source: ByteSource) throws(InputError) -> Network {
     let archive = try Archive(source)
     var graph = try ExportedProgramTranslator.graph(of: archive.program(), at: source.name)
     try archive.addOtherNames(to: &graph)
-    return try GraphNetwork(graph, tensors: archive.tensors(graph), name: source.name)
+    let name = URL(filePath: source.name).lastPathComponent
+    let architecture = Architecture(
+      importing: graph, name: name.hasSuffix(".pt2") ? String(name.dropLast(4)) : name)
+    try architecture.validate(at: source.name)
+    let network = Network(architecture, seed: 0)
+    try network.adopt(archive.tensors(graph), from: source.name)
+    return network
   }
 
   /// The highest version of the schema that is known; a minor one may be higher.
@@ -215,6 +227,11 @@ extension ExportedProgram.Archive {
       throw InputError(
         "the tensor reaches beyond its storage", at: place, expected: "\(storage.count) elements",
         found: "shape \(layout.shape), strides \(strides), offset \(offset)")
+    }
+    guard layout.shape.reduce(1, *) <= max(storage.count, 1 << 24) else {
+      throw InputError(
+        "the tensor repeats its storage too often", at: place, expected: "\(storage.count) elements",
+        found: "shape \(layout.shape)")
     }
     return storage.strided(layout.shape, strides, offset)
   }

@@ -86,6 +86,20 @@ public struct Picture: ~Copyable {
     guard let window = size.window(width: width, height: height) else {
       throw InputError("a picture of \(width) x \(height) pixels cannot be resized", at: name)
     }
+    return try planes(window)
+  }
+
+  /// The picture resized to `full` pixels, of which `size` from `top` and `left` on are cut out.
+  fileprivate func planes(
+    full: (height: Int, width: Int), top: Int, left: Int, size: (height: Int, width: Int)
+  ) throws(InputError) -> [UInt8] {
+    try planes(
+      ci_window(
+        full_width: Int32(full.width), full_height: Int32(full.height), left: Int32(left), top: Int32(top),
+        out_width: Int32(size.width), out_height: Int32(size.height)))
+  }
+
+  private func planes(_ window: ci_window) throws(InputError) -> [UInt8] {
     var planes = [UInt8](repeating: 0, count: channels * Int(window.out_width) * Int(window.out_height))
     let info = ci_info(width: Int32(width), height: Int32(height), channels: Int32(channels))
     try checked(name) { message in ci_resample(pixels, info, window, &planes, message) }
@@ -141,5 +155,24 @@ public enum PictureSize: Hashable, Sendable, Codable {
     return ci_window(
       full_width: fullWidth, full_height: fullHeight, left: centred(fullWidth), top: centred(fullHeight),
       out_width: Int32(crop), out_height: Int32(crop))
+  }
+}
+
+extension Picture {
+  /// The picture resized to cover `size` as its shorter side were `shorterSide`, of which the middle is cut out, channel
+  /// after channel.
+  /// - Throws: `InputError` if the picture is too narrow for its length to be resized, or memory is short.
+  func planes(covering size: (height: Int, width: Int), shorterSide: Int) throws(InputError) -> [UInt8] {
+    let margin = Double(shorterSide) / Double(min(size.height, size.width))
+    let scale =
+      margin * max(Double(size.height) / Double(height), Double(size.width) / Double(width))
+    let full = (
+      height: max(size.height, Int(Double(height) * scale)), width: max(size.width, Int(Double(width) * scale))
+    )
+    guard full.height <= 1 << 20, full.width <= 1 << 20 else {
+      throw InputError("a picture of \(width) x \(height) pixels cannot be resized")
+    }
+    return try planes(
+      full: full, top: (full.height - size.height) / 2, left: (full.width - size.width) / 2, size: size)
   }
 }

@@ -11,6 +11,7 @@ public struct Evaluate: Experiment {
   public var weights = ""
   /// The network that the weights belong to, where their file does not say.
   public var model: ModelName?
+  public var pixels = PixelNormalization()
   /// Images that are classified at once.
   public var batchSize = 500
   public var selection = DataSelection()
@@ -41,6 +42,7 @@ public struct Evaluate: Experiment {
     try requireSetting(!weights.isEmpty, "weights", "a file", "nothing")
     try requireSetting(batchSize > 0, "batch-size", "at least 1", batchSize)
     try selection.validate()
+    _ = try pixels.value
     return self
   }
 
@@ -48,7 +50,8 @@ public struct Evaluate: Experiment {
     let device = try context.tensorDevice()
     let test = try selection.load(
       .test, on: device, seed: UInt64(bitPattern: Int64(seed)), context.console)
-    let network = try ModelFile(path: weights, model: model, for: test, on: device, context.console).network
+    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
+      .network
     let folder = try context.open(
       inputs: Fingerprint.inputs(["weights": weights]).merging(["test images": .string(test.fingerprint)]))
     let evaluation = try Evaluation(

@@ -37,6 +37,8 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
   public var model: ModelName?
   /// A file of weights to go on from; nil: a new network's.
   public var initial: String?
+  /// Of the weights of ``initial``.
+  public var pixels = PixelNormalization()
   public var recipe = TrainingRecipe()
   /// The epoch after which the weights are kept beside the last ones; 0: the new network's.
   public var snapshotEpoch: Int?
@@ -59,6 +61,11 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
         (0...recipe.epochs).contains(snapshotEpoch), "snapshot-epoch", "from 0 to the number of epochs",
         snapshotEpoch)
     }
+    if try pixels.value != nil, initial == nil {
+      throw InputError(
+        "this describes the weights of `initial`", at: pixels.mean == nil ? "std" : "mean",
+        remedy: "name these too: a new network normalizes by its data")
+    }
     var work = self
     if initial == nil { work.model = model ?? .resnet20 }
     return work
@@ -78,8 +85,10 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
     let data = try learning.load(on: device, context.console)
     let network =
       try initial.map { path throws(InputError) in
-        try ModelFile(path: path, model: model, for: data.train, on: device, context.console).network
+        try ModelFile(path: path, model: model, pixels: pixels, for: data.train, on: device, context.console)
+          .network
       } ?? Network(data.train.architecture(of: model ?? .resnet20), seed: learning.seedBits, device: device)
+    try network.requireTrainable()
     let folder = try context.open(inputs: data.inputs.merging(try Fingerprint.inputs(["initial": initial])))
     let leftOut = data.leftOutPerEpoch(batchSize: recipe.batchSize)
     if let leftOut { context.console.note("note: \(Wording.leftOut(leftOut, of: data.train.count))") }

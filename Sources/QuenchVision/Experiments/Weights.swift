@@ -8,18 +8,30 @@ extension ModelFile {
   /// - Parameters:
   ///   - path: The file.
   ///   - model: The architecture, for files that do not say theirs.
+  ///   - pixels: What pixels are normalized by, in place of what the file says.
   ///   - dataset: The images.
   ///   - device: Where the network goes.
   ///   - console: Told how the file was read.
   /// - Throws: `InputError` if the file is damaged, or if the network takes other images or knows other classes.
   public init(
-    path: String, model: ModelName?, for dataset: ImageDataset, on device: Device, _ console: RunConsole
+    path: String, model: ModelName?, pixels: PixelNormalization = .init(), for dataset: ImageDataset,
+    on device: Device, _ console: RunConsole
   ) throws(InputError) {
     let architecture: Architecture? = if let model { try dataset.architecture(of: model) } else { nil }
-    try self.init(contentsOf: URL(filePath: path), architecture: architecture, device: device)
+    try self.init(
+      contentsOf: URL(filePath: path), architecture: architecture, normalization: pixels.value, device: device)
     tell(console, at: path)
+    if network.isImported, network.architecture.accepts(imageShape: dataset.imageShape) {
+      try network.adapt(to: dataset.imageShape)
+    }
     let found = network.architecture
     guard found.inputShape == dataset.imageShape else {
+      let theirs = dataset.imageShape.map(String.init).joined(separator: " x ")
+      guard found.importedGraph == nil else {
+        throw InputError(
+          "the network takes \(found.inputText) images, the data have \(theirs)", at: path,
+          remedy: "name such a data set with `data`, or export the network for images of this size")
+      }
       throw InputError(
         "the network takes images of another size than those of \(dataset.name)", at: path,
         expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
@@ -31,6 +43,7 @@ extension ModelFile {
         expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
         remedy: "name the data set that it was trained on with `data`")
     }
+    if classNames.isEmpty { classNames = dataset.classNames }
   }
 
   /// Says how the file was read, where there is something to say.

@@ -64,6 +64,8 @@ public struct TrainingSession {
       let position = LoaderPosition(
         epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
       let result: StepResult
+      // An imported network's dropout follows from the step alone, so that a resumed run goes on as it would have.
+      Generator.seedOperators(Generator.derive(UInt64(point.step), "operators"))
       do { result = try learner.step(at: position) } catch {
         // What was learned so far is not lost with the step that failed.
         try? checkpoint?.write(learner, at: point)

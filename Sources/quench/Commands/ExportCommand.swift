@@ -34,7 +34,8 @@ struct ExportCommand: ParsableCommand {
       """)
 
   @Option(
-    help: ArgumentHelp("Weights: safetensors, or what torch.save wrote.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Weights: safetensors, or what torch.save or torch.export.save wrote.", valueName: "file"),
+    completion: .file())
   var weights: String
 
   @Option(help: "The network that the weights belong to, where their file does not say.")

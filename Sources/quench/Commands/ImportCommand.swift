@@ -3,6 +3,7 @@ import Foundation
 import QuenchReporting
 import QuenchSupport
 import QuenchTorch
+import QuenchVision
 
 /// What a program that PyTorch exported computes.
 struct ImportCommand: ParsableCommand {
@@ -18,21 +19,72 @@ struct ImportCommand: ParsableCommand {
       Multiply-adds are those of convolutions, linear layers, matrix products and
       attention for one image.
 
+      Every --weights takes such a file as it is. With --out the network is also
+      written as a model file, with the normalization and the names of the classes that
+      the program does not tell.
+
       Examples:
         quench import network.pt2
         quench import network.pt2 --json
+        quench import network.pt2 --mean imagenet --std imagenet \\
+          --classes labels.txt --out model.safetensors
       """)
 
   @ArgumentParser.Argument(
     help: "The file, as torch.export.save writes it.", completion: .file(extensions: ["pt2"]))
   var file: String
 
+  @Option(
+    help: ArgumentHelp("Also write the network as a model file.", valueName: "file"),
+    completion: .file(extensions: ["safetensors"]))
+  var out: String?
+
+  @OptionGroup var normalization: NormalizationOptions
+
+  @Option(help: ArgumentHelp("Names of the classes, one a line.", valueName: "file"), completion: .file())
+  var classes: String?
+
+  @Flag(help: "Overwrite the file of --out.")
+  var force = false
+
   @OptionGroup var output: OutputOptions
 
+  func validate() throws {
+    guard out != nil || (normalization.mean == nil && normalization.std == nil && classes == nil && !force) else {
+      throw ValidationError("--mean, --std, --classes and --force are for --out.")
+    }
+  }
+
   func run() throws {
-    let network = try ExportedProgram.load(URL(filePath: file))
-    let multiplyAdds = try network.multiplyAdds()
-    output.printResult(record(of: network.graph, multiplyAdds), text(of: network.graph, multiplyAdds))
+    let source = URL(filePath: file)
+    guard let out else {
+      let network = try ExportedProgram.load(source)
+      try network.measure()
+      return tell(of: network)
+    }
+    let target = URL(filePath: out)
+    guard force || !FileManager.default.fileExists(atPath: target.path) else {
+      throw InputError("the file exists", at: out, remedy: "choose another name, or overwrite it with --force")
+    }
+    var model = try ModelFile(contentsOf: source, normalization: normalization.value ?? Normalization.none)
+    if let classes {
+      model.classNames = try ClassLabels(contentsOf: URL(filePath: classes)).names
+      let count = model.network.architecture.outputShape[0]
+      guard model.classNames.count == count else {
+        throw InputError(
+          "the network has another number of classes than there are labels", at: classes, expected: "\(count)",
+          found: "\(model.classNames.count)")
+      }
+    }
+    try model.write(to: target)
+    output.note("wrote \(out)")
+    tell(of: model.network)
+  }
+
+  private func tell(of network: Network) {
+    guard let graph = network.architecture.importedGraph else { return }
+    let multiplyAdds = network.architecture.multiplyAdds
+    output.printResult(record(of: graph, multiplyAdds), text(of: graph, multiplyAdds))
   }
 
   private func record(of graph: OperatorGraph, _ multiplyAdds: Int) -> Record {

@@ -161,7 +161,7 @@ struct NetworkSize {
         multiplyAdds: node.layer.multiplyAdds(outputShape: shape))
     }
     prunableWeights = architecture.nodes.filter(\.layer.isPrunable).reduce(0) { sum, node in
-      sum + (node.layer.parameters.first { $0.name == "weight" }?.shape.reduce(1, *) ?? 0)
+      sum + node.layer.prunable.reduce(0) { $0 + $1.shape.reduce(1, *) }
     }
   }
 
@@ -213,6 +213,7 @@ extension Layer {
     case .add: "add"
     case .subtract: "subtract"
     case .zeroPadShortcut: "shortcut"
+    case .imported(let graph): "graph of \(graph.nodes.count) operators"
     }
   }
 }

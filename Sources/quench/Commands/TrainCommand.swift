@@ -40,6 +40,8 @@ struct TrainCommand: LearningCommand {
     completion: .file())
   var initial: String?
 
+  @OptionGroup var pixels: NormalizationOptions
+
   @Option(
     help: ArgumentHelp(
       "Also keep the weights after this epoch, as epoch-N.safetensors; 0: those of the new network.", valueName: "n"

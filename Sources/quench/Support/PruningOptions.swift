@@ -89,6 +89,8 @@ struct DenseOptions: ParsableArguments {
   @Option(help: "The network to train first, or whose weights --weights holds where the file does not say.")
   var model: ClassifierName?
 
+  @OptionGroup var pixels: NormalizationOptions
+
   @Option(help: "Epochs of the dense training where no --weights are given (default: 10).")
   var denseEpochs: Int?
 }
@@ -101,6 +103,8 @@ struct InitialOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("Begin with these weights instead of new ones.", valueName: "file"), completion: .file())
   var initial: String?
+
+  @OptionGroup var pixels: NormalizationOptions
 
   @Option(
     help: ArgumentHelp("A trained dense network to compare with.", valueName: "file"), completion: .file())

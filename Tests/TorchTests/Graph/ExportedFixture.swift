@@ -80,7 +80,7 @@ struct ExportedFixture: Decodable {
       return Array(ZipBuilder(entries: [("archive/data.pkl", Pickled.program(body))] + storages).data)
     }
     let state = network.state.map { ($0.name, $0.tensor) }
-    let constants = network.constants.map { ($0.name, $0.tensor) }
+    let constants = network.buffers.filter { !$0.isSaved }.map { ($0.name, $0.tensor) }
     return ZipBuilder(entries: [
       ("serialized_exported_program.json", Array(program.utf8)),
       ("serialized_state_dict.pt", pickled(state)), ("serialized_constants.pt", pickled(constants)),

@@ -28,10 +28,10 @@ import Testing
     let network = try ExportedProgram.load(data: fixture.archive())
     let images = try fixture.figure("images")
     let before = try network.evaluate(images)
-    try network.setTraining(true)
+    network.isTraining = true
     let logits = try withoutGradient { try network.evaluate(images) }
     #expect(try #require(fixture.figures["training.logits"]).matches(logits))
-    for entry in network.buffers {
+    for entry in network.buffers where entry.isSaved {
       #expect(try #require(fixture.figures["state.\(entry.name)"]).matches(entry.tensor), "\(entry.name)")
     }
     #expect((name == "tiny") == ((logits - before).abs().max().item() > 1e-4))
@@ -40,16 +40,36 @@ import Testing
   @Test("leave the running statistics alone where that is wanted") func statistics() throws {
     let fixture = try ExportedFixture.load("tiny")
     let network = try ExportedProgram.load(data: fixture.archive())
-    try network.setTraining(true)
+    network.isTraining = true
     let before = network.buffers.map { $0.tensor.array(Double.self) }
     let logits = try network.evaluate(try fixture.figure("images"), updatingStatistics: false)
     #expect(network.buffers.map { $0.tensor.array(Double.self) } == before)
     #expect(try #require(fixture.figures["training.logits"]).matches(logits))
   }
 
+  @Test("drop by a seed that can be set") func dropout() throws {
+    let fixture = try ExportedFixture.load("tiny")
+    let network = try ExportedProgram.load(data: fixture.archive())
+    var graph = try #require(network.architecture.importedGraph)
+    let node = try #require(graph.nodes.firstIndex { $0.target == "aten::dropout" })
+    let argument = try #require(graph.nodes[node].arguments.firstIndex { $0.name == "p" })
+    graph.nodes[node].arguments[argument].operand = .real(0.5)
+    let dropping = Network(Architecture(importing: graph, name: "dropping"), seed: 0)
+    try dropping.load(network.state, from: "tiny")
+    dropping.isTraining = true
+    let images = try fixture.figure("images")
+    func logits(_ seed: UInt64) -> Tensor {
+      Generator.seedOperators(seed)
+      return withoutGradient { dropping(images, updatingStatistics: false) }
+    }
+    let first = logits(1)
+    #expect(logits(1).isEqual(to: first))
+    #expect((2..<8).contains { !logits($0).isEqual(to: first) })
+  }
+
   @Test("carry PyTorch's names, modules and counts") func structure() throws {
     let network = try ExportedProgram.load(data: ExportedFixture.load("tiny").archive())
-    let graph = network.graph
+    let graph = try #require(network.architecture.importedGraph)
     #expect(
       network.parameters.map(\.name) == [
         "conv.weight", "norm.weight", "norm.bias", "mix.weight", "mix.bias", "head.weight", "head.bias"
@@ -59,15 +79,18 @@ import Testing
     #expect(graph.input.sizes == [1...512, 1...1, 4...4, 4...4] && graph.classes == 3)
     #expect(graph.nodes.map(\.module).filter { !$0.isEmpty } == ["conv", "norm", "mix", "drop", "head"])
     #expect(graph.parameterCount == 18 + 4 + 6 + 9)
-    #expect(try network.multiplyAdds() == 18 * 16 + 4 * 16 + 6)
+    try network.measure()
+    #expect(network.architecture.multiplyAdds == 18 * 16 + 4 * 16 + 6)
     #expect(graph.operatorCounts.first?.target == "aten::conv2d" && graph.operatorCounts.first?.count == 2)
   }
 
   @Test("keep buffers that the state leaves out, and count attention") func attention() throws {
     let network = try ExportedProgram.load(data: ExportedFixture.load("attention").archive())
-    #expect(network.constants.map(\.name) == ["scale"] && !network.state.keys.contains("scale"))
+    #expect(
+      network.buffers.filter { !$0.isSaved }.map(\.name) == ["scale"] && !network.state.keys.contains("scale"))
     // Patches; queries, keys and values; two heads of 5 x 5 products of 2 + 2; the head.
-    #expect(try network.multiplyAdds() == 4 * 16 + 5 * 4 * 12 + 2 * 5 * 5 * 4 + 12)
+    try network.measure()
+    #expect(network.architecture.multiplyAdds == 4 * 16 + 5 * 4 * 12 + 2 * 5 * 5 * 4 + 12)
   }
 
   @Test("give tied weights all their names") func tied() throws {
@@ -82,7 +105,10 @@ import Testing
     tied.entries["data/weights/model_weights_config.json"] = .text(
       String(decoding: try JSONSerialization.data(withJSONObject: payloads), as: UTF8.self))
     let network = try ExportedProgram.load(data: tied.archive())
-    #expect(network.graph.held.filter { !$0.otherNames.isEmpty }.map(\.otherNames) == [["tail.weight"]])
+    #expect(
+      try #require(network.architecture.importedGraph).held.filter { !$0.otherNames.isEmpty }.map(\.otherNames) == [
+        ["tail.weight"]
+      ])
     let tail = try #require(network.state["tail.weight"])
     #expect(try #require(network.state["head.weight"]).sharesStorage(with: tail) && network.parameters.count == 7)
   }
@@ -117,7 +143,7 @@ import Testing
     let freed = withoutGradient {
       Result { () throws(InputError) -> Int in
         var mostAlive = 0
-        _ = try network.evaluate(images) { _, values in mostAlive = max(mostAlive, values.tensorCount) }
+        _ = try network.imported(images) { _, values in mostAlive = max(mostAlive, values.tensorCount) }
         return mostAlive
       }
     }
@@ -129,7 +155,7 @@ import Testing
     let fixture = try ExportedFixture.load("attention")
     let network = try ExportedProgram.load(data: fixture.archive())
     for device in Device.available {
-      network.move(to: device)
+      network.moveTensors(to: device)
       let logits = try network.evaluate(try fixture.figure("images").to(device))
       #expect(try #require(fixture.figures["logits"]).matches(logits.to(.cpu), tolerance: 1e-4))
       #expect(network.device == device && logits.device == device)

@@ -39,11 +39,14 @@ struct CertifyRunCommand: ExperimentCommand {
     commandName: "run", abstract: "Certify a data set's test images; the word 'run' may be omitted.")
 
   @Option(
-    help: ArgumentHelp("Weights: safetensors, or what torch.save wrote.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Weights: safetensors, or what torch.save or torch.export.save wrote.", valueName: "file"),
+    completion: .file())
   var weights: String
 
   @Option(help: "The network that the weights belong to, if their file does not say.")
   var model: ClassifierName?
+
+  @OptionGroup var pixels: NormalizationOptions
 
   @OptionGroup(title: "Certification") var certification: CertificationOptions
   @OptionGroup(title: "Data") var data: DataOptions

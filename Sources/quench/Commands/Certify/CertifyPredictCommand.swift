@@ -21,11 +21,14 @@ struct CertifyPredictCommand: ExperimentCommand {
       """)
 
   @Option(
-    help: ArgumentHelp("Weights: safetensors, or what torch.save wrote.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Weights: safetensors, or what torch.save or torch.export.save wrote.", valueName: "file"),
+    completion: .file())
   var weights: String
 
   @Option(help: "The network that the weights belong to, if their file does not say.")
   var model: ClassifierName?
+
+  @OptionGroup var pixels: NormalizationOptions
 
   @Option(help: "Standard deviation of the noise, for pixels in [0, 1].")
   var sigma = PredictUnderNoise().sigma

@@ -7,12 +7,14 @@ struct BlackBoxOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The model's weights: safetensors, or what torch.save wrote. Only fo-ds and fo-ae-ds use its gradients.",
+      "The model's weights: safetensors, or what torch.save or torch.export.save wrote. Only fo-ds and fo-ae-ds use its gradients.",
       valueName: "file"), completion: .file())
   var weights: String?
 
   @Option(help: "The network that the weights belong to, if their file does not say.")
   var model: ClassifierName?
+
+  @OptionGroup var pixels: NormalizationOptions
 
   @Option(
     help: ArgumentHelp(

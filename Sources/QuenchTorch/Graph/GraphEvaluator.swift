@@ -1,0 +1,126 @@
+import QuenchSupport
+
+/// Computes an imported graph with the tensors that a ``Network`` holds for it.
+struct GraphEvaluator {
+  /// Where a held tensor lies among a network's.
+  enum Place {
+    case parameter(Int)
+    case buffer(Int)
+  }
+
+  let graph: OperatorGraph
+  /// What errors call the network.
+  let name: String
+  private let program: GraphProgram
+  private let places: [Place]
+
+  /// - Throws: `InputError` if the graph can't be computed: an operator is unknown, an argument doesn't fit its schema, a
+  ///   value is read before it is computed.
+  init(_ graph: OperatorGraph, at name: String) throws(InputError) {
+    self.graph = graph
+    self.name = name
+    program = try GraphProgram(graph, at: name)
+    var (parameters, buffers) = (0, 0)
+    places = graph.held.map { held in
+      if held.isLearned {
+        parameters += 1
+        return .parameter(parameters - 1)
+      }
+      buffers += 1
+      return .buffer(buffers - 1)
+    }
+  }
+
+  /// The first node whose computation in training is not in the graph.
+  var frozenNode: OperatorGraph.Node? { program.frozenNode.map { graph.nodes[$0] } }
+
+  /// Computes logits in the caller's precision: autocast is off but where the graph turns it on.
+  /// - Parameters:
+  ///   - images: Of a shape in ``OperatorGraph/Input/sizes``.
+  ///   - parameters: The learned tensors, in the order in which the graph holds them.
+  ///   - buffers: The others, likewise.
+  ///   - isTraining: Whether batch norms use the batch's statistics and dropout drops, by LibTorch's own generator.
+  ///   - updatingStatistics: Whether a training pass updates the running statistics.
+  ///   - observe: Sees each node with the values at hand after it was computed.
+  /// - Returns: Logits `[N, classes]`.
+  /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
+  func callAsFunction(
+    _ images: Tensor, parameters: [Tensor], buffers: [Tensor], isTraining: Bool, updatingStatistics: Bool,
+    observe: (_ node: Int, _ values: GraphValues) -> Void = { _, _ in }
+  ) throws(InputError) -> Tensor {
+    try checkShape(images)
+    let result = withAutocast(nil, on: images.device) {
+      Result { () throws(InputError) -> Tensor in
+        try compute(images, parameters, buffers, isTraining, updatingStatistics, observe)
+      }
+    }
+    return try result.get()
+  }
+
+  private func compute(
+    _ images: Tensor, _ parameters: [Tensor], _ buffers: [Tensor], _ isTraining: Bool, _ updatingStatistics: Bool,
+    _ observe: (_ node: Int, _ values: GraphValues) -> Void
+  ) throws(InputError) -> Tensor {
+    var values = GraphValues(count: graph.valueNames.count, device: images.device)
+    values.isTraining = isTraining
+    values.keepsStatistics = isTraining && !updatingStatistics
+    values.set(graph.input.value.index, program.writesToInput ? images.cloned() : images)
+    for (held, place) in zip(graph.held, places) {
+      switch place {
+      case .parameter(let index): values.set(held.value.index, parameters[index])
+      case .buffer(let index): values.set(held.value.index, buffers[index])
+      }
+    }
+    for step in program.steps {
+      let node = graph.nodes[step.node]
+      do throws(GraphValues.Failure) { try values.compute(step, node) } catch {
+        throw error.told(of: node, at: name)
+      }
+      if isTraining, updatingStatistics, let counter = step.counter, case .buffer(let index) = places[counter] {
+        withoutGradient { buffers[index] += 1 }
+      }
+      observe(step.node, values)
+      values.release(step.frees)
+    }
+    guard let logits = values.tensor(graph.output.index),
+      logits.shape == [images.size(0), graph.classes], logits.dtype.isFloatingPoint
+    else {
+      throw InputError(
+        "the output is no [N, classes]", at: name, expected: "\([images.size(0), graph.classes])",
+        found: values.tensor(graph.output.index)?.summary)
+    }
+    return logits
+  }
+
+  private func checkShape(_ images: Tensor) throws(InputError) {
+    let sizes = graph.input.sizes
+    let shape = images.shape
+    guard shape.count == sizes.count, zip(sizes, shape).allSatisfy({ $0.contains($1) }) else {
+      let isBatch = shape.count == sizes.count && zip(sizes, shape).dropFirst().allSatisfy { $0.contains($1) }
+      throw InputError(
+        "the images have a shape that the network was not exported for", at: name,
+        expected: graph.input.sizeText, found: "\(shape)",
+        remedy: isBatch
+          ? "export it with a free batch size: dynamic_shapes=({0: torch.export.Dim(\"batch\")},)" : nil)
+    }
+  }
+}
+
+extension OperatorGraph.Held {
+  /// Whether it is a parameter that derivatives are taken of.
+  var isLearned: Bool { kind == .parameter && dtype.isFloatingPoint }
+}
+
+extension OperatorGraph.Input {
+  /// The sizes in words, batch first: `N x 3 x 224 x 224`, `N (1 to 64) x 3 x H x W`.
+  public var sizeText: String {
+    let free = ["N", "C", "H", "W"]
+    return sizes.enumerated().map { dimension, range in
+      if range.lowerBound == range.upperBound { return "\(range.lowerBound)" }
+      let name = dimension < free.count ? free[dimension] : "size \(dimension)"
+      if range.upperBound < .max { return "\(name) (\(range.lowerBound) to \(range.upperBound))" }
+      return range.lowerBound > 1 ? "\(name) (\(range.lowerBound) or more)" : name
+    }
+    .joined(separator: " x ")
+  }
+}

@@ -1,0 +1,61 @@
+import Foundation
+
+/// Programs that PyTorch exported, kept as text beside the tests of the library that reads them;
+/// `scripts/reference_networks.py --tiny` writes them.
+public enum ExportedSample {
+  /// A classifier of 3 x 32 x 32 images in ten classes with batch norms, a matrix product and a constant.
+  public static func rooms() throws -> Data { try archive("rooms") }
+
+  /// What PyTorch computes with it for images whose byte k is (37 k + 11 ⌊k / 256⌋ + 5) mod 256, row after row.
+  public static func roomsLogits() throws -> [[Double]] {
+    guard let figures = try stored("rooms")["figures"] as? [String: [String: Any]],
+      let values = figures["logits"]?["values"] as? [Double]
+    else { throw CocoaError(.fileReadCorruptFile) }
+    return stride(from: 0, to: values.count, by: 10).map { Array(values[$0..<$0 + 10]) }
+  }
+
+  /// The bytes of such images, channel after channel.
+  public static func roomsPixels(_ index: Int) -> [UInt8] {
+    (index * 3072..<(index + 1) * 3072).map { UInt8((37 * $0 + 11 * ($0 / 256) + 5) % 256) }
+  }
+
+  private static func stored(_ name: String) throws -> [String: Any] {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let file = folder.appending(path: "TorchTests/Reference/exported-\(name).json")
+    let json = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+    guard let record = json as? [String: Any] else { throw CocoaError(.fileReadCorruptFile) }
+    return record
+  }
+
+  private static func archive(_ name: String) throws -> Data {
+    guard let entries = try stored(name)["entries"] as? [String: Any] else {
+      throw CocoaError(.fileReadCorruptFile)
+    }
+    return zip(
+      entries.sorted { $0.key < $1.key }.map { name, entry in
+        if let text = entry as? String { return ("net/\(name)", Data(text.utf8)) }
+        let digits = Array((entry as? [String: String])?["hexadecimal"] ?? "")
+        let bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
+          UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
+        return ("net/\(name)", Data(bytes))
+      })
+  }
+
+  /// A zip file of stored entries without checksums, which readers of programs don't check.
+  private static func zip(_ entries: [(name: String, content: Data)]) -> Data {
+    func little(_ value: Int, _ count: Int) -> Data { Data((0..<count).map { UInt8(value >> (8 * $0) & 0xFF) }) }
+    var (body, directory) = (Data(), Data())
+    for (name, content) in entries {
+      let offset = body.count
+      let sizes = little(content.count, 4) + little(content.count, 4)
+      body += little(0x0403_4B50, 4) + little(20, 2) + Data(count: 12) + sizes
+      body += little(name.utf8.count, 2) + Data(count: 2) + Data(name.utf8) + content
+      directory += little(0x0201_4B50, 4) + little(20, 2) + little(20, 2) + Data(count: 12) + sizes
+      directory += little(name.utf8.count, 2) + Data(count: 12) + little(offset, 4) + Data(name.utf8)
+    }
+    let counts = little(entries.count, 2) + little(entries.count, 2)
+    let place = little(directory.count, 4) + little(body.count, 4)
+    return body + directory + little(0x0605_4B50, 4) + Data(count: 4) + counts + place + Data(count: 2)
+  }
+}
