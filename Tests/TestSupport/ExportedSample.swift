@@ -16,7 +16,11 @@ public enum ExportedSample {
 
   /// The bytes of such images, channel after channel.
   public static func roomsPixels(_ index: Int) -> [UInt8] {
-    (index * 3072..<(index + 1) * 3072).map { UInt8((37 * $0 + 11 * ($0 / 256) + 5) % 256) }
+    let places = (index * 3072)..<((index + 1) * 3072)
+    return places.map { (place: Int) -> UInt8 in
+      let value: Int = 37 * place + 11 * (place / 256) + 5
+      return UInt8(value % 256)
+    }
   }
 
   private static func stored(_ name: String) throws -> [String: Any] {
