@@ -72,7 +72,8 @@ import Testing
     guard case .array(let top)? = items[0]["top"], let first = top[0].record else {
       throw CocoaError(.coderInvalidValue)
     }
-    #expect(top.count == 5 && first["label"]?.string == "class \(try #require(first["class"]?.integer))")
+    let label = try #require(first["class"]?.integer)
+    #expect(top.count == 5 && first["label"]?.string == "class \(label)")
 
     let imported = try await Tool.run(
       ["import", "net.pt2", "--mean", "none", "--classes", "labels.txt", "--out", "model.safetensors", "--json"],

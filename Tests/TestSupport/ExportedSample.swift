@@ -35,31 +35,44 @@ public enum ExportedSample {
     guard let entries = try stored(name)["entries"] as? [String: Any] else {
       throw CocoaError(.fileReadCorruptFile)
     }
-    return zip(
-      entries.sorted { $0.key < $1.key }.map { name, entry in
-        if let text = entry as? String { return ("net/\(name)", Data(text.utf8)) }
-        let digits = Array((entry as? [String: String])?["hexadecimal"] ?? "")
-        let bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
-          UInt8(String(digits[$0...$0 + 1]), radix: 16)
-        }
-        return ("net/\(name)", Data(bytes))
-      })
+    var contents: [(name: String, content: Data)] = []
+    for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+      if let text = entry as? String {
+        contents.append(("net/\(name)", Data(text.utf8)))
+        continue
+      }
+      let digits = Array((entry as? [String: String])?["hexadecimal"] ?? "")
+      var bytes = Data()
+      for start in stride(from: 0, to: digits.count, by: 2) {
+        if let byte = UInt8(String(digits[start...start + 1]), radix: 16) { bytes.append(byte) }
+      }
+      contents.append(("net/\(name)", bytes))
+    }
+    return zip(contents)
   }
 
   /// A zip file of stored entries without checksums, which readers of programs don't check.
   private static func zip(_ entries: [(name: String, content: Data)]) -> Data {
-    func little(_ value: Int, _ count: Int) -> Data { Data((0..<count).map { UInt8(value >> (8 * $0) & 0xFF) }) }
+    func little(_ value: Int, _ count: Int) -> Data {
+      Data((0..<count).map { (byte: Int) -> UInt8 in UInt8(truncatingIfNeeded: value >> (8 * byte)) })
+    }
     var (body, directory) = (Data(), Data())
     for (name, content) in entries {
       let offset = body.count
       let sizes = little(content.count, 4) + little(content.count, 4)
-      body += little(0x0403_4B50, 4) + little(20, 2) + Data(count: 12) + sizes
-      body += little(name.utf8.count, 2) + Data(count: 2) + Data(name.utf8) + content
-      directory += little(0x0201_4B50, 4) + little(20, 2) + little(20, 2) + Data(count: 12) + sizes
-      directory += little(name.utf8.count, 2) + Data(count: 12) + little(offset, 4) + Data(name.utf8)
+      let length = little(name.utf8.count, 2)
+      for part in [
+        little(0x0403_4B50, 4), little(20, 2), Data(count: 12), sizes, length, Data(count: 2), Data(name.utf8),
+        content
+      ] { body += part }
+      for part in [
+        little(0x0201_4B50, 4), little(20, 2), little(20, 2), Data(count: 12), sizes, length, Data(count: 12),
+        little(offset, 4), Data(name.utf8)
+      ] { directory += part }
     }
     let counts = little(entries.count, 2) + little(entries.count, 2)
     let place = little(directory.count, 4) + little(body.count, 4)
-    return body + directory + little(0x0605_4B50, 4) + Data(count: 4) + counts + place + Data(count: 2)
+    for part in [directory, little(0x0605_4B50, 4), Data(count: 4), counts, place, Data(count: 2)] { body += part }
+    return body
   }
 }

@@ -42,7 +42,7 @@ public struct GraSP: PruningCriterion {
       perClass: samplesPerClass, seed: Generator.derive(seed, "criterion-images"))
     guard network.hasSecondDerivatives else {
       throw InputError(
-        "GraSP needs second derivatives, which LibTorch does not have of fused attention",
+        "GraSP needs second derivatives, which LibTorch does not have of an operator of this network",
         at: network.architecture.name, remedy: "take another criterion, such as snip or synflow")
     }
     let copy = network.copy()

@@ -39,8 +39,6 @@ public struct ServedModel: Sendable {
   /// In URLs.
   public var name: String
   public var source: Source
-  /// What a classifier's pixels are normalized by, in place of what its file says.
-  public var normalization: Normalization?
   /// Nil: the classifier alone.
   public var shield: Shield?
   /// The most images in a request, and in a batch.
@@ -70,8 +68,7 @@ public struct ServedModel: Sendable {
       try shielded(
         shield,
         LocalBlackBox(
-          ModelFile(contentsOf: URL(filePath: path), normalization: normalization).network,
-          version: Self.version(of: path), batchSize: batchSize)
+          ModelFile(contentsOf: URL(filePath: path)).network, version: Self.version(of: path), batchSize: batchSize)
       )
     case (.endpoint(let model, let concurrency), let shield?):
       try shielded(shield, RemoteBlackBox(model, concurrency: concurrency))
@@ -81,7 +78,7 @@ public struct ServedModel: Sendable {
   }
 
   private func classifier(_ path: String) throws(InputError) -> ModelThread.Model {
-    let network = try ModelFile(contentsOf: URL(filePath: path), normalization: normalization).network
+    let network = try ModelFile(contentsOf: URL(filePath: path)).network
     let plan = InferencePlan(network, batchSize: batchSize, dtype: .float32)
     let description = InferenceModel(
       name: name, version: try Self.version(of: path), inputShape: network.architecture.inputShape,

@@ -10,7 +10,6 @@ public struct BlackBoxSettings: InlineGroup, Hashable, Sendable {
   public var weights: String?
   /// The network that the weights belong to, where their file does not say.
   public var model: ModelName?
-  public var pixels = PixelNormalization()
   /// The command line of a program that answers as ``ProgramBlackBox`` has it.
   public var program: String?
   /// A model behind the Open Inference Protocol, `http://host:port/v2/models/NAME`, which needs an ``EndpointConnector``.
@@ -59,10 +58,6 @@ public struct BlackBoxSettings: InlineGroup, Hashable, Sendable {
     try requireSetting(tries > 0, "tries", "at least 1", tries)
     try requireSetting(queryRate ?? 1 > 0, "query-rate", "above 0", queryRate ?? 0)
     try form.validate()
-    let named = pixels.mean == nil ? "std" : "mean"
-    if try pixels.value != nil, weights == nil {
-      throw InputError("this describes weights", at: named, remedy: "name the weights too")
-    }
   }
 
   /// Whether the model is somebody else's, of whose answers nothing is known.
@@ -92,7 +87,7 @@ public struct BlackBoxSettings: InlineGroup, Hashable, Sendable {
         "a first-order method needs the model's weights", at: program == nil ? "endpoint" : "program",
         remedy: "choose zo-ds or zo-ae-ds")
     }
-    return try ModelFile(path: weights, model: model, pixels: pixels, for: dataset, on: device, console).network
+    return try ModelFile(path: weights, model: model, for: dataset, on: device, console).network
   }
 
   /// The model as a black box.

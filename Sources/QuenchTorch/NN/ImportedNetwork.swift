@@ -1,3 +1,4 @@
+import CTorch
 import QuenchSupport
 
 extension Architecture {
@@ -216,8 +217,29 @@ extension Network {
   /// The weights `[outputs, inputs]` of linear layers, as positions in ``parameters``.
   package var linearWeights: [Int] { prunable.filter { parameters[$0].tensor.rank == 2 } }
 
-  /// Whether the derivative of a gradient can be taken: fused attention has none.
+  /// Whether gradients by the weights can be differentiated again: fused attention, for one, has no such derivative. An
+  /// imported network is tried on two grey images.
   package var hasSecondDerivatives: Bool {
-    !(architecture.importedGraph?.nodes.contains { $0.target.contains("scaled_dot_product") } ?? false)
+    guard isImported else { return true }
+    let images = Tensor.full([2] + architecture.inputShape, 0.5, device: device)
+    let leaves = prunable.map { parameters[$0].tensor.detached().requiringGrad() }
+    return withGradient {
+      guard let logits = try? imported(normalized(images), weights(replacing: prunable, with: leaves)) else {
+        return false
+      }
+      let first = gradients(of: [logits.square().sum()], withRespectTo: leaves, createGraph: true)
+        .compactMap { $0?.square().sum() }.filter(\.requiresGrad)
+      guard !first.isEmpty else { return true }
+      let sum = Tensor.stacked(first).sum()
+      var results = [OpaquePointer?](repeating: nil, count: leaves.count)
+      var error = ct_error()
+      let status = withExtendedLifetime((sum, leaves)) {
+        ct_grad([sum.raw], [nil], 1, leaves.map { $0.raw }, Int32(leaves.count), false, false, &results, &error)
+      }
+      _ = results.compactMap { $0.map(Tensor.init(adopting:)) }
+      guard status != CT_OK else { return true }
+      _ = TorchFailure(taking: error)
+      return false
+    }
   }
 }

@@ -81,13 +81,15 @@ public struct PicturePredictor {
       }
       guard !read.isEmpty else { continue }
       let images = Tensor(pixels, shape: [read.count, size.channels, size.height, size.width])
-      results += zip(read, try guesses(for: images.to(plan.device).to(.float32) / 255, read)).map { ($0, $1) }
+      let guesses = try guesses(for: images.to(plan.device).to(.float32) / 255, read)
+      for (file, guesses) in zip(read, guesses) { results.append((file, guesses)) }
     }
     if results.isEmpty, let failure { throw failure }
     return results
   }
 
   private func decoded(_ files: [URL]) -> [Result<[UInt8], InputError>] {
+    let size = size
     let results = Mutex<[Int: Result<[UInt8], InputError>]>([:])
     DispatchQueue.concurrentPerform(iterations: files.count) { index in
       let result = Result { () throws(InputError) in try size.planes(of: files[index]) }

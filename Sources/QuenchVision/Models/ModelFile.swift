@@ -53,11 +53,13 @@ public struct ModelFile {
     try self.init(stored: url, architecture: architecture, device: device)
     if let normalization { network = try network.normalizing(by: normalization, at: url.path) }
     guard network.isImported else { return }
-    if network.architecture.mean.isEmpty, normalization == nil {
+    if network.architecture.mean.isEmpty {
       notes.append(
-        "no normalization is assumed: the network takes pixels in [0, 1] as they are; "
-          + "'quench import FILE --mean imagenet --std imagenet --out model.safetensors' writes one that normalizes"
-      )
+        "no normalization is assumed: the network takes pixels in [0, 1] as they are"
+          + (normalization == nil ? "; 'quench import' writes a file with another mean and deviation" : ""))
+    } else if normalization != nil {
+      let (mean, deviation) = (network.architecture.mean, network.architecture.standardDeviation)
+      notes.append("pixels are normalized by the mean \(mean) and the standard deviation \(deviation)")
     }
     try network.measure()
   }
@@ -84,7 +86,7 @@ public struct ModelFile {
         remedy: "name it with `model`")
     }
     try architecture.validate(at: url.path)
-    let state = try StateDictionary.load(source, expecting: architecture.parameterCount)
+    let state = try StateDictionary.load(source, expecting: architecture.tensorCount)
     // What else an imported program holds may well be infinite: the masks of attention are.
     if architecture.importedGraph == nil { try state.validateFinite(at: url.path) }
     let (needed, found) = (architecture.tensorCount, state.reduce(0) { $0 + $1.tensor.count })

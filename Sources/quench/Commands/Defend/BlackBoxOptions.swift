@@ -14,8 +14,6 @@ struct BlackBoxOptions: ParsableArguments {
   @Option(help: "The network that the weights belong to, if their file does not say.")
   var model: ClassifierName?
 
-  @OptionGroup var pixels: NormalizationOptions
-
   @Option(
     help: ArgumentHelp(
       "Instead of weights: a program that reads images and writes answers, such as 'python3 model.py'.",

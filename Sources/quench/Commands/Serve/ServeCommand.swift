@@ -36,8 +36,6 @@ struct ServeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Weights of a classifier.", valueName: "file"), completion: .file())
   var weights: String?
 
-  @OptionGroup var pixels: NormalizationOptions
-
   @Option(help: ArgumentHelp("Somebody's model, to defend: http://host:port/v2/models/NAME.", valueName: "url"))
   var endpoint: String?
 
@@ -149,9 +147,6 @@ struct ServeCommand: ParsableCommand {
       throw ValidationError("Name the model with either --weights or --endpoint.")
     }
     guard defend != nil || weights != nil else { throw ValidationError("--endpoint needs --defend.") }
-    guard weights != nil || (pixels.mean == nil && pixels.std == nil) else {
-      throw ValidationError("--mean and --std need --weights.")
-    }
     for (flag, isGiven) in [
       ("--feedback", feedback != nil), ("--connections", connections != nil), ("--tries", tries != nil),
       ("--endpoint-token-file", endpointTokenFile != nil)

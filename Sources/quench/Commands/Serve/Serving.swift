@@ -23,7 +23,6 @@
       let shield = try shield()
       shield.flatMap { Defense.finding(onSigma: $0.certify.sigma, in: URL(filePath: $0.folder)) }.map(Self.note)
       var served = ServedModel(name: name, source: source, shield: shield, batchSize: batchSize)
-      served.normalization = try pixels.value
       served.patience.tries = tries ?? 3
       served.patience.longestPause = 2  // somebody waits
       served.patience.rate = queryRate
