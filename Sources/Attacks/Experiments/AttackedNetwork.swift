@@ -64,7 +64,8 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
     let device = try context.tensorDevice()
     let seed = UInt64(bitPattern: Int64(seed))
     let test = try selection.load(.test, on: device, seed: seed, context.console)
-    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console).network
+    let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
+      .network
     let target = AttackedModel(network, precision: precision)
     var evaluator = try make(target, test, device)
     (evaluator.seed, evaluator.batchSize, evaluator.expectedCleanAccuracy) = (seed, batchSize, expectedAccuracy)

@@ -36,7 +36,8 @@ struct PixelBudgets: ExpressibleByArgument, Encodable {
 /// Which network is attacked on which images, and how the evaluation goes.
 struct AttackedOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Weights: safetensors, or what torch.save or torch.export.save wrote.", valueName: "file"), completion: .file())
+    help: ArgumentHelp("Weights: safetensors, or what torch.save or torch.export.save wrote.", valueName: "file"),
+    completion: .file())
   var weights: String
 
   @Option(help: "The network that the weights belong to, where their file does not say.")
