@@ -31,7 +31,7 @@ public struct AttackData {
       guard images.isFinite().all(), low >= 0, high <= 1 else {
         throw InputError(
           "pixels lie outside [0, 1]", expected: "0 to 1", found: "\(Float(low)) to \(Float(high))",
-          remedy: "give raw pixels: normalisation belongs to the model")
+          remedy: "give raw pixels: normalization belongs to the model")
       }
     }
     guard labels.min().integerItem() >= 0 else { throw InputError("a label is negative", at: "labels") }

@@ -15,7 +15,7 @@ extension Board {
         Finding(
           .cleanAccuracy,
           "the clean accuracy is \(report.clean.fraction), not the expected \(expected): "
-            + "are images, labels and normalisation the model's own?"))
+            + "are images, labels and normalization the model's own?"))
     }
     if budgets.allSatisfy({ $0 == 0 }) {
       findings.append(Finding(.emptyBudget, "the budget is 0: the robust accuracy is the clean accuracy"))

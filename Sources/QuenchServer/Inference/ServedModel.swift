@@ -4,7 +4,7 @@ import QuenchSupport
 import QuenchTorch
 import QuenchVision
 
-/// A model to serve: a classifier, or a defence and the votes of noisy copies in front of a model that is only asked.
+/// A model to serve: a classifier, or a defense and the votes of noisy copies in front of a model that is only asked.
 public struct ServedModel: Sendable {
   /// Where the answers come from.
   public enum Source: Sendable {
@@ -14,7 +14,7 @@ public struct ServedModel: Sendable {
     case endpoint(RemoteModel, concurrency: Int)
   }
 
-  /// A defence in front of the model.
+  /// A defense in front of the model.
   public struct Shield: Sendable {
     /// A run of `quench defend train`.
     public var folder: String
@@ -73,7 +73,7 @@ public struct ServedModel: Sendable {
     case (.endpoint(let model, let concurrency), let shield?):
       try shielded(shield, RemoteBlackBox(model, concurrency: concurrency))
     case (.endpoint(let model, _), nil):
-      throw InputError("an endpoint serves itself", at: model.version, remedy: "put a defence in front of it")
+      throw InputError("an endpoint serves itself", at: model.version, remedy: "put a defense in front of it")
     }
   }
 

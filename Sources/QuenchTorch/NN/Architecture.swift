@@ -168,7 +168,7 @@ extension Architecture {
       throw InputError("the architecture is damaged: it does not begin with an input", at: location)
     }
     guard mean.count == standardDeviation.count, mean.isEmpty || mean.count == shape[0] && shape.count == 3 else {
-      throw InputError("the architecture is damaged: normalisation does not fit the channels", at: location)
+      throw InputError("the architecture is damaged: normalization does not fit the channels", at: location)
     }
     var shapes = [shape]
     if let graph = nodes.lazy.compactMap(\.layer.graph).first {

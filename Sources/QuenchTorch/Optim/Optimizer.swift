@@ -54,7 +54,7 @@ extension Optimizer {
     let saved = StateDictionary(saved.map { ($0.name, $0.tensor) })
     let state = state
     for (name, tensor) in state {
-      let remedy = "resume with the model and the optimiser that the state was saved with"
+      let remedy = "resume with the model and the optimizer that the state was saved with"
       guard let other = saved[name] else {
         throw InputError("the optimizer state lacks '\(name)'", at: location, remedy: remedy)
       }
@@ -65,7 +65,7 @@ extension Optimizer {
       }
     }
     if let unknown = saved.keys.first(where: { state[$0] == nil }) {
-      throw InputError("the optimiser knows no state '\(unknown)'", at: location)
+      throw InputError("the optimizer knows no state '\(unknown)'", at: location)
     }
     withoutGradient {
       for (name, tensor) in state { saved[name].map { tensor.copy(from: $0) } }

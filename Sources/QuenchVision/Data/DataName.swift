@@ -25,11 +25,11 @@ public enum DataName: String, CaseIterable, Codable, Sendable {
   /// One line that says what it is.
   public var summary: String {
     switch self {
-    case .fashionMNIST: "Fashion-MNIST: 60 000 + 10 000 grey pictures of clothes, 28 x 28, 10 classes"
-    case .mnist: "MNIST: 60 000 + 10 000 grey pictures of digits, 28 x 28, 10 classes"
-    case .cifar10: "CIFAR-10, binary version: 50 000 + 10 000 colour pictures, 32 x 32, 10 classes"
-    case .cifar100: "CIFAR-100, binary version: 50 000 + 10 000 colour pictures, 32 x 32, 100 fine classes"
-    case .tinyImageNet: "Tiny-ImageNet: 100 000 + 10 000 colour pictures, 64 x 64, 200 classes"
+    case .fashionMNIST: "Fashion-MNIST: 60 000 + 10 000 gray pictures of clothes, 28 x 28, 10 classes"
+    case .mnist: "MNIST: 60 000 + 10 000 gray pictures of digits, 28 x 28, 10 classes"
+    case .cifar10: "CIFAR-10, binary version: 50 000 + 10 000 color pictures, 32 x 32, 10 classes"
+    case .cifar100: "CIFAR-100, binary version: 50 000 + 10 000 color pictures, 32 x 32, 100 fine classes"
+    case .tinyImageNet: "Tiny-ImageNet: 100 000 + 10 000 color pictures, 64 x 64, 200 classes"
     case .folder: "your own pictures: train/<class>/ and test/<class>/ or val/<class>/ with JPEG or PNG files"
     case .synthetic: "made-up gratings, for tests and trials; needs no files"
     }
