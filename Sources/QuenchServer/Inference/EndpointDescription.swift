@@ -109,14 +109,14 @@ struct EndpointDescription: Sendable {
       guard let entry = entries.first(where: { $0.name == name }) else {
         throw InputError(
           "the endpoint has no such \(kind)", at: location, expected: list(entries), found: "'\(name)'",
-          remedy: "name one of them with --\(kind)")
+          remedy: "name one of them with `\(kind)`")
       }
       return entry
     }
     guard let entry = entries.first, entries.count == 1 else {
       throw InputError(
         entries.isEmpty ? "the endpoint names no \(kind)" : "the endpoint has several \(kind)s", at: location,
-        found: entries.isEmpty ? nil : list(entries), remedy: "name the one for images with --\(kind)")
+        found: entries.isEmpty ? nil : list(entries), remedy: "name the one for images with `\(kind)`")
     }
     return entry
   }
