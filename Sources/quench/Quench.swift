@@ -22,7 +22,7 @@ struct Quench: ParsableCommand {
       Completion of commands and flags in the shell (bash, zsh or fish):
         quench --generate-completion-script zsh > ~/.zsh/completion/_quench
       """,
-    version: Version.quench,
+    version: Release.version,
     subcommands: [
       DemoCommand.self, RunCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       PruneCommand.self,
@@ -55,16 +55,4 @@ struct Quench: ParsableCommand {
 
 extension [String] {
   fileprivate var asksForJSON: Bool { prefix { $0 != "--" }.contains("--json") }
-}
-
-enum Version {
-  static let quench = Release.version
-
-  /// What computes, for a run's record.
-  static func record(device: Device) -> Record {
-    [
-      "quench": .string(quench), "libtorch": .string(LibTorch.version), "cpu": .string(LibTorch.cpuCapability),
-      "device": .string("\(device)"), "threads": .int(LibTorch.threads)
-    ]
-  }
 }

@@ -72,8 +72,10 @@ import Testing
       #expect(outcome.output == "", "\(command)")
       #expect(outcome.errors.contains(words), "\(outcome.errors)")
     }
-    let options = try LearningOptions.parse(Tool.tiny + ["--hold-out", "8", "--quiet"])
-    let data = try options.load(on: .cpu)
+    var settings = LearningSettings()
+    (settings.selection.data, settings.selection.limit, settings.selection.trainLimit) = (.synthetic, 40, 64)
+    settings.holdOut = 8
+    let data = try settings.load(on: .cpu, RunConsole())
     let error = #expect(throws: InputError.self) {
       try data.validation(of: try ModelFixture.overflowing().network, .float32)
     }

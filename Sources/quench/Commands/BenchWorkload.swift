@@ -70,7 +70,7 @@ struct BenchServer {
     let memory = (Double(ProcessMemory.peakBytes) / 1_048_576 * 10).rounded() / 10
     if words == ["memory"] {
       return [
-        "peak_memory_mb": .double(memory), "version": .string("\(Version.quench), LibTorch \(LibTorch.version)"),
+        "peak_memory_mb": .double(memory), "version": .string("\(Release.version), LibTorch \(LibTorch.version)"),
         "offers_bfloat16": .bool(LibTorch.offersBFloat16)
       ]
     }

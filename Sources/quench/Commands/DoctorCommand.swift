@@ -128,7 +128,7 @@ struct MachineFindings {
 
   var record: Record {
     [
-      "quench": .string(Version.quench), "swift": .string(Self.compiler), "libtorch": .string(LibTorch.version),
+      "quench": .string(Release.version), "swift": .string(Self.compiler), "libtorch": .string(LibTorch.version),
       "system": .string(ProcessInfo.processInfo.operatingSystemVersionString),
       "processor": .string(processor.model), "processor_features": .array(processor.features.map { .string($0) }),
       "libtorch_capability": .string(LibTorch.cpuCapability), "offers_bfloat16": .bool(LibTorch.offersBFloat16),
@@ -151,7 +151,7 @@ struct MachineFindings {
   var text: String {
     let sets = dataSets.map { "\($0.name.rawValue) in \($0.folder.path)" }
     let rows = [
-      ("quench", "\(Version.quench), built with Swift \(Self.compiler)"),
+      ("quench", "\(Release.version), built with Swift \(Self.compiler)"),
       ("LibTorch", "\(LibTorch.version), \(LibTorch.cpuCapability) kernels"),
       ("system", ProcessInfo.processInfo.operatingSystemVersionString),
       ("processor", processor.model), ("features", processor.features.joined(separator: " ")),

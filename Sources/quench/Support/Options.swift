@@ -22,9 +22,6 @@ struct RunOptions: ParsableArguments {
   @OptionGroup var machine: MachineOptions
   @OptionGroup var output: OutputOptions
 
-  /// The seed as generators take it.
-  var seedBits: UInt64 { UInt64(bitPattern: Int64(seed)) }
-
   /// The folder of the run: the one that the user names, or a new one called `name` in `runs`, or the latest of these
   /// where it is to go on. Then `--precision auto` is what it became when that run began.
   /// - Throws: `InputError` if the run cannot begin, or go on, there.
@@ -52,9 +49,6 @@ struct MachineOptions: ParsableArguments {
     help: ArgumentHelp("YAML file with the same keys as the flags; flags win.", valueName: "file"),
     completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
-
-  /// float32 unless the user names bfloat16: attacks look for the edge between two answers.
-  var attackPrecision: Precision { precision == .bfloat16 ? .bfloat16 : .float32 }
 
   /// Applies the thread count and returns the device.
   func prepare() throws -> Device {
@@ -104,20 +98,6 @@ struct DataOptions: ParsableArguments {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
     if let trainLimit, trainLimit < 1 { throw ValidationError("--train-limit must be at least 1.") }
   }
-
-  /// The settings under the names of their flags.
-  var settings: Record {
-    var settings = Flags.settings(of: self)
-    if limit == nil, trainLimit == nil { settings["limit-order"] = nil }
-    return settings
-  }
-
-  var selection: DataSelection {
-    get throws(InputError) {
-      let defaults = try Value(encoding: DataSelection()).record ?? [:]
-      return try Value.object(defaults.merging(settings)).decode(name: "flags")
-    }
-  }
 }
 
 /// What every command that trains a network takes: which images, and the run.
@@ -139,51 +119,6 @@ struct LearningOptions: ParsableArguments {
   func validate() throws {
     if let holdOut, holdOut < 1 { throw ValidationError("--hold-out must be at least 1.") }
     guard checkpointInterval >= 0 else { throw ValidationError("--checkpoint-interval must be 0 or more.") }
-  }
-
-  /// The settings that the result depends on, under the names of their flags.
-  var settings: Record {
-    var settings = data.settings
-    settings["hold-out"] = holdOut.map { .int($0) }
-    settings["seed"] = .int(run.seed)
-    settings["precision"] = .string(run.machine.precision.rawValue)
-    return settings
-  }
-
-  /// Reads training, held-out and test images onto `device`.
-  func load(on device: Device) throws -> LearningData {
-    try LearningData(data.selection, holdOut: holdOut, seed: run.seedBits, on: device, run.output.console)
-  }
-
-  /// Tells of training images that each epoch leaves out since they do not fill a batch.
-  /// - Returns: Their count for the run's summary; empty where there are none.
-  func leftOut(of data: LearningData, batchSize: Int) -> Record {
-    guard let count = data.leftOutPerEpoch(batchSize: batchSize) else { return [:] }
-    run.output.note("note: \(Wording.leftOut(count, of: data.train.count))")
-    return ["left_out_per_epoch": .int(count)]
-  }
-
-  /// A session of `task` in `folder`, which Ctrl-C from now on ends with a checkpoint.
-  func session(_ task: String, in folder: RunFolder, resumes: Bool) -> TrainingSession {
-    Interruption.watch()
-    var session = TrainingSession(folder: folder)
-    session.task = task
-    session.resumes = resumes
-    session.checkpointInterval = checkpointInterval
-    session.writesTensorBoard = tensorboard
-    session.progress = run.output.progress
-    session.warn = run.output.note
-    return session
-  }
-}
-
-extension DataOptions {
-  /// Reads a split of the data set onto `device`, cut to the limit that holds for it.
-  /// - Parameter seed: Of the run, by which a limit's images are drawn.
-  func load(
-    _ split: DataSplit, on device: Device, seed: UInt64, _ output: OutputOptions
-  ) throws(InputError) -> ImageDataset {
-    try selection.load(split, on: device, seed: seed, output.console)
   }
 }
 
