@@ -123,7 +123,7 @@ import Testing
     let cnn = Fixture.convolutionalNetwork()
     // The features are those of the last convolution after its ReLU.
     let model = AttackedModel(
-      name: "cnn", inputShape: [3, 8, 8], classes: 10, features: { cnn.output(before: 5, of: $0) },
+      name: "cnn", inputShape: [3, 8, 8], classes: 10, features: { cnn.planes(of: "relu2", for: $0).planes },
       forward: { cnn($0) })
     let all = Fixture.convolutionalInputs()
     let samples = Samples(

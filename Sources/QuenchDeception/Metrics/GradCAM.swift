@@ -3,28 +3,15 @@ import QuenchTorch
 /// Gradient-weighted class activation maps (Selvaraju et al. 2017).
 public struct GradCAM {
   public let network: Network
-  /// The node whose output is looked at.
-  public let layer: Int
+  /// The node whose output is looked at; nil: the last that computes planes of pixels, after its activation.
+  public let layer: String?
 
   /// - Parameters:
   ///   - network: A classifier; frozen, in evaluation mode.
-  ///   - layer: A node's position; nil: the last one with a plane of pixels before pooling, after its ReLU. Of an imported
-  ///     network it is the last such value in any case.
-  public init(_ network: Network, layer: Int? = nil) {
+  ///   - layer: A node's name; nil: the last convolution, batch norm, activation or sum that computes planes of pixels.
+  public init(_ network: Network, layer: String? = nil) {
     self.network = network
-    self.layer = layer ?? Self.lastPlane(network.architecture)
-  }
-
-  private static func lastPlane(_ architecture: Architecture) -> Int {
-    let shapes = architecture.shapes
-    let positions = architecture.nodes.indices.filter { shapes[$0].count == 3 && shapes[$0][1] > 1 }
-    let computed = positions.filter { position in
-      switch architecture.nodes[position].layer {
-      case .relu, .add, .conv2d, .batchNorm: true
-      default: false
-      }
-    }
-    return computed.last ?? positions.last ?? 0
+    self.layer = layer
   }
 
   /// What the maps are made of.
@@ -39,36 +26,9 @@ public struct GradCAM {
   ///   - images: `[N, C, H, W]`.
   ///   - classes: Whose logit is explained, int64 `[N]`.
   func parts(_ images: Tensor, classes: Tensor) -> Parts {
-    guard !network.isImported else { return importedParts(images, classes: classes) }
-    let nodes = network.architecture.nodes
-    var values = [Tensor?](repeating: nil, count: nodes.count)
-    withoutGradient {
-      values[0] = network.normalized(images)
-      // In-place layers overwrite their inputs, which nobody else reads.
-      for position in 1..<max(2, layer + 1) where position <= layer {
-        values[position] = network.output(of: position, values)
-      }
-    }
-    guard let activation = values[layer]?.detached() else { preconditionFailure("a layer of the network") }
-    return withGradient {
-      let leaf = activation.cloned().requiringGrad()
-      values[layer] = leaf.cloned()
-      for position in nodes.indices where position > layer {
-        values[position] = network.output(of: position, values)
-      }
-      guard let logits = values[nodes.count - 1] else { preconditionFailure("a network has an output") }
-      let gradient = grad(of: logits.gathered(1, classes.unsqueezed(1)).sum(), withRespectTo: [leaf])[0]
-      let weights = gradient.mean([2, 3])
-      let maps = (activation * weights.unsqueezed(2).unsqueezed(3)).sum([1]).relu()
-      return Parts(weights: weights, maps: maps)
-    }
-  }
-
-  /// Those of an imported network, at the last planes that a convolution, batch norm, activation or sum computes.
-  private func importedParts(_ images: Tensor, classes: Tensor) -> Parts {
     withGradient {
       let leaf = images.detached().requiringGrad()
-      let (planes, logits) = network.lastPlanes(of: leaf)
+      let (planes, logits) = network.planes(of: layer, for: leaf)
       let answers = logits.gathered(1, classes.unsqueezed(1)).sum()
       let gradient = grad(of: answers, withRespectTo: [planes])[0].detached()
       let weights = gradient.mean([2, 3])

@@ -70,7 +70,7 @@ struct ChannelFlow {
             return normalized(value, at: position, channel, norm.epsilon)
           })
       case .convTranspose2d(let conv): constants.append(Array(repeating: nil, count: conv.outputs))
-      case .imported(let graph): constants.append(Array(repeating: nil, count: graph.classes))
+      case .imported(let graph): constants.append(Array(repeating: nil, count: graph.outputShape[0]))
       case .sigmoid: constants.append(input.map { $0.map { 1 / (1 + exp(-$0)) } })
       case .tanh: constants.append(input.map { $0.map(tanh) })
       case .relu: constants.append(input.map { $0.map { max(0, $0) } })

@@ -1,11 +1,14 @@
 import QuenchSupport
 
-/// Computes an imported graph with the tensors that a ``Network`` holds for it.
+/// Computes a graph with the tensors that a ``Network`` holds for it, in the caller's modes: autocast is as the caller has
+/// it but where the graph itself turns it on or off.
 struct GraphEvaluator {
   /// Where a held tensor lies among a network's.
   enum Place {
     case parameter(Int)
     case buffer(Int)
+    /// In the graph itself.
+    case constant(Tensor)
   }
 
   let graph: OperatorGraph
@@ -22,6 +25,7 @@ struct GraphEvaluator {
     program = try GraphProgram(graph, at: name)
     var (parameters, buffers) = (0, 0)
     places = graph.held.map { held in
+      if let elements = held.elements { return .constant(Tensor(elements).reshaped(held.shape)) }
       if held.isLearned {
         parameters += 1
         return .parameter(parameters - 1)
@@ -34,41 +38,31 @@ struct GraphEvaluator {
   /// The first node whose computation in training is not in the graph.
   var frozenNode: OperatorGraph.Node? { program.frozenNode.map { graph.nodes[$0] } }
 
-  /// Computes logits in the caller's precision: autocast is off but where the graph turns it on.
+  /// Computes the output.
   /// - Parameters:
   ///   - images: Of a shape in ``OperatorGraph/Input/sizes``.
   ///   - parameters: The learned tensors, in the order in which the graph holds them.
   ///   - buffers: The others, likewise.
   ///   - isTraining: Whether batch norms use the batch's statistics and dropout drops, by LibTorch's own generator.
   ///   - updatingStatistics: Whether a training pass updates the running statistics.
-  ///   - observe: Sees each node with the values at hand after it was computed.
-  /// - Returns: Logits `[N, classes]`.
+  ///   - observe: Sees each node with the values at hand after it was computed; none of them is then written over.
+  /// - Returns: `[N]` and ``OperatorGraph/outputShape``.
   /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
   func callAsFunction(
     _ images: Tensor, parameters: [Tensor], buffers: [Tensor], isTraining: Bool, updatingStatistics: Bool,
-    observe: (_ node: Int, _ values: GraphValues) -> Void = { _, _ in }
+    observe: ((_ node: Int, _ values: GraphValues) -> Void)? = nil
   ) throws(InputError) -> Tensor {
     try checkShape(images)
-    let result = withAutocast(nil, on: images.device) {
-      Result { () throws(InputError) -> Tensor in
-        try compute(images, parameters, buffers, isTraining, updatingStatistics, observe)
-      }
-    }
-    return try result.get()
-  }
-
-  private func compute(
-    _ images: Tensor, _ parameters: [Tensor], _ buffers: [Tensor], _ isTraining: Bool, _ updatingStatistics: Bool,
-    _ observe: (_ node: Int, _ values: GraphValues) -> Void
-  ) throws(InputError) -> Tensor {
     var values = GraphValues(count: graph.valueNames.count, device: images.device)
     values.isTraining = isTraining
     values.keepsStatistics = isTraining && !updatingStatistics
+    values.mayWorkInPlace = observe == nil
     values.set(graph.input.value.index, program.writesToInput ? images.cloned() : images)
     for (held, place) in zip(graph.held, places) {
       switch place {
       case .parameter(let index): values.set(held.value.index, parameters[index])
       case .buffer(let index): values.set(held.value.index, buffers[index])
+      case .constant(let tensor): values.set(held.value.index, tensor.to(images.device))
       }
     }
     for step in program.steps {
@@ -79,17 +73,16 @@ struct GraphEvaluator {
       if isTraining, updatingStatistics, let counter = step.counter, case .buffer(let index) = places[counter] {
         withoutGradient { buffers[index] += 1 }
       }
-      observe(step.node, values)
+      observe?(step.node, values)
       values.release(step.frees)
     }
-    guard let logits = values.tensor(graph.output.index),
-      logits.shape == [images.size(0), graph.classes], logits.dtype.isFloatingPoint
-    else {
+    let shape = [images.size(0)] + graph.outputShape
+    guard let output = values.tensor(graph.output.index), output.shape == shape, output.dtype.isFloatingPoint else {
       throw InputError(
-        "the output is no [N, classes]", at: name, expected: "\([images.size(0), graph.classes])",
+        "the output has another shape than the network says", at: name, expected: "\(shape)",
         found: values.tensor(graph.output.index)?.summary)
     }
-    return logits
+    return output
   }
 
   private func checkShape(_ images: Tensor) throws(InputError) {

@@ -35,6 +35,8 @@ struct GraphProgram {
     var frees: [Int] = []
     /// The buffer that counts a batch norm's training passes.
     var counter: Int?
+    /// The operator that writes the result over the first operand, which nobody else reads and no derivative needs.
+    var inPlace: OperatorSchema?
   }
 
   private(set) var steps: [Step] = []
@@ -50,6 +52,31 @@ struct GraphProgram {
     try builder.checkOutput()
     writesToInput = builder.writesToInput
     frozenNode = graph.nodes.indices.first { TrainingFlags.frozen.contains(graph.nodes[$0].target) }
+    findWorkInPlace(graph)
+    findLastReads(graph)
+  }
+
+  /// Operators that make their result anew and need it not again to be differentiated.
+  private static let fresh: Set = [
+    "aten::conv2d", "aten::conv_transpose2d.input", "aten::batch_norm", "aten::linear", "aten::add.Tensor",
+    "aten::sub.Tensor"
+  ]
+
+  private mutating func findWorkInPlace(_ graph: OperatorGraph) {
+    let readers = graph.readers
+    let producers = graph.producers
+    for index in steps.indices {
+      let node = graph.nodes[steps[index].node]
+      guard ["aten::relu", "aten::add.Tensor"].contains(node.target), case .value(let first)? = node["self"],
+        node["alpha"] == nil, readers[first.index].count == 1, first != graph.output,
+        let producer = producers[first.index], Self.fresh.contains(graph.nodes[producer].target),
+        graph.nodes[producer].mode == node.mode
+      else { continue }
+      steps[index].inPlace = OperatorSchema(node.target == "aten::relu" ? "aten::relu_" : "aten::add_.Tensor")
+    }
+  }
+
+  private mutating func findLastReads(_ graph: OperatorGraph) {
     var isRead = [Bool](repeating: false, count: graph.valueNames.count)
     isRead[graph.output.index] = true
     for held in graph.held { isRead[held.value.index] = true }

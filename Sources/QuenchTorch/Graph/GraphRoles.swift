@@ -33,6 +33,9 @@ extension OperatorGraph {
     return found
   }
 
+  /// Tensors that a network holds for the graph, all but those that the graph itself has.
+  package var heldByNetwork: [Held] { held.filter { $0.elements == nil } }
+
   /// The weights that single-weight pruning works on, in the order in which the graph holds them: the 2-D and 4-D ones
   /// that convolutions, linear layers and matrix products multiply by.
   var prunable: [Held] {

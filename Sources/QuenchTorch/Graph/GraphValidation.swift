@@ -2,7 +2,7 @@ import QuenchSupport
 
 extension OperatorGraph {
   /// Far more than the largest networks have.
-  private static let most = (nodes: 1_000_000, values: 4_000_000, classes: 1_000_000)
+  private static let most = (nodes: 1_000_000, values: 4_000_000, outputs: 1 << 20)
 
   /// Checks a graph that came from a file, before memory is taken because it says so.
   /// - Parameters:
@@ -19,7 +19,9 @@ extension OperatorGraph {
     guard nodes.count <= Self.most.nodes, valueNames.count <= Self.most.values else {
       throw fail("it is too large")
     }
-    guard (1...Self.most.classes).contains(classes) else { throw fail("it has \(classes) classes") }
+    guard !outputShape.isEmpty, outputShape.count <= 16,
+      outputShape.allSatisfy({ (1...Self.most.outputs).contains($0) })
+    else { throw fail("its output has the shape \(outputShape)") }
     let shape = input.example
     guard input.dtype.isFloatingPoint, shape.count > 1, shape.count == input.sizes.count,
       zip(input.sizes, shape).dropFirst().allSatisfy({ $0.lowerBound >= 1 && $0.contains($1) }),
@@ -34,7 +36,11 @@ extension OperatorGraph {
       guard held.shape.count <= 16, held.shape.allSatisfy({ (0...1 << 40).contains($0) }) else {
         throw fail("a tensor has the shape \(held.shape)", held.name.quoted)
       }
-      total += held.shape.reduce(1) { $0 * Double($1) }
+      let count = held.shape.reduce(1) { $0 * Double($1) }
+      guard
+        held.elements.map({ Double($0.count) == count && held.kind == .constant && held.dtype == .int64 }) ?? true
+      else { throw fail("a constant is none of \(held.shape) integers", held.name.quoted) }
+      total += count
       guard total <= largest else { throw fail("its tensors are too large", held.name.quoted) }
     }
     var noted = 0.0

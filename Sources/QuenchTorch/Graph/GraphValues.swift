@@ -39,6 +39,8 @@ struct GraphValues {
   var isTraining = false
   /// Whether a training pass leaves the running statistics alone.
   var keepsStatistics = false
+  /// Whether an operator may write its result over an operand that nothing else needs.
+  var mayWorkInPlace = false
   private var slots: [Slot?]
   private let device: Device
 
@@ -66,8 +68,20 @@ struct GraphValues {
       guard let result = operation(operands) else { throw .arithmetic }
       store([.integer(result)], node)
     case .call(let schema, let operands):
+      let schema = worksInPlace(step, operands) ? step.inPlace ?? schema : schema
       try withMode(node.mode) { (values) throws(Failure) in try values.call(schema, operands, node) }
     }
+  }
+
+  /// Whether the result is as large as the first operand and of its type, so that it can be written over it.
+  private func worksInPlace(_ step: GraphProgram.Step, _ operands: [GraphProgram.Operand]) -> Bool {
+    guard mayWorkInPlace, step.inPlace != nil, case .tensor(let first)? = operands.first, let tensor = tensor(first)
+    else {
+      return false
+    }
+    guard operands.count > 1 else { return true }
+    guard case .tensor(let second) = operands[1], let other = self.tensor(second) else { return false }
+    return tensor.dtype == other.dtype && tensor.shape == other.shape
   }
 
   private mutating func withMode(

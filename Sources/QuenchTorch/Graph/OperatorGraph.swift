@@ -1,8 +1,8 @@
-/// A network as a graph of LibTorch's operators, as `torch.export` writes it.
+/// A network as a graph of LibTorch's operators, as `torch.export` writes it and ``ArchitectureBuilder`` makes it.
 ///
-/// The graph names its tensors and holds none: they are a ``Network``'s, of which the graph is a layer,
-/// ``Layer/imported(_:)``. Nodes stand in the order in which they are computed. A graph is plain data that may be changed
-/// at will; ``Architecture/validate(at:)`` checks whether it can be computed.
+/// The graph names its tensors and holds none but small integer constants: the others are a ``Network``'s. Nodes stand in
+/// the order in which they are computed. A graph is plain data that may be changed at will;
+/// ``Architecture/validate(at:)`` checks whether it can be computed.
 public struct OperatorGraph: Hashable, Codable, Sendable {
   /// A tensor or a number that flows through the graph: the input, a held tensor or a result of a node.
   public struct Value: Hashable, Codable, Sendable {
@@ -140,9 +140,13 @@ public struct OperatorGraph: Hashable, Codable, Sendable {
     public var value: Value
     public var shape: [Int]
     public var dtype: DType
+    /// The elements of an int64 constant that the graph itself holds, such as the indices of a selection; nil for the
+    /// others, which are the network's.
+    public var elements: [Int]?
 
     public init(
-      kind: Kind, name: String, otherNames: [String] = [], value: Value, shape: [Int], dtype: DType
+      kind: Kind, name: String, otherNames: [String] = [], value: Value, shape: [Int], dtype: DType,
+      elements: [Int]? = nil
     ) {
       self.kind = kind
       self.name = name
@@ -150,6 +154,7 @@ public struct OperatorGraph: Hashable, Codable, Sendable {
       self.value = value
       self.shape = shape
       self.dtype = dtype
+      self.elements = elements
     }
   }
 
@@ -161,12 +166,18 @@ public struct OperatorGraph: Hashable, Codable, Sendable {
     public var sizes: [ClosedRange<Int>]
     /// A shape that the network was made with.
     public var example: [Int]
+    /// How the elements lie in memory: a program that was exported may count on rows that lie one after the other.
+    public var memoryFormat = MemoryFormat.contiguous
 
-    public init(value: Value, dtype: DType, sizes: [ClosedRange<Int>], example: [Int]) {
+    public init(
+      value: Value, dtype: DType, sizes: [ClosedRange<Int>], example: [Int],
+      memoryFormat: MemoryFormat = .contiguous
+    ) {
       self.value = value
       self.dtype = dtype
       self.sizes = sizes
       self.example = example
+      self.memoryFormat = memoryFormat
     }
   }
 
@@ -175,19 +186,20 @@ public struct OperatorGraph: Hashable, Codable, Sendable {
   public var input: Input
   public var held: [Held]
   public var nodes: [Node]
-  /// Logits `[N, classes]`.
+  /// `[N]` and ``outputShape``: logits `[N, classes]` for a classifier.
   public var output: Value
-  public var classes: Int
+  /// The shape of one sample's output.
+  public var outputShape: [Int]
 
   public init(
-    valueNames: [String], input: Input, held: [Held], nodes: [Node], output: Value, classes: Int
+    valueNames: [String], input: Input, held: [Held], nodes: [Node], output: Value, outputShape: [Int]
   ) {
     self.valueNames = valueNames
     self.input = input
     self.held = held
     self.nodes = nodes
     self.output = output
-    self.classes = classes
+    self.outputShape = outputShape
   }
 }
 
@@ -201,6 +213,78 @@ extension OperatorGraph {
   /// How many learned numbers there are.
   public var parameterCount: Int {
     held.filter { $0.kind == .parameter }.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+}
+
+extension OperatorGraph {
+  /// For each value the nodes that read it, by position; a node that reads it twice stands there twice.
+  package var readers: [[Int]] {
+    var readers = [[Int]](repeating: [], count: valueNames.count)
+    for (position, node) in nodes.enumerated() {
+      for value in node.reads { readers[value.index].append(position) }
+    }
+    return readers
+  }
+
+  /// For each value the node that computes it, by position; nil for the input and held tensors.
+  package var producers: [Int?] {
+    var producers = [Int?](repeating: nil, count: valueNames.count)
+    for (position, node) in nodes.enumerated() {
+      for value in node.defines { producers[value.index] = position }
+    }
+    return producers
+  }
+
+  /// For each value the tensor that the network holds under it, by position in ``held``; nil for others.
+  package var holders: [Int?] {
+    var holders = [Int?](repeating: nil, count: valueNames.count)
+    for (position, held) in held.enumerated() { holders[held.value.index] = position }
+    return holders
+  }
+}
+
+extension OperatorGraph.Node {
+  /// The values that the node reads, in the order of its arguments.
+  package var reads: [OperatorGraph.Value] { arguments.flatMap(\.operand.reads) }
+  /// The values that it computes.
+  package var defines: [OperatorGraph.Value] { results.flatMap(\.values) }
+
+  /// The value that the argument called `name` is given; nil for others.
+  package func value(_ name: String) -> OperatorGraph.Value? {
+    if case .value(let value)? = self[name] { value } else { nil }
+  }
+
+  /// The integers that the argument called `name` is given, one where it is a single integer; nil for others.
+  package func integers(_ name: String) -> [Int]? {
+    switch self[name] {
+    case .integer(let value)?: [value]
+    case .integers(let values)?: values
+    default: nil
+    }
+  }
+
+  package func integer(_ name: String) -> Int? { if case .integer(let value)? = self[name] { value } else { nil } }
+
+  /// The number that the argument called `name` is given; nil for others.
+  package func real(_ name: String) -> Double? {
+    switch self[name] {
+    case .integer(let value)?: Double(value)
+    case .real(let value)?: value
+    default: nil
+    }
+  }
+
+  package func boolean(_ name: String) -> Bool? {
+    if case .boolean(let value)? = self[name] { value } else { nil }
+  }
+
+  /// Gives the argument called `name` another operand, in the place of the one before if there was one.
+  package mutating func set(_ name: String, _ operand: OperatorGraph.Operand) {
+    if let index = arguments.firstIndex(where: { $0.name == name }) {
+      arguments[index].operand = operand
+    } else {
+      arguments.append(.init(name, operand))
+    }
   }
 }
 

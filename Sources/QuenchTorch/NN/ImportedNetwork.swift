@@ -61,8 +61,7 @@ extension OperatorGraph.Input {
 }
 
 extension Network {
-  /// Whether the network is one imported graph. Such a network computes in the precision that it was exported in,
-  /// usually float32, under autocast as well.
+  /// Whether the network is one imported graph.
   public var isImported: Bool { architecture.importedGraph != nil }
 
   /// Whether a training pass can be had: an imported program may hold evaluation alone.
@@ -71,7 +70,7 @@ extension Network {
   /// - Throws: `InputError` if the network is an imported program that was decomposed, which leaves only evaluation in
   ///   it, or takes single images alone.
   public func requireTrainable() throws(InputError) {
-    guard let evaluator else { return }
+    let evaluator = try evaluator.get()
     if let node = evaluator.frozenNode {
       throw InputError(
         "the program computes evaluation only", at: "\(evaluator.name), node '\(node.name)' (\(node.target))",
@@ -85,118 +84,129 @@ extension Network {
     }
   }
 
-  /// The output for `images`, as ``callAsFunction(_:weights:updatingStatistics:)`` computes it.
-  /// - Throws: `InputError` if an imported graph can't be computed on them: it names the node.
-  public func evaluate(
-    _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true
+  /// Takes fewer images at a time than there are, where the graph wants it; where it takes no fewer than so many, the last
+  /// image is repeated.
+  /// - Parameter body: Computes the output of images whose number the graph takes.
+  private func inPieces(
+    _ images: Tensor, _ body: (Tensor) throws(InputError) -> Tensor
   ) throws(InputError) -> Tensor {
-    guard isImported else { return self(images, weights: weights, updatingStatistics: updatingStatistics) }
-    return try imported(normalized(images), weights, updatingStatistics)
-  }
-
-  /// Computes an imported graph, in pieces where it takes fewer images at a time than there are; where it takes no fewer
-  /// than so many, the last image is repeated.
-  /// - Parameters:
-  ///   - images: Normalized.
-  ///   - weights: Tensors to compute with in place of the parameters.
-  ///   - updatingStatistics: Whether a training pass updates the running statistics.
-  ///   - observe: Sees each node of each piece with the values at hand after it was computed.
-  /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
-  func imported(
-    _ images: Tensor, _ weights: [Tensor]? = nil, _ updatingStatistics: Bool = false,
-    observe: (_ node: Int, _ values: GraphValues) -> Void = { _, _ in }
-  ) throws(InputError) -> Tensor {
-    guard let evaluator else { throw InputError("the imported graph cannot be computed", at: architecture.name) }
-    let dtype = isWidened ? .float64 : evaluator.graph.input.dtype
-    func logits(_ images: Tensor) throws(InputError) -> Tensor {
-      let logits = try evaluator(
-        images.to(dtype), parameters: weights ?? parameters.map(\.tensor), buffers: buffers.map(\.tensor),
-        isTraining: isTraining, updatingStatistics: updatingStatistics, observe: observe)
-      return logits.dtype.byteCount < 4 ? logits.to(.float32) : logits
-    }
-    let range = evaluator.graph.input.sizes.first ?? 1...1
+    let range = graph.input.sizes.first ?? 1...1
     let count = images.rank > 0 ? images.size(0) : 0
-    guard !range.contains(count), count > 0 else { return try logits(images) }
+    guard !range.contains(count), count > 0 else { return try body(images) }
     var parts: [Tensor] = []
     for start in stride(from: 0, to: count, by: range.upperBound) {
       let piece = images[start..<min(start + range.upperBound, count)]
       let missing = range.lowerBound - piece.size(0)
       guard missing > 0 else {
-        parts.append(try logits(piece))
+        parts.append(try body(piece))
         continue
       }
       let last = piece[(piece.size(0) - 1)...]
       let full = Tensor.concatenated([piece] + [Tensor](repeating: last, count: missing))
-      parts.append(try logits(full)[..<piece.size(0)])
+      parts.append(try body(full)[..<piece.size(0)])
     }
     return .concatenated(parts)
   }
 
-  /// Computes an imported graph once, in evaluation mode on one black image, and notes the multiply-adds of its
-  /// convolutions, linear layers, matrix products and attention in the architecture.
+  /// The output for `images`, as ``callAsFunction(_:weights:updatingStatistics:)`` computes it.
+  /// - Parameters:
+  ///   - images: Pixels in [0, 1], `[N, C, H, W]`.
+  ///   - weights: Tensors to compute with in place of the parameters.
+  ///   - updatingStatistics: Whether a training pass updates the running statistics.
+  ///   - observe: Sees each node of each piece with the values at hand after it was computed.
+  /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
+  func evaluate(
+    _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true,
+    observe: ((_ node: Int, _ values: GraphValues) -> Void)?
+  ) throws(InputError) -> Tensor {
+    let evaluator = try evaluator.get()
+    return try inPieces(normalized(images).to(inputDType)) { (images) throws(InputError) in
+      try evaluator(
+        images, parameters: weights ?? parameters.map(\.tensor), buffers: buffers.map(\.tensor),
+        isTraining: isTraining, updatingStatistics: updatingStatistics, observe: observe)
+    }
+  }
+
+  /// The output for `images`, as ``callAsFunction(_:weights:updatingStatistics:)`` computes it.
+  /// - Parameters:
+  ///   - images: Pixels in [0, 1], `[N, C, H, W]`.
+  ///   - weights: Tensors to compute with in place of the parameters.
+  ///   - updatingStatistics: Whether a training pass updates the running statistics.
+  /// - Throws: `InputError` if the graph can't be computed on them: it names the node.
+  public func evaluate(
+    _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true
+  ) throws(InputError) -> Tensor {
+    try evaluate(images, weights: weights, updatingStatistics: updatingStatistics, observe: nil)
+  }
+
+  /// Computes the graph once, in evaluation mode on one black image, and notes the multiply-adds of its convolutions,
+  /// linear layers, matrix products and attention in the architecture.
   /// - Throws: `InputError` if the network can't be computed.
   public func measure() throws(InputError) {
-    guard var graph = architecture.importedGraph, evaluator != nil else { return }
+    guard var graph = architecture.importedGraph else { return }
+    let batch = Double(max(graph.input.sizes[0].lowerBound, 1))
+    var costs = [Double](repeating: 0, count: graph.nodes.count)
+    try observeBlackImage { position, values in costs[position] = graph.nodes[position].cost(values) / batch }
+    for (position, cost) in costs.enumerated() { graph.nodes[position].multiplyAdds = Int(min(cost, 0x1p50)) }
+    noteGraph(graph)
+  }
+
+  /// What the values of the graph are, found by computing it once on one black image in evaluation mode.
+  /// - Throws: `InputError` if the network can't be computed.
+  package func trace() throws(InputError) -> GraphTrace {
+    var trace = GraphTrace(graph)
+    try observeBlackImage { [graph] position, values in
+      for value in graph.nodes[position].defines {
+        if let tensor = values.tensor(value.index) { trace.note(value, tensor) }
+      }
+    }
+    return trace
+  }
+
+  private func observeBlackImage(
+    _ observe: @escaping (_ node: Int, _ values: GraphValues) -> Void
+  ) throws(InputError) {
     let batch = max(graph.input.sizes[0].lowerBound, 1)
     let images = Tensor.zeros([batch] + architecture.inputShape, device: device)
     let wasTraining = isTraining
     isTraining = false
     defer { isTraining = wasTraining }
-    var costs = [Double](repeating: 0, count: graph.nodes.count)
     let result = withoutGradient {
-      Result { () throws(InputError) -> Tensor in
-        try imported(normalized(images)) { position, values in
-          costs[position] = graph.nodes[position].cost(values) / Double(batch)
-        }
-      }
+      Result { () throws(InputError) -> Tensor in try evaluate(images, observe: observe) }
     }
     _ = try result.get()
-    for (position, cost) in costs.enumerated() { graph.nodes[position].multiplyAdds = Int(min(cost, 0x1p50)) }
-    noteGraph(graph)
   }
 
   /// What the last linear layer reads, for images `[N, C, H, W]`, differentiable: the features that a feature attack
   /// compares. The images themselves where there is no such layer.
   package func penultimateFeatures(of images: Tensor) -> Tensor {
-    guard let graph = architecture.importedGraph else {
-      let last = architecture.nodes.lastIndex { if case .linear = $0.layer { true } else { false } }
-      return output(before: last ?? architecture.nodes.count - 1, of: images)
-    }
-    let normalized = normalized(images)
-    guard let (position, value) = graph.lastFactorInput else { return normalized }
+    guard let (position, value) = graph.lastFactorInput else { return normalized(images) }
     var found: Tensor?
-    _ = try? imported(normalized) { node, values in
+    _ = try? evaluate(images, updatingStatistics: false) { node, values in
       if node == position, let tensor = values.tensor(value.index), tensor.rank > 0,
         tensor.size(0) == images.size(0)
       {
         found = tensor
       }
     }
-    return found ?? normalized
+    return found ?? normalized(images)
   }
 
-  /// What the node at `position` reads, for `images` `[N, C, H, W]`.
-  package func output(before position: Int, of images: Tensor) -> Tensor {
-    var values = [Tensor?](repeating: nil, count: architecture.nodes.count)
-    values[0] = normalized(images)
-    for node in architecture.nodes.indices.dropFirst() where node < position {
-      values[node] = output(of: node, values)
-    }
-    return values[architecture.nodes[position].inputs[0]] ?? images
-  }
-
-  /// The last planes `[N, Q, h, w]` of features that an imported graph computes, and the logits that it makes of them;
-  /// the images themselves where there are none. For `images` that derivatives are recorded of.
-  package func lastPlanes(of images: Tensor) -> (planes: Tensor, logits: Tensor) {
-    let normalized = normalized(images)
+  /// Planes `[N, Q, h, w]` of features that the graph computes, and the logits that it makes of them; the images
+  /// themselves where there are none.
+  /// - Parameters:
+  ///   - node: The name of the node that computes them; nil: the last convolution, batch norm, activation or sum.
+  ///   - images: `[N, C, H, W]`.
+  package func planes(of node: String?, for images: Tensor) -> (planes: Tensor, logits: Tensor) {
     let layers = ["conv", "batch_norm", "relu", "silu", "hardswish", "gelu", "add"]
     var found: Tensor?
-    let logits = try? imported(normalized) { [architecture] position, values in
-      guard case .one(let value)? = architecture.importedGraph?.nodes[position].results.first,
-        let target = architecture.importedGraph?.nodes[position].target,
-        layers.contains(where: { target.dropFirst(6).hasPrefix($0) }), let tensor = values.tensor(value.index),
+    let logits = try? evaluate(images, updatingStatistics: false) { [graph] position, values in
+      let candidate = graph.nodes[position]
+      let isMeant =
+        node.map { $0 == candidate.name } ?? layers.contains { candidate.target.dropFirst(6).hasPrefix($0) }
+      guard isMeant, case .one(let value)? = candidate.results.first, let tensor = values.tensor(value.index),
         tensor.rank == 4, tensor.size(0) == images.size(0), tensor.size(2) > 1, tensor.size(3) > 1,
-        tensor.requiresGrad
+        tensor.requiresGrad || !images.requiresGrad
       else { return }
       found = tensor
     }
@@ -206,12 +216,7 @@ extension Network {
 
   /// Whether an entry is a batch norm's.
   package func isBatchNorm(_ entry: Entry) -> Bool {
-    switch architecture.nodes[entry.node].layer {
-    case .batchNorm: true
-    case .imported(let graph):
-      graph.batchNormTensors(["weight", "bias", "running_mean", "running_var"]).contains(entry.name)
-    default: false
-    }
+    graph.batchNormTensors(["weight", "bias", "running_mean", "running_var"]).contains(entry.name)
   }
 
   /// The weights `[outputs, inputs]` of linear layers, as positions in ``parameters``.
@@ -224,7 +229,7 @@ extension Network {
     let images = Tensor.full([2] + architecture.inputShape, 0.5, device: device)
     let leaves = prunable.map { parameters[$0].tensor.detached().requiringGrad() }
     return withGradient {
-      guard let logits = try? imported(normalized(images), weights(replacing: prunable, with: leaves)) else {
+      guard let logits = try? evaluate(images, weights: weights(replacing: prunable, with: leaves)) else {
         return false
       }
       let first = gradients(of: [logits.square().sum()], withRespectTo: leaves, createGraph: true)

@@ -204,7 +204,7 @@ extension Layer {
     case .flatten: return [first.reduce(1, *)]
     case .zeroPadShortcut(let stride, _, let channels):
       return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
-    case .imported(let graph): return [graph.classes]
+    case .imported(let graph): return graph.outputShape
     case .batchNorm, .relu, .sigmoid, .tanh, .add, .subtract: return first
     }
   }

@@ -25,16 +25,12 @@ public final class Network {
 
   private let mean: Tensor?
   private let scale: Tensor?
-  /// The first parameter and the first buffer of each node.
-  private let offsets: [(parameter: Int, buffer: Int)]
-  /// For each node the inputs that no later node reads.
-  private let lastUses: [[Int]]
-  /// Nodes that may overwrite their first input.
-  private let worksInPlace: [Bool]
-  /// What computes an imported network.
-  let evaluator: GraphEvaluator?
-  /// Whether an imported network was converted to float64.
-  private(set) var isWidened = false
+  /// What computes the network.
+  let evaluator: Result<GraphEvaluator, InputError>
+  /// The operators that compute the network.
+  package private(set) var graph: OperatorGraph
+  /// The type that images come to the graph in.
+  private(set) var inputDType: DType
 
   /// A network with freshly drawn weights; those of an imported network, whose rule nobody knows, are zero.
   public init(_ architecture: Architecture, seed: UInt64, device: Device = .cpu) {
@@ -42,9 +38,7 @@ public final class Network {
     let generator = Generator(seed: seed, for: "init")
     var parameters: [Entry] = []
     var buffers: [Entry] = []
-    var offsets: [(parameter: Int, buffer: Int)] = []
     for (position, node) in architecture.nodes.enumerated() {
-      offsets.append((parameters.count, buffers.count))
       for (name, shape) in node.layer.drawn {
         let value = architecture.initialization.draw(node.layer, name, shape, using: generator)
         let placed = value.to(device).inConvolutionLayout().requiringGrad()
@@ -55,7 +49,7 @@ public final class Network {
         buffers.append(Entry(name: node.tensorName(name), tensor: value, node: position))
       }
       guard case .imported(let graph) = node.layer else { continue }
-      for held in graph.held {
+      for held in graph.heldByNetwork {
         let value = Tensor.zeros(held.shape, dtype: held.dtype, device: device)
         let entry = Entry(
           name: held.name, tensor: held.isLearned ? value.requiringGrad() : value, node: position,
@@ -63,17 +57,18 @@ public final class Network {
         if held.isLearned { parameters.append(entry) } else { buffers.append(entry) }
       }
     }
-    evaluator = architecture.importedGraph.flatMap { try? GraphEvaluator($0, at: architecture.name) }
+    let graph = architecture.graph
+    self.graph = graph
+    inputDType = graph.input.dtype
+    evaluator = Result { () throws(InputError) -> GraphEvaluator in try GraphEvaluator(graph, at: architecture.name)
+    }
     self.parameters = parameters
     self.buffers = buffers
-    self.offsets = offsets
     func perChannel(_ values: [Double]) -> Tensor? {
       values.isEmpty ? nil : Tensor(values.map(Float.init), shape: [1, values.count, 1, 1]).to(device)
     }
     mean = perChannel(architecture.mean)
     scale = perChannel(architecture.standardDeviation.map { 1 / $0 })
-    lastUses = Network.lastUses(architecture)
-    worksInPlace = Network.worksInPlace(architecture)
   }
 
   public var device: Device { (parameters.first ?? buffers.first)?.tensor.device ?? .cpu }
@@ -89,88 +84,27 @@ public final class Network {
   public func callAsFunction(
     _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true
   ) -> Tensor {
-    var values = [Tensor?](repeating: nil, count: architecture.nodes.count)
-    values[0] = normalized(images)
-    for position in architecture.nodes.indices.dropFirst() {
-      values[position] = output(of: position, values, weights, updatingStatistics)
-      for input in lastUses[position] { values[input] = nil }
+    let result = Result { () throws(InputError) -> Tensor in
+      try evaluate(images, weights: weights, updatingStatistics: updatingStatistics)
     }
-    guard let last = values.last, let output = last else { ProgrammingError.stop("a network without nodes") }
-    return output
+    switch result {
+    case .success(let output): return output
+    case .failure(let error): ProgrammingError.stop("\(error)")
+    }
   }
 
-  /// Images normalised by the architecture's constants, channels-last but for imported networks, whose programs may count
-  /// on rows that lie one after the other.
+  /// Images normalized by the architecture's constants, in the order in memory that the graph wants.
   package func normalized(_ images: Tensor) -> Tensor {
-    let images = images.contiguous(images.rank == 4 && evaluator == nil ? .channelsLast : .contiguous)
+    let images = images.contiguous(images.rank == 4 ? graph.input.memoryFormat : .contiguous)
     guard let mean, let scale else { return images }
     return (images - mean) * scale
-  }
-
-  /// The output of one node, from those of the nodes that it reads.
-  package func output(
-    of position: Int, _ values: [Tensor?], _ weights: [Tensor]? = nil, _ updatingStatistics: Bool = false
-  ) -> Tensor {
-    let node = architecture.nodes[position]
-    func input(_ index: Int = 0) -> Tensor {
-      guard let value = values[node.inputs[index]] else { ProgrammingError.stop("\(node.name): input is gone") }
-      return value
-    }
-    func parameter(_ index: Int) -> Tensor {
-      weights?[offsets[position].parameter + index] ?? parameters[offsets[position].parameter + index].tensor
-    }
-    func buffer(_ index: Int) -> Tensor { buffers[offsets[position].buffer + index].tensor }
-
-    switch node.layer {
-    case .input: return input()
-    case .conv2d(let conv):
-      return input().conv2d(
-        parameter(0), bias: conv.bias ? parameter(1) : nil, stride: conv.stride, padding: conv.padding,
-        groups: conv.groups)
-    case .convTranspose2d(let conv):
-      return input().convTranspose2d(
-        parameter(0), bias: conv.bias ? parameter(1) : nil, stride: conv.stride, padding: conv.padding)
-    case .batchNorm(let norm):
-      let keepsStatistics = !isTraining || updatingStatistics
-      if isTraining && updatingStatistics { withoutGradient { buffers[offsets[position].buffer + 2].tensor += 1 } }
-      return input().batchNorm(
-        weight: parameter(0), bias: parameter(1), runningMean: keepsStatistics ? buffer(0) : nil,
-        runningVariance: keepsStatistics ? buffer(1) : nil, training: isTraining, momentum: norm.momentum,
-        epsilon: norm.epsilon)
-    case .linear(let linear): return input().linear(parameter(0), bias: linear.bias ? parameter(1) : nil)
-    case .relu: return worksInPlace[position] ? input().reluInPlace() : input().relu()
-    case .sigmoid: return input().sigmoid()
-    case .tanh: return input().tanh()
-    case .maxPool(let kernel, let stride, let padding):
-      return input().maxPool2d(kernel, stride: stride, padding: padding)
-    case .averagePool(let kernel, let stride): return input().avgPool2d(kernel, stride: stride)
-    case .adaptiveAveragePool(let size):
-      return size == 1 ? input().mean([2, 3], keepDimensions: true) : input().adaptiveAvgPool2d(size)
-    case .flatten: return input().flattened(from: 1)
-    case .add:
-      guard worksInPlace[position] else { return input(0) + input(1) }
-      let sum = input(0)
-      sum += input(1)
-      return sum
-    case .subtract: return input(0) - input(1)
-    case .zeroPadShortcut(let stride, let positions, let channels):
-      return input().zeroPadShortcut(stride: stride, positions: positions, channels: channels)
-    case .imported:
-      let result = Result { () throws(InputError) -> Tensor in
-        try imported(input(), weights, updatingStatistics)
-      }
-      switch result {
-      case .success(let logits): return logits
-      case .failure(let error): ProgrammingError.stop("\(error)")
-      }
-    }
   }
 
   /// Makes an imported network one for images of another shape `[channels, height, width]`, where it was exported for such.
   /// - Throws: `InputError` if it was not, or can't be computed on them.
   public func adapt(to imageShape: [Int]) throws(InputError) {
     guard imageShape != architecture.inputShape else { return }
-    guard let evaluator, evaluator.graph.input.accepts(imageShape) else {
+    guard graph.input.accepts(imageShape) else {
       throw InputError(
         "the network does not take images of this size", at: architecture.name, expected: architecture.inputText,
         found: imageShape.map(String.init).joined(separator: " x "))
@@ -183,6 +117,7 @@ public final class Network {
   func noteGraph(_ graph: OperatorGraph) {
     guard let last = architecture.nodes.indices.last else { return }
     architecture.nodes[last].layer = .imported(graph)
+    self.graph = graph
   }
 }
 
@@ -274,7 +209,7 @@ extension Network {
   /// - Throws: `InputError` if one is missing or other than that.
   func adopt(_ tensors: [String: Tensor], from location: String) throws(InputError) {
     guard let graph = architecture.importedGraph else { return }
-    for held in graph.held {
+    for held in graph.heldByNetwork {
       guard let tensor = tensors[held.name] else {
         throw InputError("a tensor is missing", at: location, expected: held.name.quoted)
       }
@@ -311,14 +246,9 @@ extension Network {
   /// in float32 where `dtype` has only 16 bits, as under autocast. An imported network keeps the types that it was exported
   /// in, unless it is converted to float64.
   public func convert(to dtype: DType) {
-    if isImported {
-      guard dtype == .float64 else { return }
-      isWidened = true
-    }
-    func target(_ entry: Entry) -> DType {
-      guard case .batchNorm = architecture.nodes[entry.node].layer, dtype.byteCount < 4 else { return dtype }
-      return .float32
-    }
+    guard !isImported || dtype == .float64 else { return }
+    inputDType = dtype
+    func target(_ entry: Entry) -> DType { dtype.byteCount < 4 && isBatchNorm(entry) ? .float32 : dtype }
     for (index, entry) in parameters.enumerated() {
       parameters[index].tensor = entry.tensor.detached().to(target(entry)).requiringGrad()
     }

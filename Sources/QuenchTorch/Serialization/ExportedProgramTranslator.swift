@@ -63,7 +63,7 @@ struct ExportedProgramTranslator {
     try append(graph.nodes, &scope, mode: .init(), depth: 0)
     return OperatorGraph(
       valueNames: valueNames, input: input, held: held, nodes: nodes,
-      output: try value(output, in: scope, at: "\(location), output"), classes: classes)
+      output: try value(output, in: scope, at: "\(location), output"), outputShape: [classes])
   }
 
   // MARK: - Inputs and outputs

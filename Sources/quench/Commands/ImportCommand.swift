@@ -94,7 +94,7 @@ struct ImportCommand: ParsableCommand {
       "dtype": .string("\(graph.input.dtype)")
     ]
     let output: Record = [
-      "name": .string(graph.valueNames[graph.output.index]), "shape": [sizes.first ?? .null, .int(graph.classes)]
+      "name": .string(graph.valueNames[graph.output.index]), "shape": [sizes.first ?? .null, .int(graph.outputShape[0])]
     ]
     var operators = Record()
     for (target, count) in graph.operatorCounts { operators[target] = .int(count) }
@@ -110,7 +110,7 @@ struct ImportCommand: ParsableCommand {
       rows: graph.operatorCounts.map { [.init($0.target), .init(NetworkSize.text($0.count))] })
     return """
       input          \(graph.input.sizeText), \(graph.input.dtype)
-      classes        \(graph.classes)
+      classes        \(graph.outputShape[0])
       parameters     \(NetworkSize.text(graph.parameterCount))
       multiply-adds  \(NetworkSize.text(multiplyAdds))
 
