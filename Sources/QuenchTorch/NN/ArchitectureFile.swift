@@ -89,6 +89,15 @@ extension Architecture {
     }
   }
 
+  /// The shapes of the tensors of ``tensorNames``, each under its name.
+  public var tensorShapes: [(name: String, shape: [Int])] {
+    nodes.flatMap { node in
+      if let graph = node.layer.graph { return graph.held.map { ($0.name, $0.shape) } }
+      let kept = node.layer.buffers.filter { $0.name != "num_batches_tracked" }.map { ($0.name, $0.shape) }
+      return (node.layer.parameters.map { ($0.name, $0.shape) } + kept).map { (node.tensorName($0.0), $0.1) }
+    }
+  }
+
   /// Further names of tensors, by the first, as an imported program has them for tied weights.
   var otherNames: [String: [String]] {
     let held = nodes.compactMap(\.layer.graph).flatMap(\.held).filter { !$0.otherNames.isEmpty }

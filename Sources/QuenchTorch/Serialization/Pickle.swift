@@ -18,12 +18,16 @@ struct Pickle {
     case storage(Int)
     /// An index into ``tensors``.
     case tensor(Int)
+    /// A Python object that is neither; an index into ``objects``.
+    case object(Int)
   }
 
   enum Function {
-    case orderedDictionary, rebuildTensor, rebuildParameter
+    case dictionary, rebuildTensor, rebuildTypedTensor, rebuildParameter
     /// The class of a storage, which stands for its element type.
     case storage(DType)
+    /// Whatever else the file names, an index into ``classes``: it is never looked up, let alone called.
+    case foreign(Int)
   }
 
   /// The file's entry that holds elements, possibly of several tensors.
@@ -50,4 +54,8 @@ struct Pickle {
   var dictionaries: [[(key: Value, value: Value)]] = []
   var storages: [Storage] = []
   var tensors: [View] = []
+  /// What the file names that is not known here, as `module.name`.
+  var classes: [String] = []
+  /// For each object that belongs to nothing known an index into ``classes``.
+  var objects: [Int] = []
 }

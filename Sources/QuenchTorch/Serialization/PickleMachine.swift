@@ -1,34 +1,42 @@
 import QuenchSupport
 
-/// Reads a pickle as `torch.save` writes it (protocol 2).
+/// Reads a pickle as `torch.save` writes it (protocols 2 to 5).
 ///
-/// A pickle is a program for a small stack machine. This one knows only the instructions and the few functions that
-/// dictionaries, lists, numbers, texts and tensors need; whatever else the file names is an error, so nothing in it
-/// can run code.
+/// A pickle is a program for a small stack machine. This one knows the instructions, and of functions the few that
+/// dictionaries and tensors need. Whatever else the file names is not looked up: what it would make becomes an object of
+/// which the class's name alone is known. So nothing in a file can run code.
 struct PickleMachine {
   /// Limits that no network's checkpoint comes near; they bound the memory that a hostile file can ask for.
   static let maximumLength = 64 << 20
   static let maximumInstructions = 2_000_000
 
-  private var reader: ByteReader
-  private var result = Pickle()
-  private var stack: [Pickle.Value] = []
+  var reader: ByteReader
+  var result = Pickle()
+  var stack: [Pickle.Value] = []
   private var marks: [Int] = []
   private var memo: [UInt32: Pickle.Value] = [:]
 
   /// The objects that the pickle `bytes` describes; `name` stands for it in errors.
   static func run(_ bytes: UnsafeRawBufferPointer, name: String) throws(InputError) -> Pickle {
-    var machine = PickleMachine(reader: ByteReader(bytes, name: name))
-    return try machine.run()
+    var reader = ByteReader(bytes, name: name)
+    return try run(&reader)
+  }
+
+  /// The objects that the next pickle in `reader` describes.
+  static func run(_ reader: inout ByteReader) throws(InputError) -> Pickle {
+    var machine = PickleMachine(reader: reader)
+    let pickle = try machine.run()
+    reader = machine.reader
+    return pickle
   }
 
   private init(reader: ByteReader) { self.reader = reader }
 
   private mutating func run() throws(InputError) -> Pickle {
     let start = try reader.take(2)
-    guard start[0] == 0x80, start[1] == 2 else {
+    guard start[0] == 0x80, (2...5).contains(start[1]) else {
       throw fault(
-        "the pickle protocol is not supported", expected: "2, the default of torch.save", found: "\(start[1])")
+        "the pickle protocol is not supported", expected: "2 to 5; torch.save's default is 2", found: "\(start[1])")
     }
     for _ in 0..<Self.maximumInstructions {
       let instruction = Unicode.Scalar(try reader.little(UInt8.self))
@@ -44,40 +52,51 @@ struct PickleMachine {
   private mutating func perform(_ instruction: Unicode.Scalar) throws(InputError) {
     switch instruction {
     case "N", "\u{88}", "\u{89}": stack.append(.scalar)
-    case "G":
-      _ = try reader.take(8)
-      stack.append(.scalar)
+    case "G": try skip(8)
     case "K": stack.append(.integer(Int(try reader.little(UInt8.self))))
     case "M": stack.append(.integer(Int(try reader.little(UInt16.self))))
     case "J": stack.append(.integer(Int(try reader.little(Int32.self))))
-    case "\u{8a}": stack.append(try longInteger())
-    case "X": stack.append(.string(try text(Int(reader.little(UInt32.self)))))
+    case "\u{8a}": stack.append(try longInteger(Int(reader.little(UInt8.self))))
+    case "\u{8b}": stack.append(try longInteger(Int(reader.little(UInt32.self))))
+    case "\u{8c}", "U": stack.append(.string(try text(Int(reader.little(UInt8.self)))))
+    case "X", "T": stack.append(.string(try text(Int(reader.little(UInt32.self)))))
+    case "\u{8d}": stack.append(.string(try text(length())))
+    case "C": try skip(Int(reader.little(UInt8.self)))
+    case "B": try skip(Int(reader.little(UInt32.self)))
+    case "\u{8e}", "\u{96}": try skip(length())
     case ")": pushTuple([])
     case "\u{85}": pushTuple(try pop(1))
     case "\u{86}": pushTuple(try pop(2))
     case "\u{87}": pushTuple(try pop(3))
     case "(": marks.append(stack.count)
     case "t": pushTuple(try popToMark())
-    case "]":
-      stack.append(.list(result.sequences.count))
-      result.sequences.append([])
+    case "]", "\u{8f}": pushList([])
+    case "l", "\u{91}": pushList(try popToMark())
     case "a": try appendToList(pop(1))
-    case "e": try appendToList(popToMark())
+    case "e", "\u{90}": try appendToList(popToMark())
     case "}": pushDictionary()
     case "s": try setItems(pop(2))
     case "u": try setItems(popToMark())
     case "q": memo[UInt32(try reader.little(UInt8.self))] = try top()
     case "r": memo[try reader.little()] = try top()
+    case "\u{94}": memo[UInt32(memo.count)] = try top()
     case "h": stack.append(try recall(UInt32(reader.little(UInt8.self))))
     case "j": stack.append(try recall(reader.little()))
-    case "c": stack.append(.function(try function()))
+    case "0": _ = try pop()
+    case "1": _ = try popToMark()
+    case "2": stack.append(try top())
+    case "\u{95}": _ = try reader.take(8)  // how long the next frame is: it tells nothing that is needed
+    case "c": stack.append(.function(try function(line(), line())))
+    case "\u{93}": try pushNamedFunction()
     case "Q": try pushStorage()
-    case "R": try call()
+    case "R", "\u{81}": try call()
+    case "\u{92}":
+      _ = try pop()  // arguments by name
+      try call()
     case "b": try build()
     default:
       throw fault(
-        "the pickle has an instruction that torch.save does not write for tensors",
-        found: "\(instruction)".quoted)
+        "the pickle has an instruction that torch.save does not write", found: "\(instruction)".quoted)
     }
   }
 }
@@ -88,12 +107,12 @@ extension PickleMachine {
   /// The values above the last mark are all that an instruction may touch.
   private var available: Int { stack.count - (marks.last ?? 0) }
 
-  private func top() throws(InputError) -> Pickle.Value {
+  func top() throws(InputError) -> Pickle.Value {
     guard available > 0, let value = stack.last else { throw fault("the pickle takes a value where there is none") }
     return value
   }
 
-  private mutating func pop() throws(InputError) -> Pickle.Value {
+  mutating func pop() throws(InputError) -> Pickle.Value {
     let value = try top()
     stack.removeLast()
     return value
@@ -122,20 +141,29 @@ extension PickleMachine {
     result.sequences.append(values)
   }
 
-  private mutating func pushDictionary() {
+  private mutating func pushList(_ values: [Pickle.Value]) {
+    stack.append(.list(result.sequences.count))
+    result.sequences.append(values)
+  }
+
+  mutating func pushDictionary() {
     stack.append(.dictionary(result.dictionaries.count))
     result.dictionaries.append([])
   }
 
   private mutating func appendToList(_ values: [Pickle.Value]) throws(InputError) {
-    guard case .list(let index) = try top() else {
+    switch try top() {
+    case .list(let index): result.sequences[index] += values
+    case .object: break
+    case .scalar, .integer, .string, .function, .tuple, .dictionary, .storage, .tensor:
       throw fault("the pickle appends to something that is not a list")
     }
-    result.sequences[index] += values
   }
 
   private mutating func setItems(_ values: [Pickle.Value]) throws(InputError) {
-    guard case .dictionary(let index) = try top(), values.count.isMultiple(of: 2) else {
+    let target = try top()
+    if case .object = target { return }
+    guard case .dictionary(let index) = target, values.count.isMultiple(of: 2) else {
       throw fault("the pickle sets items of something that is no dictionary")
     }
     for position in stride(from: 0, to: values.count, by: 2) {
@@ -147,14 +175,23 @@ extension PickleMachine {
 // MARK: Numbers and texts
 
 extension PickleMachine {
-  /// A little-endian two's complement integer of up to 255 bytes.
-  private mutating func longInteger() throws(InputError) -> Pickle.Value {
-    let digits = try reader.take(Int(reader.little(UInt8.self)))
+  /// A little-endian two's complement integer of `count` bytes.
+  private mutating func longInteger(_ count: Int) throws(InputError) -> Pickle.Value {
+    let digits = try reader.take(count)
     guard digits.count <= 8 else { return .scalar }
     guard let last = digits.last else { return .integer(0) }
     let high = Int(Int8(bitPattern: last))
     return .integer(digits.dropLast().reversed().reduce(high) { $0 << 8 | Int($1) })
   }
+
+  /// Bytes and floats: no tensor needs to know them.
+  private mutating func skip(_ count: Int) throws(InputError) {
+    _ = try reader.take(count)
+    stack.append(.scalar)
+  }
+
+  /// A length of 64 bits.
+  private mutating func length() throws(InputError) -> Int { Int(clamping: try reader.little(UInt64.self)) }
 
   private mutating func text(_ count: Int) throws(InputError) -> String {
     guard let text = String(validating: try reader.take(count), as: UTF8.self) else {
@@ -173,104 +210,12 @@ extension PickleMachine {
     _ = try reader.take(1)
     return line
   }
-}
 
-// MARK: Functions
-
-extension PickleMachine {
-  private mutating func function() throws(InputError) -> Pickle.Function {
-    let module = try line()
-    let name = try line()
-    switch (module, name) {
-    case ("collections", "OrderedDict"): return .orderedDictionary
-    case ("torch._utils", "_rebuild_tensor_v2"): return .rebuildTensor
-    case ("torch._utils", "_rebuild_parameter"): return .rebuildParameter
-    case ("torch", _):
-      if let dtype = DType(torchStorage: name) { return .storage(dtype) }
-    default: break
-    }
-    if name == "_rebuild_tensor_v3" || (module == "torch" && name.hasSuffix("Storage")) {
-      throw fault(
-        "a tensor has an unsupported dtype", expected: "\(DType.allCases.map { "\($0)" }.joined(separator: ", "))",
-        found: "\(module).\(name)".quoted, remedy: "convert the tensor before saving it")
-    }
-    throw fault(
-      "the checkpoint holds a Python object", found: "\(module).\(name)".quoted,
-      remedy: "only plain tensors load, for safety: save the state_dict alone, best as safetensors")
-  }
-
-  /// Turns the tuple `("storage", class, key, device, element count)` into a storage.
-  private mutating func pushStorage() throws(InputError) {
-    guard case .tuple(let index) = try pop(), case let parts = result.sequences[index], parts.count == 5,
-      case .string("storage") = parts[0], case .function(.storage(let dtype)) = parts[1],
-      case .string(let key) = parts[2], case .integer(let count) = parts[4]
-    else { throw fault("a storage is not described as torch.save does") }
-    stack.append(.storage(result.storages.count))
-    result.storages.append(Pickle.Storage(key: key, dtype: dtype, elementCount: count))
-  }
-
-  private mutating func call() throws(InputError) {
-    guard case .tuple(let index) = try pop(), case .function(let function) = try pop() else {
-      throw fault("the pickle calls something that is no function")
-    }
-    let arguments = result.sequences[index]
-    switch function {
-    case .orderedDictionary where arguments.isEmpty:
-      pushDictionary()
-    case .rebuildTensor:
-      // Storage, offset, sizes, strides, requires_grad, hooks; a seventh would change the elements' meaning.
-      guard arguments.count == 6, case .storage(let storage) = arguments[0],
-        case .integer(let offset) = arguments[1],
-        case .tuple(let shape) = arguments[2], case .tuple(let strides) = arguments[3]
-      else { throw fault("a tensor is not described as torch.save does for plain ones") }
-      stack.append(.tensor(result.tensors.count))
-      result.tensors.append(Pickle.View(storage: storage, offset: offset, shape: shape, strides: strides))
-    case .rebuildParameter:
-      guard arguments.count == 3, case .tensor = arguments[0] else {
-        throw fault("a parameter is not described as torch.save does")
-      }
-      stack.append(arguments[0])
-    case .orderedDictionary, .storage:
-      throw fault("the pickle calls a function with unknown arguments")
-    }
-  }
-
-  /// Drops the attributes that a state dictionary carries beside its items (`_metadata`).
-  private mutating func build() throws(InputError) {
-    _ = try pop()
-    guard case .dictionary = try top() else {
-      throw fault("the pickle sets attributes of something that is no dictionary")
-    }
-  }
-
-  private func fault(
+  func fault(
     _ problem: String, expected: String? = nil, found: String? = nil, remedy: String? = nil
   ) -> InputError {
     InputError(
       problem, at: "\(reader.name), byte \(reader.offset)", expected: expected, found: found,
       remedy: remedy ?? "save the weights as safetensors")
-  }
-}
-
-extension DType {
-  /// The name of the class in Python's `torch` whose storages hold this element type.
-  var torchStorage: String {
-    switch self {
-    case .uint8: "ByteStorage"
-    case .int8: "CharStorage"
-    case .int16: "ShortStorage"
-    case .int32: "IntStorage"
-    case .int64: "LongStorage"
-    case .float16: "HalfStorage"
-    case .float32: "FloatStorage"
-    case .float64: "DoubleStorage"
-    case .bool: "BoolStorage"
-    case .bfloat16: "BFloat16Storage"
-    }
-  }
-
-  init?(torchStorage name: String) {
-    guard let type = Self.allCases.first(where: { $0.torchStorage == name }) else { return nil }
-    self = type
   }
 }

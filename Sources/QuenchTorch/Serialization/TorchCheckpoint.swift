@@ -1,8 +1,9 @@
 import Foundation
 import QuenchSupport
 
-/// Reads the zip files that Python's `torch.save` writes, if they hold nothing but plain tensors in dictionaries,
-/// lists and tuples beside numbers and texts. Nothing in a file is ever run.
+/// Reads the files that Python's `torch.save` writes, zip files since PyTorch 1.6 and a stream of pickles before: plain
+/// tensors in dictionaries, lists and tuples. Other Python objects beside them are left, by their class's name alone;
+/// nothing in a file is ever run.
 ///
 /// Where the file's top dictionary keeps the weights in a dictionary under `state_dict`, `model_state_dict`, `model`,
 /// `net`, `network`, `module`, `student`, `teacher`, `model_ema`, `state_dict_ema`, `ema`, `params` or `params_ema`, those
@@ -30,26 +31,34 @@ public enum TorchCheckpoint {
     return try loader.load()
   }
 
-  /// - Throws: `InputError` if the first bytes are not those of a zip file.
+  /// - Throws: `InputError` if the first bytes are not those of such a file.
   static func check(_ source: ByteSource) throws(InputError) {
-    let start = try source.read(0..<min(2, source.count))
-    guard start.elementsEqual("PK".utf8) else {
-      let legacy = start.first == 0x80
-      throw InputError(
-        legacy ? "the file is a bare Python pickle, not a zip file" : "the file holds no weights that can be read",
-        at: source.name, expected: "safetensors or a zip file by torch.save",
-        remedy: "save the weights again as safetensors or with torch.save of PyTorch 1.6 or later")
-    }
+    let start = try source.read(0..<min(264, source.count))
+    guard !start.prefix(2).elementsEqual("PK".utf8), !isStream(start) else { return }
+    let problem =
+      start.first == 0x80
+      ? "the file is a bare Python pickle, not what torch.save writes"
+      : start.dropFirst(257).prefix(5).elementsEqual("ustar".utf8)
+        ? "the file is a tar archive, such as PyTorch before 0.2 wrote"
+        : "the file holds no weights that can be read"
+    throw InputError(
+      problem, at: source.name, expected: "safetensors or what torch.save writes",
+      remedy: "save the weights again as safetensors, or with torch.save")
+  }
+
+  /// Whether a file begins as torch.save's did before PyTorch 1.6: with a certain number of ten bytes.
+  static func isStream(_ start: Data) -> Bool {
+    let magic: [UInt8] = [0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
+    return start.first == 0x80 && start.prefix(32).firstRange(of: magic) != nil
   }
 }
 
 /// Finds the tensors among a checkpoint's objects and copies them out.
 private struct CheckpointLoader {
-  private let name: String
-  private let archive: ZipArchive
-  /// The folder in the zip file that holds everything.
-  private let folder: String
-  private let pickle: Pickle
+  private let source: ByteSource
+  private let content: CheckpointContent
+  private var name: String { source.name }
+  private var pickle: Pickle { content.pickle }
   /// What may still be visited and copied. Shared containers and overlapping views let a small file describe far
   /// more than it holds; a real checkpoint stays well below.
   private var visits: Int
@@ -63,51 +72,36 @@ private struct CheckpointLoader {
   private static let maximumNameLength = 4096
 
   init(_ source: ByteSource, expecting elements: Int?) throws(InputError) {
-    name = source.name
+    self.source = source
     expectedElements = elements
-    archive = try ZipArchive(source)
-    folder = try Self.folder(in: archive, name: name)
-    let location = "\(name), entry data.pkl"
-    let content = try archive.content(of: "\(folder)/data.pkl", limit: PickleMachine.maximumLength)
-    pickle = try content.parse { (bytes) throws(InputError) in try PickleMachine.run(bytes, name: location) }
-    visits = 4096 + 4 * content.count
+    let isStream = TorchCheckpoint.isStream(try source.read(0..<min(32, source.count)))
+    content = isStream ? try CheckpointContent(stream: source) : try CheckpointContent(archive: source)
+    visits = 4096 + 4 * content.length
     bytes = (1 << 20) + 4 * source.count
-    if archive.entries["\(folder)/byteorder"] != nil {
-      let order = String(decoding: try archive.content(of: "\(folder)/byteorder", limit: 100), as: UTF8.self)
-      guard order == "little" else {
-        throw InputError(
-          "the checkpoint has another byte order", at: name, expected: "little", found: order.quoted,
-          remedy: "save the weights as safetensors")
-      }
-    }
-  }
-
-  private static func folder(in archive: ZipArchive, name: String) throws(InputError) -> String {
-    let folders = archive.entries.keys.compactMap { entry -> String? in
-      let parts = entry.split(separator: "/", omittingEmptySubsequences: false)
-      return parts.count == 2 && parts[1] == "data.pkl" ? String(parts[0]) : nil
-    }
-    guard folders.count == 1 else {
-      throw InputError(
-        "the zip file is not a PyTorch checkpoint", at: name, expected: "one entry called FOLDER/data.pkl",
-        found: "\(folders.count)", remedy: "save the weights as safetensors or with torch.save")
-    }
-    guard archive.entries["\(folders[0])/constants.pkl"] == nil else {
-      throw InputError(
-        "the file is a TorchScript program, not a checkpoint", at: name,
-        remedy: "save the module's state_dict as safetensors")
-    }
-    return folders[0]
   }
 
   mutating func load() throws(InputError) -> StateDictionary {
-    try collect(weights(in: pickle.root), path: [])
+    let weights = weights(in: pickle.root)
+    try collect(weights, path: [])
     guard !result.isEmpty else {
       throw InputError(
-        "the checkpoint holds no named tensor", at: name, expected: "a state_dict",
-        remedy: "save the module's state_dict, best as safetensors")
+        "the checkpoint holds no named tensor", at: name, expected: "a state_dict", found: object(in: weights),
+        remedy: "save the weights alone: torch.save(model.state_dict(), 'weights.pt')")
     }
     return result
+  }
+
+  /// The class of a Python object that stands where weights should: only plain tensors are read.
+  private func object(in value: Pickle.Value) -> String? {
+    func name(_ value: Pickle.Value) -> String? {
+      switch value {
+      case .object(let index): "a Python object, \(pickle.classes[pickle.objects[index]].quoted)"
+      case .function(.foreign(let index)): "a Python object, \(pickle.classes[index].quoted)"
+      case .scalar, .integer, .string, .function, .tuple, .list, .dictionary, .storage, .tensor: nil
+      }
+    }
+    guard case .dictionary(let index) = value else { return name(value) }
+    return pickle.dictionaries[index].lazy.compactMap { name($0.value) }.first
   }
 
   /// The names under which training scripts keep the weights beside other things, what is trained before its averages.
@@ -141,7 +135,9 @@ private struct CheckpointLoader {
         switch key {
         case .string(let key): try collect(value, path: path + [key])
         case .integer(let key): try collect(value, path: path + ["\(key)"])
-        default: throw InputError("a dictionary's key is neither a text nor an integer", at: name)
+        case .scalar, .function, .tuple, .list, .dictionary, .storage, .tensor, .object:
+          guard case .tensor = value else { continue }
+          throw InputError("a tensor's key is neither a text nor an integer", at: name)
         }
       }
     case .list(let index), .tuple(let index):
@@ -162,7 +158,7 @@ private struct CheckpointLoader {
         throw InputError("two tensors have the same name", at: name, found: key.quoted)
       }
       result[key] = try tensor(pickle.tensors[index], at: "\(name), tensor \(key.quoted)")
-    case .scalar, .integer, .string, .function, .storage:
+    case .scalar, .integer, .string, .function, .storage, .object:
       break
     }
   }
@@ -184,7 +180,7 @@ extension CheckpointLoader {
     let layout = try TensorLayout(shape: integers(view.shape, at: location), dtype: storage.dtype, at: location)
     var strides = try integers(view.strides, at: location)
     let width = storage.dtype.byteCount
-    let content = try archive.range(of: "\(folder)/data/\(storage.key)")
+    let content = try content.range(of: storage)
     guard (0...content.count / width).contains(storage.elementCount) else {
       throw InputError(
         "the storage has the wrong length", at: location,
@@ -202,7 +198,7 @@ extension CheckpointLoader {
     elements += layout.byteCount / width
     if let expectedElements { try StateDictionary.checkCount(elements, expecting: expectedElements, at: name) }
     let start = content.lowerBound + span.lowerBound * width
-    return try archive.source.read(start..<start + span.count * width).parse { (bytes) throws(InputError) in
+    return try source.read(start..<start + span.count * width).parse { (bytes) throws(InputError) in
       if layout.byteCount == 0 || Self.isContiguous(layout.shape, strides) {
         return try layout.tensor(copying: bytes, at: location)
       }

@@ -63,13 +63,26 @@ enum Pickled {
 
   static func tensor(
     _ storage: String = "FloatStorage", key: String = "0", count: Int = 6, offset: Int = 0, shape: [Int] = [6],
-    strides: [Int] = [1]
+    strides: [Int] = [1], isStream: Bool = false
   ) -> [UInt8] {
-    let location = tuple(text("storage"), global("torch", storage), text(key), text("cpu"), int(count))
+    let view = isStream ? Array("N".utf8) : []
+    let location = tuple(text("storage"), global("torch", storage), text(key), text("cpu"), int(count) + view)
     let arguments = tuple(
       location + Array("Q".utf8), int(offset), tuple(shape.flatMap(int)), tuple(strides.flatMap(int)), [0x89],
       ordered)
     return global("torch._utils", "_rebuild_tensor_v2") + arguments + Array("R".utf8)
+  }
+
+  /// An object of a class that takes no arguments.
+  static func object(_ module: String, _ name: String) -> [UInt8] { global(module, name) + [0x29, 0x81] }
+
+  /// What torch.save wrote before zip files, with one storage of the floats 0 to 5, or what is said to be there.
+  static func stream(_ body: [UInt8], keys: [String] = ["0"], count: Int = 6) -> Data {
+    let magic: [UInt8] = [0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
+    let names = Array("](".utf8) + keys.flatMap { text($0) } + Array("e".utf8)
+    var bytes = program(magic) + program(int(1001)) + program(dictionary(("little_endian", [0x88])))
+    bytes += program(body) + program(names) + little(count, 8)
+    return Data(bytes + (0..<6).flatMap { little(Float($0).bitPattern, 4) })
   }
 
   static func program(_ body: [UInt8]) -> [UInt8] { [0x80, 2] + body + Array(".".utf8) }

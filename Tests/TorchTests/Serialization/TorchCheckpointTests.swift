@@ -78,10 +78,8 @@ import Testing
   /// Pickles that must not load, and what the error must mention.
   static let faults: [(pickle: [UInt8], mention: String)] = [
     (Pickled.global("os", "system") + Pickled.tuple(Pickled.text("true")) + Array("R".utf8), "\"os.system\""),
-    (
-      Pickled.dictionary(("a", Pickled.tensor()), ("b", Pickled.global("argparse", "Namespace"))),
-      "\"argparse.Namespace\""
-    ),
+    (Pickled.object("models", "Net"), "a Python object, \"models.Net\""),
+    (Pickled.dictionary(("epoch", Pickled.int(1)), ("model", Pickled.object("models", "Net"))), "\"models.Net\""),
     (Pickled.global("torch", "load"), "\"torch.load\""),
     (Pickled.dictionary(("a", Pickled.tensor("ComplexFloatStorage"))), "unsupported dtype"),
     (Pickled.global("torch._utils", "_rebuild_tensor_v3"), "unsupported dtype"),
@@ -106,9 +104,10 @@ import Testing
     ),
     (Pickled.dictionary(("a", Pickled.int(1))), "no named tensor"),
     (Pickled.tensor(), "no named tensor"),
-    (Array("}((tK\u{1}u".utf8), "neither a text"),
+    (Array("}((t".utf8) + Pickled.tensor() + Array("u".utf8), "neither a text"),
     (Array("]q\u{0}h\u{0}a".utf8), "too deeply"),
-    (Array("0".utf8), "instruction"),
+    (Array("P".utf8), "instruction"),
+    (Array("0".utf8), "there is none"),
     (Array("a".utf8), "there is none"),
     (Array("".utf8), "there is none"),
     (Array("N(t".utf8) + Array("RR".utf8), "no function"),
@@ -116,7 +115,8 @@ import Testing
     (Array("u".utf8), "did not begin"),
     (Array("}(Nu".utf8), "no dictionary"),
     (Array("NNa".utf8), "not a list"),
-    (Array("NNb".utf8), "no dictionary"),
+    (Array("NNb".utf8), "attributes of something"),
+    (Array("NN".utf8) + [0x93], "otherwise than by texts"),
     (Array("NQ".utf8), "storage"),
     (
       Pickled.global("collections", "OrderedDict") + Pickled.tuple(Pickled.int(1)) + Array("R".utf8),
@@ -134,11 +134,54 @@ import Testing
     #expect(error.description.hasPrefix("file"))
   }
 
-  @Test func saysThatOnlyPlainTensorsLoadForSafety() throws {
+  @Test func saysHowToSaveWhatHoldsAWholeModule() throws {
     let data = Pickled.checkpoint(Pickled.global("models", "Net")).data
     let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: data) }
-    #expect(error.found == "\"models.Net\"")
-    #expect(error.remedy?.contains("only plain tensors load, for safety") == true)
+    #expect(error.found == "a Python object, \"models.Net\"")
+    #expect(error.remedy == "save the weights alone: torch.save(model.state_dict(), 'weights.pt')")
+  }
+
+  @Test func leavesOtherObjectsBesideTensors() throws {
+    let scalar =
+      Pickled.global("numpy.core.multiarray", "scalar")
+      + Pickled.tuple(Pickled.global("numpy", "dtype") + Array(")R".utf8), [0x43, 2, 1, 2]) + Array("R".utf8)
+    let size = Pickled.global("torch", "Size") + Pickled.tuple(Pickled.tuple(Pickled.int(3))) + Array("R".utf8)
+    let factory = Pickled.global("collections", "defaultdict") + Pickled.tuple(Pickled.global("builtins", "int"))
+    let body = Pickled.dictionary(
+      ("args", Pickled.object("argparse", "Namespace") + Pickled.dictionary(("lr", scalar)) + Array("b".utf8)),
+      ("best", scalar), ("size", size), ("dtype", Pickled.global("torch", "float32")),
+      ("names", [0x8F] + Array("(".utf8) + Pickled.int(1) + [0x90]),
+      ("model", factory + Array("R(".utf8) + Pickled.text("a") + Pickled.tensor() + Array("u".utf8)))
+    #expect(try TorchCheckpoint.load(data: Pickled.checkpoint(body).data).keys == ["a"])
+  }
+
+  @Test func readsProtocol4() throws {
+    func short(_ text: String) -> [UInt8] { [0x8C, UInt8(text.utf8.count)] + Array(text.utf8) + [0x94] }
+    let dictionary = [UInt8](short("collections") + short("OrderedDict") + [0x93, 0x94])
+    let body = dictionary + Array(")R(".utf8) + short("a") + Pickled.tensor() + Array("u".utf8)
+    let frame: [UInt8] = [0x80, 4, 0x95, 9, 0, 0, 0, 0, 0, 0, 0]
+    var zip = Pickled.checkpoint([])
+    zip.entries[0].content = frame + body + Array(".".utf8)
+    #expect(try TorchCheckpoint.load(data: zip.data)["a"]?.array(Float.self) == [0, 1, 2, 3, 4, 5])
+  }
+
+  @Test func readsStreamsOfBeforePyTorch16() throws {
+    let view = Pickled.tensor(offset: 1, shape: [2, 2], strides: [1, 2], isStream: true)
+    let body = Pickled.dictionary(("state_dict", Pickled.dictionary(("a", view))))
+    let stream = Pickled.stream(body)
+    #expect(try StateDictionary.load(data: stream)["a"]?.array(Float.self) == [1, 3, 2, 4])
+    for count in 0..<stream.count {
+      #expect(throws: InputError.self) { _ = try StateDictionary.load(data: stream.prefix(count)) }
+    }
+    for (count, mention) in [(Int.max, "end too early"), (-1, "end too early"), (5, "wrong length")] {
+      let error = #expect(throws: InputError.self) {
+        try StateDictionary.load(data: Pickled.stream(body, count: count))
+      }
+      #expect(error?.problem.contains(mention) == true, "\(count)")
+    }
+    for keys in [["1"], [], ["0", "0"]] {
+      #expect(throws: InputError.self) { try StateDictionary.load(data: Pickled.stream(body, keys: keys)) }
+    }
   }
 
   @Test func readsDeepNestingWithoutRecursion() {
@@ -157,9 +200,9 @@ import Testing
   }
 
   @Test func rejectsOtherProtocols() throws {
-    let zip = ZipBuilder(entries: [("archive/data.pkl", [0x80, 4, 0x4E, 0x2E])])
+    let zip = ZipBuilder(entries: [("archive/data.pkl", [0x80, 6, 0x4E, 0x2E])])
     let error = try #require(throws: InputError.self) { _ = try TorchCheckpoint.load(data: zip.data) }
-    #expect(error.problem.contains("protocol") && error.found == "4")
+    #expect(error.problem.contains("protocol") && error.found == "6")
   }
 
   @Test func rejectsBigEndianCheckpoints() throws {
