@@ -69,7 +69,7 @@ let package = Package(
       linkerSettings: linkLibTorch),
     .target(
       name: "CImageIO",
-      linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
+      linkerSettings: ["jpeg", "png", "webp", "tiff", "z"].map { .linkedLibrary($0) }),
     // Optimised in debug builds too: drawing noise would be most of what the tests do.
     .target(name: "CStatistics", cxxSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CDigest", linkerSettings: [.linkedLibrary("crypto", .when(platforms: [.linux]))]),

@@ -36,10 +36,39 @@ static int is_jpeg(const uint8_t *data, size_t size) { return size >= 3 && !memc
 
 static int is_png(const uint8_t *data, size_t size) { return size >= 8 && !memcmp(data, "\x89PNG\r\n\x1A\n", 8); }
 
+static int is_webp(const uint8_t *data, size_t size) {
+  return size >= 16 && !memcmp(data, "RIFF", 4) && !memcmp(data + 8, "WEBPVP8", 7);
+}
+
+static int is_tiff(const uint8_t *data, size_t size) {
+  return size >= 8 && (!memcmp(data, "II*\0", 4) || !memcmp(data, "MM\0*", 4));
+}
+
+// "BM", the file's length, four bytes of zero, where the pixels begin, how long the header is.
+static int is_bmp(const uint8_t *data, size_t size) { return size >= 18 && !memcmp(data, "BM", 2) && data[15] < 4; }
+
+typedef struct {
+  int (*recognizes)(const uint8_t *, size_t);
+  int (*probe)(const uint8_t *, size_t, ci_info *, char *);
+  int (*decode)(const uint8_t *, size_t, ci_request, uint8_t **, ci_info *, char *);
+} Format;
+
+static const Format formats[] = {{is_jpeg, ci_jpeg_probe, ci_jpeg_decode},
+                                 {is_png, ci_png_probe, ci_png_decode},
+                                 {is_webp, ci_webp_probe, ci_webp_decode},
+                                 {is_tiff, ci_tiff_probe, ci_tiff_decode},
+                                 {is_bmp, ci_bmp_probe, ci_bmp_decode}};
+
+static const Format *format_of(const uint8_t *data, size_t size, char *message) {
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+    if (formats[i].recognizes(data, size)) return &formats[i];
+  ci_fail(message, "not a JPEG, PNG, WebP, TIFF or BMP picture");
+  return NULL;
+}
+
 int ci_probe(const uint8_t *data, size_t size, ci_info *info, char *message) {
-  if (is_jpeg(data, size)) return ci_jpeg_probe(data, size, info, message);
-  if (is_png(data, size)) return ci_png_probe(data, size, info, message);
-  return ci_fail(message, "neither a JPEG nor a PNG picture");
+  const Format *format = format_of(data, size, message);
+  return format ? format->probe(data, size, info, message) : -1;
 }
 
 static uint8_t luma(int red, int green, int blue) {
@@ -59,10 +88,8 @@ int ci_decode(const uint8_t *data, size_t size, ci_request request, uint8_t **pi
   *pixels = NULL;
   if (request.channels != 1 && request.channels != 3)
     return ci_fail(message, "pictures decode to 1 or 3 channels, not %d", request.channels);
-  int status = is_jpeg(data, size)  ? ci_jpeg_decode(data, size, request, pixels, info, message)
-               : is_png(data, size) ? ci_png_decode(data, size, request, pixels, info, message)
-                                    : ci_fail(message, "neither a JPEG nor a PNG picture");
-  if (status) return status;
+  const Format *format = format_of(data, size, message);
+  if (!format || format->decode(data, size, request, pixels, info, message)) return -1;
   convert(*pixels, (size_t)info->width * info->height, info->channels, request.channels);
   info->channels = request.channels;
   return 0;

@@ -6,6 +6,7 @@
 #include <jpeglib.h>
 #include <setjmp.h>
 #include <stdlib.h>
+#include <string.h>
 
 // A progressive picture may repeat scans without end; real ones have about ten.
 enum { MAX_SCANS = 200 };
@@ -17,6 +18,7 @@ typedef struct {
   jmp_buf escape;
   char *message;
   uint8_t *pixels;
+  int orientation;
 } Reader;
 
 static void stop(j_common_ptr jpeg) {
@@ -51,6 +53,7 @@ static void begin(Reader *reader, const uint8_t *data, size_t size) {
   reader->progress.progress_monitor = limit_scans;
   reader->jpeg.progress = &reader->progress;
   jpeg_mem_src(&reader->jpeg, data, size);
+  jpeg_save_markers(&reader->jpeg, JPEG_APP0 + 1, 0xFFFF);
   jpeg_read_header(&reader->jpeg, TRUE);
 }
 
@@ -58,10 +61,19 @@ static ci_info stored(const struct jpeg_decompress_struct *jpeg) {
   return (ci_info){(int32_t)jpeg->image_width, (int32_t)jpeg->image_height, jpeg->num_components};
 }
 
+// How the camera was held, as the first Exif block says.
+static int orientation(const struct jpeg_decompress_struct *jpeg) {
+  for (jpeg_saved_marker_ptr marker = jpeg->marker_list; marker; marker = marker->next)
+    if (marker->data_length > 6 && !memcmp(marker->data, "Exif\0\0", 6))
+      return ci_exif_orientation(marker->data, marker->data_length);
+  return 1;
+}
+
 static int probe(Reader *reader, const uint8_t *data, size_t size, ci_info *info) {
   if (setjmp(reader->escape)) return -1;
   begin(reader, data, size);
   *info = stored(&reader->jpeg);
+  ci_orient_info(info, orientation(&reader->jpeg));
   return 0;
 }
 
@@ -107,12 +119,13 @@ static int decode(Reader *reader, const uint8_t *data, size_t size, ci_request r
     JSAMPROW row = reader->pixels + stride * jpeg->output_scanline;
     jpeg_read_scanlines(jpeg, &row, 1);
   }
-  int inverted = jpeg->saw_Adobe_marker;
+  int inverted = jpeg->saw_Adobe_marker, held = orientation(jpeg);
   jpeg_finish_decompress(jpeg);
   if (cmyk) {
     cmyk_to_rgb(reader->pixels, (size_t)info->width * info->height, inverted);
     info->channels = 3;
   }
+  reader->orientation = held;
   return 0;
 }
 
@@ -121,6 +134,7 @@ int ci_jpeg_decode(const uint8_t *data, size_t size, ci_request request, uint8_t
   Reader reader = {.message = message};
   int status = decode(&reader, data, size, request, info);
   jpeg_destroy_decompress(&reader.jpeg);
+  if (!status) status = ci_orient(&reader.pixels, info, reader.orientation, message);
   if (status) free(reader.pixels);
   else *pixels = reader.pixels;
   return status;

@@ -45,10 +45,23 @@ static ci_info read_header(Reader *reader) {
                    (int32_t)png_get_image_height(reader->png, reader->info), colour ? 3 : 1};
 }
 
+// How the camera was held, as the chunk eXIf says, which may stand before the pixels or behind them.
+static int orientation(const uint8_t *data, size_t size) {
+  for (size_t offset = 8; offset + 12 <= size;) {
+    size_t length = (size_t)data[offset] << 24 | (size_t)data[offset + 1] << 16 | (size_t)data[offset + 2] << 8 |
+                    (size_t)data[offset + 3];
+    if (length > size - offset - 12) return 1;
+    if (!memcmp(data + offset + 4, "eXIf", 4)) return ci_exif_orientation(data + offset + 8, length);
+    offset += 12 + length;
+  }
+  return 1;
+}
+
 static int probe(Reader *reader, ci_info *info) {
   if (create(reader)) return -1;
   if (setjmp(png_jmpbuf(reader->png))) return -1;
   *info = read_header(reader);
+  ci_orient_info(info, orientation(reader->data, reader->size));
   return 0;
 }
 
@@ -90,6 +103,7 @@ int ci_png_decode(const uint8_t *data, size_t size, ci_request request, uint8_t 
                   char *message) {
   Reader reader = {.data = data, .size = size, .message = message};
   int status = decode(&reader, request, info);
+  if (!status) status = ci_orient(&reader.pixels, info, orientation(data, size), message);
   png_destroy_read_struct(&reader.png, &reader.info, NULL);
   if (status) free(reader.pixels);
   else *pixels = reader.pixels;

@@ -204,7 +204,7 @@ enum Seeds {
 
   static func big(_ value: Int, _ bytes: Int) -> Data { Data(little(value, bytes).reversed()) }
 
-  private static func base64(_ text: String) -> Data {
+  static func base64(_ text: String) -> Data {
     Data(base64Encoded: text, options: .ignoreUnknownCharacters) ?? Data()
   }
 }

@@ -9,9 +9,13 @@ extension FuzzTarget {
   /// Every reader of files from outside.
   public static let all: [FuzzTarget] = [
     idx, cifar("cifar10", .ten, labelBytes: 1), cifar("cifar100", .hundred, labelBytes: 2), gzip, tar, annotations,
-    picture("jpeg", Seeds.jpegs), picture("png", Seeds.pngs, repair: Checksums.png), pixelCache,
+    picture("jpeg", Seeds.jpegs + [Seeds.turned[0]]),
+    picture("png", Seeds.pngs + [Seeds.turned[1]], repair: Checksums.png), picture("webp", Seeds.webps),
+    picture("tiff", Seeds.tiffs), picture("bmp", Seeds.bmps), pixelCache,
     weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
-    weights("torch-zip", Seeds.torchZip), architecture, yaml, json, cryoSurvey, cryoPredictions, cryoTimestamps,
+    weights("torch-zip", Seeds.torchZip), weights("torch-stream", Seeds.torchStreams[0]),
+    weights("torch-stream-4", Seeds.torchStreams[1]), architecture, yaml, json, cryoSurvey, cryoPredictions,
+    cryoTimestamps,
     navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer, exportedProgram
   ]
 

@@ -24,7 +24,7 @@ struct SlimmingGroupsTests {
 
   @Test("of torchvision's ResNet-18: conv1 goes with what Torch-Pruning lists")
   func resNet18() throws {
-    let groups = ChannelGroups(.resNet18(input: [3, 64, 64], classes: 10, imageNetStem: true))
+    let groups = ChannelGroups(ModelName.resnet18ImageNet.architecture(input: [3, 64, 64], classes: 10))
     let set = try set("conv1", 5, groups)
     #expect(names(set.producers, groups) == ["conv1", "layer1.0.conv2", "layer1.1.conv2"])
     #expect(names(set.norms, groups) == ["bn1", "layer1.0.bn2", "layer1.1.bn2"])
@@ -98,7 +98,7 @@ struct SlimmingGroupsTests {
 
   @Test("of a bottleneck: two groups of its own, and the stream")
   func bottleneck() throws {
-    let groups = ChannelGroups(.resNet50(input: [3, 32, 32], classes: 10, imageNetStem: false))
+    let groups = ChannelGroups(ModelName.resnet50.architecture(input: [3, 32, 32], classes: 10))
     #expect(try group("layer2.1.conv1", groups).isInner)
     #expect(try group("layer2.1.conv2", groups).isInner)
     #expect(try group("layer2.1.conv3", groups) == group("layer2.0.downsample.0", groups))

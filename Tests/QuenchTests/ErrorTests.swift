@@ -127,7 +127,8 @@ import Testing
     let bare = try ModelFixture.smallCNN(classes: 7).network.state
     try Safetensors.write(bare, to: file)
     try await expectError(evaluate, code: 1, ["does not say which architecture", "--model"])
-    try await expectError(evaluate + ["--model", "small-cnn"], code: 1, ["wrong shape", "[10,", "[7,"])
+    try await expectError(
+      evaluate + ["--model", "small-cnn"], code: 1, ["another number of classes", "expected 10, found 7"])
     try await expectError(evaluate + ["--model", "resnet20"], code: 1, ["not those of resnet20"])
   }
 

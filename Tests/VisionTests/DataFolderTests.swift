@@ -43,6 +43,51 @@ import Testing
     #expect(data.notes.count == 1 && data.notes[0].hasPrefix("ignored: 1 file not"))
   }
 
+  @Test("may call the test pictures validation, valid or val", arguments: ["validation", "valid", "val"])
+  func otherNames(_ name: String) throws {
+    try FileManager.default.moveItem(at: folder / "test", to: folder / name)
+    #expect(try load(.test).labels.array(Int.self) == [0, 0, 1])
+  }
+
+  @Test("of one kind alone are divided, always the same way, and say so", arguments: [true, false])
+  func divided(hasTrain: Bool) throws {
+    try FileManager.default.removeItem(at: folder / "test")
+    for index in 0..<8 { try folder.write(Sample.pngGrey, "train/cat/\(index).png") }
+    for name in ["cat", "dog"] where !hasTrain {
+      try FileManager.default.moveItem(at: folder / "train/\(name)", to: folder / name)
+    }
+    if !hasTrain { try FileManager.default.removeItem(at: folder / "train") }
+    try folder.write(Sample.pngRGB, "\(hasTrain ? "train/" : "")dog/b.png")
+    let lists = try DataSplit.allCases.map { try ImageList.classFolder(folder.url, split: $0) }
+    #expect(lists.map { $0.entries.map(\.label).sorted() } == [[0, 0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 1]])
+    #expect(Set(lists.flatMap(\.entries).map(\.path)).count == 12)
+    #expect(try ImageList.classFolder(folder.url, split: .test).entries.map(\.path) == lists[1].entries.map(\.path))
+    #expect(try load(.test).notes.contains { $0.contains("a fifth of each class") && $0.contains("3 of 12") })
+  }
+
+  @Test("of mixed sizes come to the size that a network takes; one of just this size stays as it is")
+  mutating func mixed() throws {
+    let wide = bitmap(4, 6)
+    try wide.write(to: folder / "train/dog/c.bmp")
+    #expect(inputError { try load() }?.remedy?.contains("`image-size`") == true)
+    options.size = .fitted(PictureFit(channels: 3, height: 6, width: 8))
+    let data = try load()
+    #expect(data.images.shape == [4, 3, 6, 8])
+    #expect(data.images[2, 0, 0].array(UInt8.self) == [0, 36, 72, 109, 145, 182, 218, 255])
+    #expect(data.images[3, 0].array(UInt8.self).allSatisfy { $0 == 200 })
+  }
+
+  /// A bitmap of one color.
+  private func bitmap(_ width: Int, _ height: Int) -> Data {
+    func little(_ value: Int, _ count: Int) -> [UInt8] {
+      (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
+    }
+    let header =
+      little(width, 4) + little(height, 4) + little(1, 2) + little(24, 2) + [UInt8](repeating: 0, count: 24)
+    let rows = [UInt8](repeating: 200, count: (width * 3 + 3) / 4 * 4 * height)
+    return Data(Array("BM".utf8) + little(0, 8) + little(54, 4) + little(40, 4) + header + rows)
+  }
+
   @Test("of one channel")
   mutating func grey() throws {
     options.channels = 1

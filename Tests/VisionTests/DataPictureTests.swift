@@ -100,7 +100,8 @@ import Testing
 
   @Test("are told from other files")
   func otherFormat() {
-    #expect(inputError { try decode(Data("GIF89a......".utf8)) }?.problem == "neither a JPEG nor a PNG picture")
+    #expect(
+      inputError { try decode(Data("GIF89a......".utf8)) }?.problem == "not a JPEG, PNG, WebP, TIFF or BMP picture")
     #expect(inputError { try decode(Data()) }?.location == "test")
   }
 
@@ -156,7 +157,7 @@ import Testing
   func bounds() throws {
     let folder = try TemporaryFolder()
     for (start, problem) in [
-      (Data("BM".utf8), "neither a JPEG nor a PNG picture"), (Sample.pngRGB, "the file is too long"),
+      (Data("GIF89a".utf8), "not a JPEG, PNG, WebP, TIFF or BMP picture"), (Sample.pngRGB, "the file is too long"),
       (Sample.jpegRGB, "the file is too long")
     ] {
       let url = folder / "picture"

@@ -1,9 +1,10 @@
 import Foundation
 import QuenchSupport
 import QuenchTorch
-import QuenchVision
 import TestSupport
 import Testing
+
+@testable import QuenchVision
 
 @Suite("Model files") struct ModelFileTests {
   /// A network with nine tenths of each prunable weight set to zero.
@@ -59,17 +60,17 @@ import Testing
   func prefixes(prefix: String) throws {
     let folder = try TemporaryFolder()
     let url = folder.url.appending(path: "model.safetensors")
-    let architecture = ModelName.smallCNN.architecture(input: [3, 8, 8], classes: 10)
-    let network = Network(architecture, seed: 1)
+    let named = try NamedNetwork(.smallCNN, input: [3, 8, 8], classes: 10)
+    let network = Network(try named.architecture(), seed: 1)
     try Safetensors.write(StateDictionary(network.state.map { (prefix + $0.name, $0.tensor) }), to: url)
-    let file = try ModelFile(contentsOf: url, architecture: architecture)
-    #expect(file.notes == ["all names begin with '\(prefix)', which was left out"])
+    let file = try ModelFile(contentsOf: url, named: named)
+    #expect(file.notes.dropLast() == ["all names begin with '\(prefix)', which was left out"])
     for (mine, theirs) in zip(network.state, file.network.state) { #expect(mine.tensor.isEqual(to: theirs.tensor)) }
 
     var other = StateDictionary(network.state.map { (prefix + $0.name, $0.tensor) })
     other["head.weight"] = Tensor([1] as [Float])
     try Safetensors.write(other, to: url)
-    let error = #expect(throws: InputError.self) { try ModelFile(contentsOf: url, architecture: architecture) }
+    let error = #expect(throws: InputError.self) { try ModelFile(contentsOf: url, named: named) }
     #expect(error?.found == "unknown head.weight")
   }
 
@@ -78,19 +79,123 @@ import Testing
   {
     let folder = try TemporaryFolder()
     let url = folder.url.appending(path: "model.safetensors")
-    let architecture = ModelName.smallCNN.architecture(input: [3, 8, 8], classes: 10)
-      .normalizing(mean: [0.4, 0.4, 0.4], standardDeviation: [0.3, 0.3, 0.3])
-    let network = Network(architecture, seed: 1)
+    var named = try NamedNetwork(.smallCNN, input: [3, 8, 8], classes: 10)
+    named.assumed = try Normalization(
+      mean: ChannelNumbers("0.4,0.4,0.4"), standardDeviation: ChannelNumbers("0.3,0.3,0.3"))
+    let network = Network(try named.architecture(), seed: 1)
     for (names, prefix, unit) in [(("mu", "sigma"), "", Float(1)), (("0.mean", "0.std"), "1.", 255)] {
       var state = StateDictionary(network.state.map { (prefix + $0.name, $0.tensor) })
       state[names.0] = Tensor([0.25, 0.5, 0.125].map { $0 * unit }, shape: [1, 3, 1, 1])
       state[names.1] = Tensor([0.5 * unit])
       try Safetensors.write(state, to: url)
-      let file = try ModelFile(contentsOf: url, architecture: architecture)
+      let file = try ModelFile(contentsOf: url, named: named)
       #expect(file.network.architecture.mean == [0.25, 0.5, 0.125])
       #expect(file.network.architecture.standardDeviation == [0.5, 0.5, 0.5])
       #expect(file.notes.last == "pixels are normalized by '\(names.0)' and '\(names.1)' of the file")
     }
+  }
+
+  /// A file of a small network's weights, changed.
+  private func read(_ change: (inout StateDictionary) -> Void) throws -> (file: ModelFile, network: Network) {
+    let folder = try TemporaryFolder()
+    let named = try NamedNetwork(.smallCNN, input: [3, 8, 8])
+    let network = Network(try named.architecture(), seed: 1)
+    var state = network.state
+    change(&state)
+    try Safetensors.write(state, to: folder / "weights.safetensors")
+    return (try ModelFile(contentsOf: folder / "weights.safetensors", named: named), network)
+  }
+
+  @Test("of weights with masks, lengths or singular vectors beside them compute the weights, and say so")
+  func parametrizations() throws {
+    let name = "conv2.weight"
+    func weight(_ result: (file: ModelFile, network: Network)) throws -> (Tensor, Tensor) {
+      (try #require(result.file.network.state[name]), try #require(result.network.state[name]))
+    }
+    let mask = Tensor.bernoulli([32, 16, 3, 3], probability: 0.5, using: Generator(seed: 3))
+    let masked = try read {
+      $0[name + "_orig"] = $0[name]
+      $0[name + "_mask"] = mask
+      $0[name] = nil
+    }
+    #expect(masked.file.notes[0] == "1 weight multiplied by the masks of torch.nn.utils.prune that lie beside them")
+    #expect(try weight(masked).0.isEqual(to: weight(masked).1 * mask))
+
+    for names in [["_g", "_v"], ["original0", "original1"]] {
+      let stem = names[0] == "_g" ? name : "conv2.parametrizations.weight."
+      let normed = try read {
+        $0[stem + names[0]] = Tensor.ones([32, 1, 1, 1]) * 2
+        $0[stem + names[1]] = $0[name].map { $0 * 7 }
+        $0[name] = nil
+      }
+      let lengths = try weight(normed).0.norm(2, [1, 2, 3])
+      #expect(lengths.isClose(to: Tensor.ones([32]) * 2, relative: 1e-5))
+      #expect(normed.file.notes[0].contains("weight norm"))
+    }
+    let spectral = try read {
+      let (left, right) = (Tensor.zeros([32]), Tensor.zeros([144]))
+      left[3].fill(with: 1)
+      right[5].fill(with: 1)
+      ($0[name + "_orig"], $0[name + "_u"], $0[name + "_v"]) = ($0[name], left, right)
+      $0[name] = nil
+    }
+    let (found, original) = try weight(spectral)
+    let largest = original.reshaped([32, 144])[3, 5].item()
+    #expect(found.isClose(to: original / largest, relative: 1e-5))
+    #expect(spectral.file.notes[0].contains("spectral norm"))
+  }
+
+  @Test("of a named network have as many classes as the weights, and assume a normalization aloud") func classes()
+    throws
+  {
+    let (file, _) = try read {
+      $0["fc.weight"] = Tensor.zeros([3, 64])
+      $0["fc.bias"] = Tensor.zeros([3])
+      $0["n_averaged"] = Tensor([5])
+    }
+    #expect(file.network.architecture.outputShape == [3])
+    #expect(file.notes.first == "'n_averaged' was left out: the network never reads it")
+    #expect(file.notes.last?.hasPrefix("no normalization is assumed") == true)
+  }
+
+  @Test("of another form of the network, or in another collection's names, load as that; others are named")
+  func forms() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "weights.safetensors"
+    let network = Network(ModelName.cifarResNet20.architecture(input: [3, 32, 32], classes: 10), seed: 1)
+    try Safetensors.write(
+      StateDictionary(
+        network.state.map {
+          ($0.name.replacing("fc.", with: "linear.").replacing(".downsample.", with: ".shortcut."), $0.tensor)
+        }), to: url)
+    let file = try ModelFile(contentsOf: url, named: NamedNetwork(.resnet20))
+    #expect(file.network.architecture.name == "cifar-resnet20")
+    #expect(
+      file.notes.dropLast() == [
+        "'linear' in names is read as 'fc'", "'shortcut' in names is read as 'downsample'",
+        "the weights are those of 'cifar-resnet20'"
+      ])
+    for named in [try NamedNetwork(.resnet32), nil] {
+      let error = #expect(throws: InputError.self) { try ModelFile(contentsOf: url, named: named) }
+      #expect(error?.remedy?.hasSuffix("it might be cifar-resnet20") == true)
+    }
+  }
+
+  @Test("keep what pictures are resized to") func resize() throws {
+    let folder = try TemporaryFolder()
+    let network = Network(ModelName.smallCNN.architecture(input: [3, 8, 8], classes: 2), seed: 1)
+    try ModelFile(network, resize: 10).write(to: folder / "model")
+    var file = try ModelFile(contentsOf: folder / "model")
+    #expect(file.resize == 10)
+    var pictures = PictureSettings()
+    pictures.channels = 3
+    #expect(
+      try file.fit(to: pictures, at: "model") == PictureFit(channels: 3, height: 8, width: 8, shorterSide: 10))
+    (pictures.resize, pictures.crop) = (12, PictureSides("6"))
+    pictures.imageSize = PictureSides("8")
+    #expect(try file.fit(to: pictures, at: "model").shorterSide == 16)
+    pictures.imageSize = PictureSides("9")
+    #expect(inputError { try file.fit(to: pictures, at: "model") }?.expected == "3 x 8 x 8")
   }
 
   @Test("of packed weights are refused where they hold NaN") func notANumber() throws {

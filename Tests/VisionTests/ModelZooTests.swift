@@ -50,10 +50,29 @@ struct ModelZooTests {
     }
   }
 
+  /// Learned numbers of torchvision 0.29's networks of 1,000 classes and of pytorch-cifar-models' of ten.
+  static let collections: [(ModelName, Int)] = [
+    (.resnet34ImageNet, 21_797_672), (.resnet101ImageNet, 44_549_160), (.resnet152ImageNet, 60_192_808),
+    (.wideResNet50x2, 68_883_240), (.wideResNet101x2, 126_886_696), (.resNeXt50, 25_028_904),
+    (.resNeXt101, 88_791_336), (.vgg11, 132_863_336), (.vgg13, 133_047_848), (.vgg16, 138_357_544),
+    (.vgg19, 143_667_240), (.vgg11BatchNorm, 132_868_840), (.vgg13BatchNorm, 133_053_736),
+    (.vgg16BatchNorm, 138_365_992), (.vgg19BatchNorm, 143_678_248), (.cifarResNet20, 272_474),
+    (.cifarResNet32, 466_906), (.cifarResNet44, 661_338), (.cifarResNet56, 855_770), (.cifarVGG11, 9_756_426),
+    (.cifarVGG13, 9_941_322), (.cifarVGG16, 15_253_578), (.cifarVGG19, 20_565_834), (.cifarRepVGGA0, 7_840_874),
+    (.cifarRepVGGA1, 12_824_202), (.cifarRepVGGA2, 26_815_690), (.preactResNet18, 11_171_146)
+  ]
+
+  @Test("networks of public collections have as many parameters as there") func publicCollections() throws {
+    for (model, count) in Self.collections {
+      #expect(model.usualArchitecture.parameterCount == count, "\(model.rawValue)")
+      try model.usualArchitecture.validate(at: model.rawValue)
+    }
+  }
+
   @Test("every model answers for 1 and 3 channels and any class count", arguments: ModelName.allCases)
   func answers(_ model: ModelName) {
     for channels in [1, 3] {
-      let size = model == .resnet50ImageNet || model == .resnet18ImageNet ? 64 : 28
+      let size = model.takesLargeImages ? 64 : 32
       let architecture = model.architecture(input: [channels, size, size], classes: 7)
       guard architecture.parameterCount < 12_000_000 else { continue }
       let network = Network(architecture, seed: 3)

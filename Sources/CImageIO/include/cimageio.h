@@ -1,4 +1,5 @@
-// Pictures and compressed bytes in memory: JPEG (libjpeg-turbo), PNG (libpng) and gzip (zlib).
+// Pictures and compressed bytes in memory: JPEG (libjpeg-turbo), PNG (libpng), WebP (libwebp), TIFF (libtiff), BMP
+// and gzip (zlib).
 //
 // No function prints, exits or keeps state. Each returns 0, or -1 with a message of at most
 // CI_MESSAGE - 1 characters, cut to fit.
@@ -22,10 +23,11 @@ typedef struct {
   int32_t min_side;    // a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as both sides keep this; 0: full size
 } ci_request;
 
-// Reads a JPEG's or PNG's header.
+// Reads the header of a picture, told by its first bytes; the size is that of the upright picture.
 int ci_probe(const uint8_t *data, size_t size, ci_info *info, char *message);
 
-// Decodes a JPEG or PNG to rows of interleaved 8-bit pixels in *pixels, to be freed by ci_free.
+// Decodes a picture to rows of interleaved 8-bit pixels in *pixels, to be freed by ci_free, upright by what its Exif
+// block says of how the camera was held.
 // 16-bit samples are scaled, palettes expanded, alpha dropped, colour turned into luma (ITU-R 601) for one channel.
 // A stream that ends early or holds corrupt data is an error. `info` describes what was decoded.
 int ci_decode(const uint8_t *data, size_t size, ci_request request, uint8_t **pixels, ci_info *info, char *message);

@@ -63,7 +63,8 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
   ) throws -> AttackOutcome {
     let device = try context.tensorDevice()
     let seed = UInt64(bitPattern: Int64(seed))
-    let test = try selection.load(.test, on: device, seed: seed, context.console)
+    let wanted = try WantedPictures(weights, model: model, pixels: pixels, selection)
+    let test = try selection.load(.test, for: wanted, on: device, seed: seed, context.console)
     let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
       .network
     let target = AttackedModel(network, precision: precision)

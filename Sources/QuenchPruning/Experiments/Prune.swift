@@ -49,7 +49,9 @@ public struct Prune<Method: PruningMethod>: Experiment {
 
   public func run(in context: RunContext) throws -> PruneOutcome {
     let device = try context.tensorDevice()
-    let data = try learning.load(on: device, context.console)
+    let wanted = try WantedPictures(
+      start.weights ?? start.initial, model: start.model, pixels: start.pixels, learning.selection)
+    let data = try learning.load(for: wanted, on: device, context.console)
     func network(
       _ path: String?, _ model: ModelName?, _ pixels: PixelNormalization = .init()
     ) throws(InputError) -> Network? {

@@ -30,9 +30,9 @@ public struct PruningStart: InlineGroup, Hashable, Sendable {
         remedy: startsTrained ? "it starts from the trained network of weights" : "it starts from a new network")
     }
     try requireSetting(denseEpochs ?? 1 > 0, "dense-epochs", "at least 1", denseEpochs ?? 0)
-    if try pixels.value != nil, weights == nil, initial == nil {
+    if let setting = pixels.said, weights == nil, initial == nil {
       throw InputError(
-        "this describes weights to begin with", at: pixels.mean == nil ? "std" : "mean",
+        "this describes weights to begin with", at: setting,
         remedy: "name these too: a new network normalizes by its data")
     }
     var start = self

@@ -60,9 +60,10 @@ public struct Slim: Experiment {
       file = try ModelFile(path: weights, model: model, for: loaded.test, on: device, context.console)
       images = loaded
     } else {
-      let named = try model.map { model throws(InputError) in try model.architecture(input: input, classes: classes)
+      let named = try model.map { model throws(InputError) in
+        try NamedNetwork(model, input: input?.sizes, classes: classes)
       }
-      file = try ModelFile(contentsOf: URL(filePath: weights), architecture: named, device: device)
+      file = try ModelFile(contentsOf: URL(filePath: weights), named: named, device: device)
       file.tell(context.console, at: weights)
     }
     let network = file.network

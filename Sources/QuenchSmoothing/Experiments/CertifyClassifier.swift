@@ -42,7 +42,8 @@ public struct CertifyClassifier: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let seedBits = UInt64(bitPattern: Int64(seed))
-    let test = try selection.load(.test, on: device, seed: seedBits, context.console)
+    let wanted = try WantedPictures(weights, model: model, pixels: pixels, selection)
+    let test = try selection.load(.test, for: wanted, on: device, seed: seedBits, context.console)
     let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
       .network
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))

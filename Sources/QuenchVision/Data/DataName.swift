@@ -8,7 +8,7 @@ public enum DataName: String, CaseIterable, Codable, Sendable {
   case cifar10
   case cifar100
   case tinyImageNet = "tiny-imagenet"
-  /// Class folders of JPEG or PNG pictures.
+  /// Class folders of pictures.
   case folder
   /// Made-up images, see ``Synthetic``.
   case synthetic
@@ -30,7 +30,7 @@ public enum DataName: String, CaseIterable, Codable, Sendable {
     case .cifar10: "CIFAR-10, binary version: 50 000 + 10 000 color pictures, 32 x 32, 10 classes"
     case .cifar100: "CIFAR-100, binary version: 50 000 + 10 000 color pictures, 32 x 32, 100 fine classes"
     case .tinyImageNet: "Tiny-ImageNet: 100 000 + 10 000 color pictures, 64 x 64, 200 classes"
-    case .folder: "your own pictures: train/<class>/ and test/<class>/ or val/<class>/ with JPEG or PNG files"
+    case .folder: "your own pictures: train/<class>/ and test/<class>/ or val/<class>/, or <class>/ alone"
     case .synthetic: "made-up gratings, for tests and trials; needs no files"
     }
   }

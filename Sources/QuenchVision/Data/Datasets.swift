@@ -126,7 +126,7 @@ public enum Datasets {
     }
     var dataset = try pictures(
       of: try ImageList.classFolder(directory, split: split), .folder, split, options)
-    if split == .test, isDirectory(directory.appendingPathComponent("train")) {
+    if split == .test, (try? ImageList.classFolder(directory, split: .train)) != nil {
       // A model sees test images as it saw training images, so the training pixels' statistics hold.
       let train = try ImageList.classFolder(directory, split: .train)
       var notes: [String] = []
@@ -141,7 +141,8 @@ public enum Datasets {
   ) throws(InputError) -> ImageDataset {
     var notes =
       list.ignored == 0
-      ? [] : ["ignored: \(NumberText.count(list.ignored, "file")) not named *.jpg, *.jpeg or *.png"]
+      ? [] : ["ignored: \(NumberText.count(list.ignored, "file")) not named \(ImageList.endings)"]
+    if let note = list.note { notes.append(note) }
     let content = try PictureFolder(list: list, options: options).read(split: split, notes: &notes)
     let published = name.statistics.flatMap { $0.mean.count == options.channels ? $0 : nil }
     var dataset = ImageDataset(

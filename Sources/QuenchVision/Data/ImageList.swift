@@ -12,37 +12,87 @@ public struct ImageList: Sendable {
   public var directory: URL
   public var classNames: [String]
   public var entries: [Entry]
-  /// Files passed over because they are not named like a JPEG or PNG.
+  /// Files passed over because they are not named like a picture.
   public var ignored = 0
+  /// How the split was made, where the folder has none.
+  public var note: String?
 
-  static let extensions: Set<String> = ["jpg", "jpeg", "png"]
+  static let extensions = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp"]
+  /// `*.jpg, ... or *.bmp`
+  static var endings: String {
+    extensions.dropLast().map { "*.\($0)" }.joined(separator: ", ") + " or *.\(extensions[extensions.count - 1])"
+  }
 
-  /// Lists `train/<class>/*` or, for the test split, `test/<class>/*` or else `val/<class>/*`.
+  /// What the folders of the splits are called.
+  static func folders(of split: DataSplit) -> [String] {
+    switch split {
+    case .train: ["train", "training"]
+    case .test: ["test", "validation", "valid", "val"]
+    }
+  }
+
+  /// Lists `train/<class>/*` or `test/<class>/*`, by any of the names of ``folders(of:)``. Where there is no folder of test
+  /// pictures, or class folders alone, a fifth of each class is drawn by a fixed seed to be these.
   ///
   /// Labels number the class folders of `train` in sorted order, also for the test split.
   /// - Throws: `InputError` if the folders are missing, a class has no pictures, or the test split has a class
   ///   that `train` lacks.
   public static func classFolder(_ directory: URL, split: DataSplit) throws(InputError) -> ImageList {
-    let train = directory.appendingPathComponent("train")
-    let names = split == .train ? ["train"] : ["test", "val"]
-    guard let folder = names.first(where: { isDirectory(directory.appendingPathComponent($0)) }) else {
+    func folder(_ split: DataSplit) -> String? {
+      folders(of: split).first { isDirectory(directory.appendingPathComponent($0)) }
+    }
+    let (train, test) = (folder(.train), folder(.test))
+    if let test {
+      guard split == .test || train != nil else {
+        throw InputError(
+          "the folder holds no training pictures", at: directory.path, expected: "train/<class>/*.jpg")
+      }
+      let root = directory.appendingPathComponent(train ?? test)
+      return try listing(split == .train ? train ?? test : test, of: directory, classes: subfolders(of: root), root)
+    }
+    let root = train.map { directory.appendingPathComponent($0) } ?? directory
+    guard isDirectory(root), try !subfolders(of: root).isEmpty else {
       throw InputError(
         "the folder holds no \(split == .train ? "training" : "test") pictures", at: directory.path,
-        expected: names.map { "\($0)/<class>/*.jpg" }.joined(separator: " or "))
+        expected: folders(of: split).map { "\($0)/<class>/*.jpg" }.joined(separator: " or ")
+          + ", or <class>/*.jpg")
     }
-    let root = directory.appendingPathComponent(folder)
-    let classNames = try subfolders(of: isDirectory(train) ? train : root)
-    var list = ImageList(directory: directory, classNames: classNames, entries: [])
+    return try listing(train, of: directory, classes: subfolders(of: root), root).dividing(split)
+  }
+
+  /// The pictures in the class folders of `folder`, or of the directory itself.
+  private static func listing(
+    _ folder: String?, of directory: URL, classes: [String], _ train: URL
+  ) throws(InputError) -> ImageList {
+    let root = folder.map { directory.appendingPathComponent($0) } ?? directory
+    var list = ImageList(directory: directory, classNames: classes, entries: [])
     for name in try subfolders(of: root) {
-      guard let label = classNames.firstIndex(of: name) else {
+      guard let label = classes.firstIndex(of: name) else {
         throw InputError(
           "a class of the test pictures is not among the training pictures",
           at: root.appendingPathComponent(name).path, expected: "a folder of the same name in \(train.path)")
       }
-      try list.append(folder: "\(folder)/\(name)", label: label)
+      try list.append(folder: folder.map { "\($0)/\(name)" } ?? name, label: label)
     }
     guard !list.entries.isEmpty else { throw InputError("the folder holds no class folders", at: root.path) }
     return list
+  }
+
+  /// One part of the list: of each class a fifth, one picture at least, drawn by a fixed seed, are for tests.
+  private func dividing(_ split: DataSplit) -> ImageList {
+    var random = SplitMix64(1)
+    var drawn: Set<Int> = []
+    for label in classNames.indices {
+      var members = entries.indices.filter { entries[$0].label == label }
+      members.shuffle(using: &random)
+      drawn.formUnion(members.prefix(max(1, members.count / 5)))
+    }
+    var part = self
+    part.entries = entries.indices.filter { drawn.contains($0) == (split == .test) }.map { entries[$0] }
+    part.note =
+      "there is no folder of test pictures (\(Self.folders(of: .test).joined(separator: ", "))): a fifth of each class is "
+      + "drawn to be these, \(drawn.count) of \(entries.count), always the same"
+    return part
   }
 
   /// Lists Tiny-ImageNet in its own layout: `wnids.txt`, `train/<wnid>/images/*.JPEG`, and for the test split the
@@ -106,7 +156,7 @@ public struct ImageList: Sendable {
     }
     guard entries.count > before else {
       throw InputError(
-        "the class \"\(classNames[label])\" has no pictures", at: url.path, expected: "JPEG or PNG files",
+        "the class \"\(classNames[label])\" has no pictures", at: url.path, expected: "\(Self.endings)",
         remedy: "add some or remove the folder")
     }
   }

@@ -2,7 +2,7 @@ import CImageIO
 import Foundation
 import QuenchSupport
 
-/// A decoded JPEG or PNG: rows of interleaved 8-bit pixels.
+/// A decoded picture, upright: rows of interleaved 8-bit pixels.
 public struct Picture: ~Copyable {
   public let width: Int
   public let height: Int
@@ -16,7 +16,7 @@ public struct Picture: ~Copyable {
 
   deinit { ci_free(pixels) }
 
-  /// Decodes a JPEG or PNG, told apart by their first bytes.
+  /// Decodes a JPEG, PNG, WebP, TIFF or BMP, told apart by their first bytes, and turns it as its Exif block says.
   ///
   /// 16-bit samples are scaled to 8 bits, palettes expanded, alpha dropped, CMYK turned into RGB; grey is repeated
   /// for three channels, colour becomes luma (ITU-R 601) for one.
@@ -49,16 +49,19 @@ public struct Picture: ~Copyable {
   }
 
   /// The bytes of a picture's file, refused before they are read if they are none or far more than its pixels take.
-  /// - Throws: `InputError` that names the file if it cannot be read or is no JPEG or PNG.
+  /// - Throws: `InputError` that names the file if it cannot be read or is no picture.
   public static func content(of url: URL, maxPixels: Int = defaultMaxPixels) throws(InputError) -> Data {
     let file = try InputFile(url)
     var limit = 1 << 24
     if let count = file.count, count > limit {
       // Colour and alpha of 16 bits each, and what a camera writes beside.
-      let size = try file.read(0..<limit).parse { (bytes) throws(InputError) in
-        try Picture.size(of: bytes, name: url.path)
+      let start = try file.read(0..<limit)
+      // A TIFF may say its size at its very end.
+      let isTIFF = start.starts(with: Data("II*\0".utf8)) || start.starts(with: Data("MM\0*".utf8))
+      let size = try start.parse { (bytes) throws(InputError) -> (width: Int, height: Int)? in
+        try isTIFF ? nil : Picture.size(of: bytes, name: url.path)
       }
-      limit += 8 * min(size.width * size.height, maxPixels)
+      limit += 8 * min(size.map { $0.width * $0.height } ?? maxPixels, maxPixels)
     } else if file.isStream {
       limit += 8 * maxPixels
     }
@@ -66,7 +69,7 @@ public struct Picture: ~Copyable {
   }
 
   /// Width and height as the header gives them; nothing is decoded.
-  /// - Throws: `InputError` that carries `name` if the bytes do not begin as a JPEG or PNG.
+  /// - Throws: `InputError` that carries `name` if the bytes do not begin as a picture does.
   public static func size(
     of bytes: UnsafeRawBufferPointer, name: String
   ) throws(InputError) -> (width: Int, height: Int) {
@@ -83,20 +86,26 @@ public struct Picture: ~Copyable {
   /// The picture resized and cropped, channel after channel.
   /// - Throws: `InputError` if the picture is too narrow for its length to be resized, or memory is short.
   public func planes(_ size: PictureSize) throws(InputError) -> [UInt8] {
-    guard let window = size.window(width: width, height: height) else {
-      throw InputError("a picture of \(width) x \(height) pixels cannot be resized", at: name)
+    if case .fitted(let fit) = size, (fit.height, fit.width) != (height, width) || fit.shorterSide != nil {
+      return try planes(fit)
     }
+    guard let window = size.window(width: width, height: height) else { throw tooNarrow }
     return try planes(window)
   }
 
-  /// The picture resized to `full` pixels, of which `size` from `top` and `left` on are cut out.
-  fileprivate func planes(
-    full: (height: Int, width: Int), top: Int, left: Int, size: (height: Int, width: Int)
-  ) throws(InputError) -> [UInt8] {
-    try planes(
+  private func planes(_ fit: PictureFit) throws(InputError) -> [UInt8] {
+    // A square is resized to the shorter side itself, as torchvision does it.
+    if fit.height == fit.width { return try planes(.cropped(fit.height, shorterSide: fit.resizedSide)) }
+    let full = fit.fullSize(height: height, width: width)
+    guard full.height <= 1 << 20, full.width <= 1 << 20 else { throw tooNarrow }
+    return try planes(
       ci_window(
-        full_width: Int32(full.width), full_height: Int32(full.height), left: Int32(left), top: Int32(top),
-        out_width: Int32(size.width), out_height: Int32(size.height)))
+        full_width: Int32(full.width), full_height: Int32(full.height), left: Int32((full.width - fit.width) / 2),
+        top: Int32((full.height - fit.height) / 2), out_width: Int32(fit.width), out_height: Int32(fit.height)))
+  }
+
+  private var tooNarrow: InputError {
+    InputError("a picture of \(width) x \(height) pixels cannot be resized", at: name)
   }
 
   private func planes(_ window: ci_window) throws(InputError) -> [UInt8] {
@@ -104,75 +113,5 @@ public struct Picture: ~Copyable {
     let info = ci_info(width: Int32(width), height: Int32(height), channels: Int32(channels))
     try checked(name) { message in ci_resample(pixels, info, window, &planes, message) }
     return planes
-  }
-}
-
-/// How pictures of a folder come to one size.
-public enum PictureSize: Hashable, Sendable, Codable {
-  /// They have one already, and keep it.
-  case uniform
-  /// The shorter side is resized to `shorterSide`, then the central square of `crop` pixels is taken.
-  case cropped(Int, shorterSide: Int)
-
-  /// Width and height after resizing and cropping a picture of `width` x `height` pixels.
-  func result(width: Int, height: Int) -> (width: Int, height: Int) {
-    switch self {
-    case .uniform: (width, height)
-    case .cropped(let crop, _): (crop, crop)
-    }
-  }
-
-  /// What both sides of a JPEG must keep when it is decoded at a fraction of its size; 0 for full size.
-  /// Twice the final size leaves the resizing filter enough to work on.
-  var minSide: Int {
-    switch self {
-    case .uniform: 0
-    case .cropped(_, let shorterSide): 2 * shorterSide
-    }
-  }
-
-  /// - Throws: `InputError` unless 1 <= crop <= shorter side <= 8192.
-  func validate() throws(InputError) {
-    guard case .cropped(let crop, let shorterSide) = self else { return }
-    guard crop >= 1, crop <= shorterSide, shorterSide <= 8192 else {
-      throw InputError(
-        "a crop must lie inside the resized picture", expected: "1 <= crop <= shorter side <= 8192",
-        found: "crop \(crop), shorter side \(shorterSide)")
-    }
-  }
-
-  /// `nil` where the longer side would get more pixels than can be counted.
-  fileprivate func window(width: Int, height: Int) -> ci_window? {
-    guard case .cropped(let crop, let shorterSide) = self else {
-      return ci_window(
-        full_width: Int32(width), full_height: Int32(height), left: 0, top: 0, out_width: Int32(width),
-        out_height: Int32(height))
-    }
-    let longer = shorterSide * max(width, height) / min(width, height)
-    guard let longer = Int32(exactly: longer) else { return nil }
-    let (fullWidth, fullHeight) = width < height ? (Int32(shorterSide), longer) : (longer, Int32(shorterSide))
-    func centred(_ full: Int32) -> Int32 { Int32((Double(full - Int32(crop)) / 2).rounded(.toNearestOrEven)) }
-    return ci_window(
-      full_width: fullWidth, full_height: fullHeight, left: centred(fullWidth), top: centred(fullHeight),
-      out_width: Int32(crop), out_height: Int32(crop))
-  }
-}
-
-extension Picture {
-  /// The picture resized to cover `size` as its shorter side were `shorterSide`, of which the middle is cut out, channel
-  /// after channel.
-  /// - Throws: `InputError` if the picture is too narrow for its length to be resized, or memory is short.
-  func planes(covering size: (height: Int, width: Int), shorterSide: Int) throws(InputError) -> [UInt8] {
-    let margin = Double(shorterSide) / Double(min(size.height, size.width))
-    let scale =
-      margin * max(Double(size.height) / Double(height), Double(size.width) / Double(width))
-    let full = (
-      height: max(size.height, Int(Double(height) * scale)), width: max(size.width, Int(Double(width) * scale))
-    )
-    guard full.height <= 1 << 20, full.width <= 1 << 20 else {
-      throw InputError("a picture of \(width) x \(height) pixels cannot be resized")
-    }
-    return try planes(
-      full: full, top: (full.height - size.height) / 2, left: (full.width - size.width) / 2, size: size)
   }
 }

@@ -84,7 +84,8 @@ struct PictureReader: Sendable {
           mismatch = InputError(
             "the pictures differ in size", at: url.path,
             expected: "\(model.width) x \(model.height) as \(model.path)",
-            found: "\(picture.width) x \(picture.height)", remedy: "give a size to resize and crop them to")
+            found: "\(picture.width) x \(picture.height)",
+            remedy: "give a size to resize and crop them to with `image-size`")
         } else {
           planes = try picture.planes(size)
         }

@@ -24,6 +24,7 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
   public var limitOrder = Order.balanced
   /// Leave out pictures that cannot be decoded, and count them, instead of stopping.
   public var skipCorrupt = false
+  public var pictures = PictureSettings()
 
   public init() {}
 
@@ -31,20 +32,27 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
   public func validate() throws(InputError) {
     try requireSetting(limit ?? 1 >= 1, "limit", "at least 1", limit ?? 0)
     try requireSetting(trainLimit ?? 1 >= 1, "train-limit", "at least 1", trainLimit ?? 0)
+    try pictures.validate()
   }
 
   /// Reads a split of the data set onto `device`, cut to the limit that holds for it.
   /// - Parameters:
   ///   - split: Training or test images.
+  ///   - wanted: What a network takes: pictures come to its size, and classes are known by its names.
   ///   - device: Where the images go.
   ///   - seed: Of the experiment, by which a limit's images are drawn.
   ///   - console: Told what was left out and how images were drawn.
   /// - Throws: `InputError` if the data set is missing or damaged.
   public func load(
-    _ split: DataSplit, on device: Device, seed: UInt64, _ console: RunConsole
+    _ split: DataSplit, for wanted: WantedPictures? = nil, on device: Device, seed: UInt64, _ console: RunConsole
   ) throws(InputError) -> ImageDataset {
     var options = DataOptions()
     options.skipCorrupt = skipCorrupt
+    let fit = pictures.fit(for: data == .folder ? wanted : nil, channels: options.channels)
+    if data == .folder || data == .tinyImageNet {
+      options.channels = fit?.channels ?? pictures.channels ?? options.channels
+      if let fit { options.size = .fitted(fit) }
+    }
     // Synthetic images are made, not read: as many as are asked for.
     if let trainLimit { options.synthetic.trainCount = trainLimit }
     if let limit { options.synthetic.testCount = limit }
@@ -59,6 +67,12 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
     let directory = dataDir.map { URL(filePath: $0, directoryHint: .isDirectory) }
     var dataset = try Datasets.load(data, directory: directory, split: split, options: options)
     line.withLock { $0?.finish() }
+    if data != .folder, data != .tinyImageNet, pictures.isSaid {
+      dataset = try dataset.fitted(
+        to: pictures.fit(for: nil, channels: dataset.channels)
+          ?? PictureFit(
+            channels: pictures.channels ?? dataset.channels, height: dataset.height, width: dataset.width))
+    }
     for note in dataset.notes { console.note("note: \(note)") }
     if !dataset.skipped.isEmpty {
       let count = NumberText.count(dataset.skipped.count, "corrupt picture")
@@ -73,6 +87,11 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
       console.note("note: \(selection(of: whole, dataset, split))")
     }
     if let note = dataset.coverage { console.note("note: of the \(split.rawValue) images, \(note)") }
+    if let wanted {
+      let matching = try dataset.matching(wanted.classNames, count: wanted.classes)
+      if let note = matching.note { console.note("note: \(note)") }
+      dataset = matching.dataset
+    }
     return dataset.to(device)
   }
 
@@ -94,14 +113,24 @@ extension ImageDataset {
   /// `[channels, height, width]`
   public var imageShape: [Int] { [channels, height, width] }
 
-  /// The architecture `model` for these images, which it normalises by their statistics.
+  /// The network of the name `model` for these images, which it normalizes by their statistics unless its weights say
+  /// otherwise.
   /// - Throws: `InputError` if the images are too small for it.
-  public func architecture(of model: ModelName) throws(InputError) -> Architecture {
-    let architecture = model.architecture(input: imageShape, classes: classNames.count).normalizing(
-      mean: statistics.mean.map { Double($0) }, standardDeviation: statistics.standardDeviation.map { Double($0) })
-    do { try architecture.validate(at: name) } catch {
+  public func network(named model: ModelName) throws(InputError) -> NamedNetwork {
+    var network: NamedNetwork
+    do { network = try NamedNetwork(model, input: imageShape) } catch {
       throw InputError("the images of \(name) do not suit the model", at: model.rawValue, found: "\(imageShape)")
     }
-    return architecture
+    network.assumed = Normalization(statistics)
+    network.assumedFrom = name
+    return network
+  }
+
+  /// The architecture `model` for these images and classes, which it normalizes by their statistics.
+  /// - Throws: `InputError` if the images are too small for it.
+  public func architecture(of model: ModelName) throws(InputError) -> Architecture {
+    var network = try network(named: model)
+    network.classes = classNames.count
+    return try network.architecture()
   }
 }

@@ -48,8 +48,9 @@ public struct Evaluate: Experiment {
 
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
+    let wanted = try WantedPictures(weights, model: model, pixels: pixels, selection)
     let test = try selection.load(
-      .test, on: device, seed: UInt64(bitPattern: Int64(seed)), context.console)
+      .test, for: wanted, on: device, seed: UInt64(bitPattern: Int64(seed)), context.console)
     let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
       .network
     let folder = try context.open(

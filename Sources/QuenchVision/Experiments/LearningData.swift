@@ -24,8 +24,10 @@ public struct LearningSettings: InlineGroup, Hashable, Sendable {
 
   /// Reads training, held-out and test images onto `device`.
   /// - Throws: `InputError` if the data set is missing or damaged.
-  public func load(on device: Device, _ console: RunConsole) throws(InputError) -> LearningData {
-    try LearningData(selection, holdOut: holdOut, seed: seedBits, on: device, console)
+  public func load(
+    for wanted: WantedPictures? = nil, on device: Device, _ console: RunConsole
+  ) throws(InputError) -> LearningData {
+    try LearningData(selection, for: wanted, holdOut: holdOut, seed: seedBits, on: device, console)
   }
 }
 
@@ -40,10 +42,11 @@ public struct LearningData {
 
   /// - Throws: `InputError` if the data set is missing or damaged, or its two splits do not fit together.
   public init(
-    _ selection: DataSelection, holdOut: Int? = nil, seed: UInt64, on device: Device, _ console: RunConsole
+    _ selection: DataSelection, for wanted: WantedPictures? = nil, holdOut: Int? = nil, seed: UInt64,
+    on device: Device, _ console: RunConsole
   ) throws(InputError) {
-    let whole = try selection.load(.train, on: device, seed: seed, console)
-    test = try selection.load(.test, on: device, seed: seed, console)
+    let whole = try selection.load(.train, for: wanted, on: device, seed: seed, console)
+    test = try selection.load(.test, for: wanted, on: device, seed: seed, console)
     inputs = ["training images": .string(whole.fingerprint), "test images": .string(test.fingerprint)]
     if let holdOut {
       let parts = try whole.split(heldOut: holdOut, seed: Generator.derive(seed, "hold-out"))

@@ -1,4 +1,5 @@
 import Foundation
+import QuenchReporting
 import QuenchSupport
 import QuenchTorch
 import Synchronization
@@ -14,9 +15,6 @@ public struct PicturePredictor {
     public var probability: Double
   }
 
-  /// A picture that is not like the network's is resized until it covers its size times this, then the middle is cut out.
-  public static let margin = 8.0 / 7
-
   public let classNames: [String]
   public let size: PictureFit
   /// How many classes are told of each picture.
@@ -26,45 +24,55 @@ public struct PicturePredictor {
   private let plan: InferencePlan
 
   /// - Parameters:
-  ///   - network: A classifier of grey or RGB images.
-  ///   - classNames: In label order; empty where nobody knows.
-  ///   - resize: What the shorter side is resized to before the middle is cut out; nil: by ``margin``, and pictures that
-  ///     have the network's size are taken as they are.
+  ///   - file: A classifier of grey or RGB images, with what its file says of its classes and pictures.
+  ///   - labels: What its classes are called, given their number; nil: as the file says.
+  ///   - pictures: How pictures come to its size, in place of what the file says: one that has just this size is taken as it
+  ///     is unless a size to resize it to is given.
   ///   - dtype: What layers compute in.
   ///   - location: What errors call the network.
-  /// - Throws: `InputError` if the network is none such, or knows another number of classes.
+  /// - Throws: `InputError` if the network is none such, or takes no such images.
   public init(
-    _ network: Network, classNames: [String], resize: Int? = nil, dtype: DType = .float32, at location: String
+    _ file: ModelFile, labels: (Int) throws(InputError) -> [String]? = { _ throws(InputError) in nil },
+    pictures: PictureSettings = .init(), dtype: DType = .float32, at location: String
   ) throws(InputError) {
-    let (input, output) = (network.architecture.inputShape, network.architecture.outputShape)
+    var file = file
+    let output = file.network.architecture.outputShape
     guard output.count == 1 else {
-      throw InputError("the network is not a classifier", at: location, found: network.architecture.name)
-    }
-    guard input.count == 3, [1, 3].contains(input[0]) else {
       throw InputError(
-        "the network takes no pictures", at: location, expected: "1 or 3 channels", found: "\(input)")
+        "the network is not a classifier", at: location, found: file.network.architecture.name)
     }
+    size = try file.fit(to: pictures, at: location)
+    try size.validate()
+    classNames = try labels(output[0]) ?? file.classNames
     guard classNames.isEmpty || classNames.count == output[0] else {
       throw InputError(
         "the network has another number of classes than there are labels", at: location, expected: "\(output[0])",
         found: "\(classNames.count)")
     }
-    self.classNames = classNames
-    size = PictureFit(channels: input[0], height: input[1], width: input[2], shorterSide: resize)
-    try size.validate()
-    plan = InferencePlan(network, batchSize: 64, dtype: dtype)
+    plan = InferencePlan(file.network, batchSize: 64, dtype: dtype)
   }
 
-  /// The most probable classes of each picture, the most probable first.
+  /// A picture with its most probable classes, the most probable first, and what else was found of it.
+  public struct Prediction {
+    public var file: URL
+    public var guesses: [Guess]
+    public var findings: Record
+  }
+
+  /// Logits `[N, classes]` of pixels in [0, 1], `[N, C, H, W]`.
+  public func logits(_ images: Tensor) -> Tensor { plan(images) }
+
+  /// Tells the classes of pictures.
   /// - Parameters:
   ///   - files: The pictures.
   ///   - warn: Told of a picture that cannot be read; it is left out.
-  /// - Returns: For each picture that could be read its file and its classes, in the order of `files`.
-  /// - Throws: `InputError` if no picture could be read, or the network answers NaN or infinity.
+  ///   - inspect: Finds out more about images, pixels in [0, 1], `[N, C, H, W]`: a record for each; nil: nothing.
+  /// - Returns: What is told of each picture that could be read, in the order of `files`.
+  /// - Throws: `InputError` if no picture could be read, or the network answers NaN or infinity; what `inspect` throws.
   public func callAsFunction(
-    _ files: [URL], warn: (InputError) -> Void = { _ in }
-  ) throws(InputError) -> [(file: URL, guesses: [Guess])] {
-    var results: [(file: URL, guesses: [Guess])] = []
+    _ files: [URL], warn: (InputError) -> Void = { _ in }, inspect: (Tensor) throws -> [Record]? = { _ in nil }
+  ) throws -> [Prediction] {
+    var results: [Prediction] = []
     var failure: InputError?
     for start in stride(from: 0, to: files.count, by: max(batchSize, 1)) {
       let batch = Array(files[start..<min(start + max(batchSize, 1), files.count)])
@@ -80,9 +88,13 @@ public struct PicturePredictor {
         }
       }
       guard !read.isEmpty else { continue }
-      let images = Tensor(pixels, shape: [read.count, size.channels, size.height, size.width])
-      let guesses = try guesses(for: images.to(plan.device).to(.float32) / 255, read)
-      for (file, guesses) in zip(read, guesses) { results.append((file, guesses)) }
+      let shape = [read.count, size.channels, size.height, size.width]
+      let images = Tensor(pixels, shape: shape).to(plan.device).to(.float32) / 255
+      let guesses = try guesses(for: images, read)
+      let findings = try inspect(images)
+      for (row, file) in read.enumerated() {
+        results.append(Prediction(file: file, guesses: guesses[row], findings: findings?[row] ?? [:]))
+      }
     }
     if results.isEmpty, let failure { throw failure }
     return results
@@ -116,7 +128,7 @@ public struct PicturePredictor {
     }
   }
 
-  /// The pictures that `paths` name, sorted by name: of a folder all JPEG and PNG files in it, however deep.
+  /// The pictures that `paths` name, sorted by name: of a folder all pictures in it, however deep.
   /// - Throws: `InputError` if a path is not there or a folder holds no picture.
   public static func pictures(at paths: [String]) throws(InputError) -> [URL] {
     var files: [URL] = []
@@ -135,44 +147,11 @@ public struct PicturePredictor {
       }
       guard !pictures.isEmpty else {
         throw InputError(
-          "the folder holds no pictures", at: path, expected: "files that end in .jpg, .jpeg or .png")
+          "the folder holds no pictures", at: path, expected: "files that end in \(ImageList.endings)")
       }
       let root = path.hasSuffix("/") ? String(path.dropLast()) : path
       files += pictures.map { URL(filePath: "\(root)/\($0)") }
     }
     return files.sorted { $0.relativePath < $1.relativePath }
-  }
-}
-
-/// How a picture comes to a network's size.
-public struct PictureFit: Hashable, Sendable {
-  /// 1 or 3.
-  public var channels: Int
-  public var height: Int
-  public var width: Int
-  /// What the shorter side of the network's size stands for before the middle is cut out; nil: by
-  /// ``PicturePredictor/margin``, and a picture of just the size stays as it is.
-  public var shorterSide: Int?
-
-  /// - Throws: `InputError` if the middle does not lie in the resized picture.
-  func validate() throws(InputError) {
-    guard let shorterSide else { return }
-    try requireSetting(
-      (min(height, width)...8192).contains(shorterSide), "resize",
-      "from \(min(height, width)), the network's size, to 8192", shorterSide)
-  }
-
-  /// The pixels of the picture in a file, channel after channel.
-  /// - Throws: `InputError` that names the file if it is no picture.
-  func planes(of file: URL) throws(InputError) -> [UInt8] {
-    let side = shorterSide ?? Int((Double(min(height, width)) * PicturePredictor.margin).rounded())
-    return try Picture.content(of: file).parse { (bytes) throws(InputError) in
-      let picture = try Picture(decoding: bytes, name: file.path, channels: channels)
-      if shorterSide == nil, (picture.width, picture.height) == (width, height) {
-        return try picture.planes(.uniform)
-      }
-      if height == width { return try picture.planes(.cropped(height, shorterSide: side)) }
-      return try picture.planes(covering: (height, width), shorterSide: side)
-    }
   }
 }

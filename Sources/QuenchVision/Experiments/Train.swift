@@ -61,9 +61,9 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
         (0...recipe.epochs).contains(snapshotEpoch), "snapshot-epoch", "from 0 to the number of epochs",
         snapshotEpoch)
     }
-    if try pixels.value != nil, initial == nil {
+    if let setting = pixels.said, initial == nil {
       throw InputError(
-        "this describes the weights of `initial`", at: pixels.mean == nil ? "std" : "mean",
+        "this describes the weights of `initial`", at: setting,
         remedy: "name these too: a new network normalizes by its data")
     }
     var work = self
@@ -82,7 +82,8 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
     _ learn: (Network, LearningData, TrainingSession) throws -> (TrainingSession.Outcome, collapse: Int?)
   ) throws -> TrainOutcome {
     let device = try context.tensorDevice()
-    let data = try learning.load(on: device, context.console)
+    let wanted = try WantedPictures(initial, model: model, pixels: pixels, learning.selection)
+    let data = try learning.load(for: wanted, on: device, context.console)
     let network =
       try initial.map { path throws(InputError) in
         try ModelFile(path: path, model: model, pixels: pixels, for: data.train, on: device, context.console)
@@ -94,7 +95,9 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
     if let leftOut { context.console.note("note: \(Wording.leftOut(leftOut, of: data.train.count))") }
 
     func write(_ name: String) throws(InputError) {
-      try ModelFile(network, classNames: data.train.classNames).write(to: folder.artefact(name))
+      try ModelFile(
+        network, classNames: data.train.classNames, resize: learning.selection.pictures.resize ?? wanted?.resize
+      ).write(to: folder.artefact(name))
     }
     if snapshotEpoch == 0 { try write(Self.snapshotFileName(0)) }
     var session = context.session("Training", in: folder)

@@ -17,9 +17,8 @@ extension ModelFile {
     path: String, model: ModelName?, pixels: PixelNormalization = .init(), for dataset: ImageDataset,
     on device: Device, _ console: RunConsole
   ) throws(InputError) {
-    let architecture: Architecture? = if let model { try dataset.architecture(of: model) } else { nil }
-    try self.init(
-      contentsOf: URL(filePath: path), architecture: architecture, normalization: pixels.value, device: device)
+    let named = try model.map { model throws(InputError) in try dataset.network(named: model) }
+    try self.init(contentsOf: URL(filePath: path), named: named, normalization: pixels.value, device: device)
     tell(console, at: path)
     if network.isImported, network.architecture.accepts(imageShape: dataset.imageShape) {
       try network.adapt(to: dataset.imageShape)
@@ -30,12 +29,12 @@ extension ModelFile {
       guard found.importedGraph == nil else {
         throw InputError(
           "the network takes \(found.inputText) images, the data have \(theirs)", at: path,
-          remedy: "name such a data set with `data`, or export the network for images of this size")
+          remedy: "resize the images with `image-size`, or export the network for images of this size")
       }
       throw InputError(
         "the network takes images of another size than those of \(dataset.name)", at: path,
         expected: "\(dataset.imageShape)", found: "\(found.inputShape)",
-        remedy: "name the data set that it was trained on with `data`")
+        remedy: "name the data set that it was trained on with `data`, or resize the images with `image-size`")
     }
     guard found.outputShape == [dataset.classNames.count] else {
       throw InputError(
@@ -43,6 +42,7 @@ extension ModelFile {
         expected: "\(dataset.classNames.count)", found: found.outputShape.map(String.init).joined(separator: " x "),
         remedy: "name the data set that it was trained on with `data`")
     }
+    classNames = try pixels.labels(for: dataset.classNames.count) ?? classNames
     if classNames.isEmpty { classNames = dataset.classNames }
   }
 

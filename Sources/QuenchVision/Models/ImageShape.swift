@@ -25,21 +25,13 @@ public struct ImageShape: Hashable, Sendable, TextSetting {
 extension ModelName {
   /// The network for the images that it was made for.
   public var usualArchitecture: Architecture {
-    switch self {
-    case .resnet18ImageNet, .resnet50ImageNet: architecture(input: [3, 224, 224], classes: 1000)
-    default: architecture(input: [3, 32, 32], classes: 10)
-    }
+    takesLargeImages
+      ? architecture(input: [3, 224, 224], classes: 1000) : architecture(input: [3, 32, 32], classes: 10)
   }
 
   /// The network for images and a number of classes that a user gives; nil: as usual.
   /// - Throws: `InputError` if the images are too small for it.
   public func architecture(input: ImageShape?, classes: Int? = nil) throws(InputError) -> Architecture {
-    let usual = usualArchitecture
-    let shape = input?.sizes ?? usual.inputShape
-    let architecture = architecture(input: shape, classes: classes ?? usual.outputShape[0])
-    do { try architecture.validate(at: rawValue) } catch {
-      throw InputError("the images do not suit \(rawValue)", at: "input", found: ImageShape.text(shape))
-    }
-    return architecture
+    try NamedNetwork(self, input: input?.sizes, classes: classes).architecture()
   }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import QuenchReporting
 import QuenchSupport
 import QuenchTorch
@@ -13,6 +14,12 @@ public struct Normalization: Hashable, Sendable {
 
   init(mean: [Double], standardDeviation: [Double]) {
     (self.mean, self.standardDeviation) = (mean, standardDeviation)
+  }
+
+  /// By the statistics of a data set's pixels.
+  public init(_ statistics: ChannelStatistics) {
+    mean = statistics.mean.map { Double($0) }
+    standardDeviation = statistics.standardDeviation.map { Double($0) }
   }
 
   /// - Parameters:
@@ -67,8 +74,13 @@ public struct PixelNormalization: InlineGroup, Hashable, Sendable {
   public var mean: ChannelNumbers?
   /// The standard deviations; nil: as the file says.
   public var std: ChannelNumbers?
+  /// A file of the names of the network's classes, one a line; nil: as the file of weights says.
+  public var classes: String?
 
   public init() {}
+
+  /// A setting that is said; nil: none.
+  public var said: String? { mean != nil ? "mean" : std != nil ? "std" : classes != nil ? "classes" : nil }
 
   /// Nil where nothing is said.
   /// - Throws: `InputError` for numbers that normalize nothing.
@@ -76,6 +88,19 @@ public struct PixelNormalization: InlineGroup, Hashable, Sendable {
     get throws(InputError) {
       mean == nil && std == nil ? nil : try Normalization(mean: mean, standardDeviation: std)
     }
+  }
+
+  /// The names of `count` classes; nil where nothing is said.
+  /// - Throws: `InputError` if the file cannot be read or has another number of names.
+  public func labels(for count: Int) throws(InputError) -> [String]? {
+    guard let classes else { return nil }
+    let names = try ClassLabels(contentsOf: URL(filePath: classes)).names
+    guard names.count == count else {
+      throw InputError(
+        "the network has another number of classes than there are labels", at: classes, expected: "\(count)",
+        found: "\(names.count)")
+    }
+    return names
   }
 }
 
@@ -91,7 +116,7 @@ extension Network {
       guard values.isEmpty || values.count == channels else {
         throw InputError(
           "the numbers to normalize by are not as many as the channels", at: location, expected: "\(channels)",
-          found: "\(values.count)", remedy: "give one for each channel, or one for all, in --mean and --std")
+          found: "\(values.count)", remedy: "give one for each channel, or one for all, in `mean` and `std`")
       }
       return values
     }

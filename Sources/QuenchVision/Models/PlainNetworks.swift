@@ -14,31 +14,6 @@ extension Architecture {
     return net.build("small-cnn", initialization: .init(convolution: .kaimingFanIn))
   }
 
-  /// VGG-16 with batch norm for small images: four poolings, a 2×2 average grid, three linear layers of 256.
-  public static func vgg16BN(input: [Int], classes: Int) -> Architecture {
-    var net = ArchitectureBuilder(input: input)
-    var x = net.input
-    var index = 0
-    for (stage, widths) in [[64, 64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]].enumerated() {
-      if stage > 0 {
-        x = net.append("features.\(index)", .maxPool(kernel: 2, stride: 2, padding: 0), x)
-        index += 1
-      }
-      for width in widths {
-        x = net.append(
-          "features.\(index)", .conv2d(Conv2d(inputs: x.channels, outputs: width, kernel: 3, padding: 1)), x)
-        x = net.batchNorm("features.\(index + 1)", x)
-        x = net.relu("features.\(index + 2)", x)
-        index += 3
-      }
-    }
-    x = net.append("flatten", .flatten, net.append("avgpool", .adaptiveAveragePool(size: 2), x))
-    x = net.relu("classifier.1", net.linear("classifier.0", x, 256))
-    x = net.relu("classifier.3", net.linear("classifier.2", x, 256))
-    x = net.linear("classifier.4", x, classes)
-    return net.build("vgg16-bn", initialization: .init(convolution: .kaimingFanOut, linear: .smallNormal))
-  }
-
   /// DnCNN (Zhang et al. 2017): predicts the noise and subtracts it; answers an image of the input's shape.
   /// - Parameters:
   ///   - input: `[channels, height, width]` of one image.

@@ -77,12 +77,9 @@ struct ExportCommand: ParsableCommand {
     guard force || !FileManager.default.fileExists(atPath: target.path) else {
       throw InputError("the file exists", at: out, remedy: "choose another name, or overwrite it with --force")
     }
-    let file = try ModelFile(contentsOf: source, architecture: try namedArchitecture)
+    let file = try ModelFile(contentsOf: source, named: try named)
     file.tell(output.console, at: weights)
     let network = file.network
-    if network.architecture.mean.isEmpty {
-      output.note("note: the weights do not say how pixels are normalized, so the network takes them as they are")
-    }
     let bytesBefore = try source.fileSize()
     switch format {
     case .onnx:
@@ -102,19 +99,20 @@ struct ExportCommand: ParsableCommand {
   }
 
   /// What `--model` is; nil where the weights are to say.
-  private var namedArchitecture: Architecture? {
+  private var named: NamedNetwork? {
     get throws(InputError) {
       guard let model else { return nil }
-      let architecture = try model.architecture(input: input, classes: classes)
-      guard let data else { return architecture }
+      var named = try NamedNetwork(model, input: input?.sizes, classes: classes)
+      guard let data else { return named }
+      let architecture = try named.architecture()
       guard let statistics = data.statistics, statistics.mean.count == architecture.inputShape[0] else {
         throw InputError(
           "the data set does not say how such images are normalized", at: "--data",
           expected: "one with a published mean for \(architecture.inputShape[0]) channels", found: data.rawValue)
       }
-      return architecture.normalizing(
-        mean: statistics.mean.map { Double($0) },
-        standardDeviation: statistics.standardDeviation.map { Double($0) })
+      named.assumed = Normalization(statistics)
+      named.assumedFrom = data.rawValue
+      return named
     }
   }
 

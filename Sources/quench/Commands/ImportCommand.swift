@@ -40,9 +40,7 @@ struct ImportCommand: ParsableCommand {
   var out: String?
 
   @OptionGroup var normalization: NormalizationOptions
-
-  @Option(help: ArgumentHelp("Names of the classes, one a line.", valueName: "file"), completion: .file())
-  var classes: String?
+  @OptionGroup var pictures: PictureOptions
 
   @Flag(help: "Overwrite the file of --out.")
   var force = false
@@ -50,8 +48,10 @@ struct ImportCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard out != nil || (normalization.mean == nil && normalization.std == nil && classes == nil && !force) else {
-      throw ValidationError("--mean, --std, --classes and --force are for --out.")
+    let isPlain = normalization.settings == PixelNormalization() && pictures.settings == PictureSettings() && !force
+    guard out != nil || isPlain else {
+      throw ValidationError(
+        "--mean, --std, --classes, --image-size, --resize, --crop, --channels and --force are for --out.")
     }
   }
 
@@ -67,15 +67,9 @@ struct ImportCommand: ParsableCommand {
       throw InputError("the file exists", at: out, remedy: "choose another name, or overwrite it with --force")
     }
     var model = try ModelFile(contentsOf: source, normalization: normalization.value ?? Normalization.none)
-    if let classes {
-      model.classNames = try ClassLabels(contentsOf: URL(filePath: classes)).names
-      let count = model.network.architecture.outputShape[0]
-      guard model.classNames.count == count else {
-        throw InputError(
-          "the network has another number of classes than there are labels", at: classes, expected: "\(count)",
-          found: "\(model.classNames.count)")
-      }
-    }
+    let classes = model.network.architecture.outputShape[0]
+    model.classNames = try normalization.settings.labels(for: classes) ?? []
+    try model.fit(to: pictures.settings, at: file)
     try model.write(to: target)
     output.note("wrote \(out)")
     tell(of: model.network)
@@ -94,7 +88,8 @@ struct ImportCommand: ParsableCommand {
       "dtype": .string("\(graph.input.dtype)")
     ]
     let output: Record = [
-      "name": .string(graph.valueNames[graph.output.index]), "shape": [sizes.first ?? .null, .int(graph.outputShape[0])]
+      "name": .string(graph.valueNames[graph.output.index]),
+      "shape": [sizes.first ?? .null, .int(graph.outputShape[0])]
     ]
     var operators = Record()
     for (target, count) in graph.operatorCounts { operators[target] = .int(count) }

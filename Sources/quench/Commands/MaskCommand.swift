@@ -39,8 +39,8 @@ struct MaskedNetworkOptions: ParsableArguments {
   var classes: Int?
 
   func load() throws -> ModelFile {
-    let named = try model.map { try $0.architecture(input: input, classes: classes) }
-    return try ModelFile(contentsOf: URL(filePath: weights), architecture: named)
+    let named = try model.map { try NamedNetwork($0, input: input?.sizes, classes: classes) }
+    return try ModelFile(contentsOf: URL(filePath: weights), named: named)
   }
 }
 

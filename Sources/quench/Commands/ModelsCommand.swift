@@ -24,7 +24,8 @@ struct ModelsListCommand: ParsableCommand {
     commandName: "list", abstract: "List the networks with their sizes.",
     discussion: """
       Sizes are those for 3 x 32 x 32 images of 10 classes; names that end in
-      -imagenet: 3 x 224 x 224, 1000 classes.
+      -imagenet and torchvision's own: 3 x 224 x 224, 1000 classes. Weights of torchvision's
+      ResNets and of pytorch-cifar-models also load by the plain name.
 
       Examples:
         quench models list
@@ -89,10 +90,10 @@ struct ModelsDescribeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let named = try name.map { try $0.architecture(input: input, classes: classes) }
-    let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), architecture: named) }
+    let named = try name.map { try NamedNetwork($0, input: input?.sizes, classes: classes) }
+    let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), named: named) }
     if let file, let weights { file.tell(output.console, at: weights) }
-    guard let architecture = file?.network.architecture ?? named else { return }
+    guard let architecture = try file?.network.architecture ?? named?.architecture() else { return }
     let size = NetworkSize(of: architecture)
     let zeros = file.map { Self.zeros(of: $0.network) }
 

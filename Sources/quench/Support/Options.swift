@@ -94,6 +94,8 @@ struct DataOptions: ParsableArguments {
   @Flag(help: "Leave out pictures that cannot be decoded, and count them, instead of stopping.")
   var skipCorrupt = false
 
+  @OptionGroup var pictures: PictureOptions
+
   func validate() throws {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }
     if let trainLimit, trainLimit < 1 { throw ValidationError("--train-limit must be at least 1.") }
