@@ -96,7 +96,11 @@ import Testing
     let changed = try training(["gamma": 0.05, "transformation": ["flip"], "batch-norm-momentum": 0])
     #expect(changed.recipe.objective.benign == 0.05 && changed.recipe.objective.transformations == [.flip])
     #expect(changed.design.batchNormMomentum == 0 && changed.recipe.objective.adversarial == 0.025)
-    #expect(error(["method": "ds", "transformation": ["flip"]])?.location == "transformation")
+    let flipped = try training(["method": "ds", "transformation": ["flip"]]).recipe.objective
+    let composed = try training(["reconstruction": "none", "gamma": 1, "lambda": 0, "transformation": ["flip"]])
+    #expect(flipped == composed.recipe.objective && flipped != .stability)
+    #expect(error(["method": "ds", "gamma": 0.05])?.location == "gamma")
+    #expect(error(["method": "do", "transformation": ["flip"]])?.location == "transformation")
     #expect(
       error(["sigma": 0.1])?.remedy == "it takes --gamma, --lambda, --filter, --transformation, --reconstruction")
     #expect(error(["method": "dss"])?.description.contains("did you mean 'ds'?") == true)

@@ -44,6 +44,31 @@ import Testing
     return training
   }
 
+  @Test("an autoencoder behind a denoiser learns from other images; the model is tested on what it gives back")
+  func behindADenoiser() throws {
+    var denoiser = PretrainDefense()
+    (denoiser.part, denoiser.learning, denoiser.recipe.epochs) = (.denoiser, Self.learning, 1)
+    (denoiser.denoiser.depth, denoiser.denoiser.width, denoiser.recipe.batchSize) = (3, 2, 32)
+    try Lab().perform(denoiser, in: folder / "denoiser")
+    let plain = try pretrain()
+    var behind = plain.experiment
+    (behind.denoisedBy, behind.weights) = (path("denoiser"), path("box.safetensors"))
+    let run = try Lab().perform(behind, in: folder / "behind")
+    let encoders = try [plain, run].map { try Data(contentsOf: $0.folder.artefact("encoder.safetensors")) }
+    #expect(plain.outcome?.modelAccuracy == nil && encoders[0] != encoders[1])
+    let accuracy = try #require(run.outcome?.modelAccuracy)
+    #expect(accuracy.low <= accuracy.value && accuracy.value <= accuracy.high && accuracy.low < accuracy.high)
+    #expect(
+      run.text.contains("of the 40 images that were given back") && run.report.html.contains("n\u{a0}=\u{a0}40"))
+    behind.part = .denoiser
+    #expect(throws: InputError.self) { try behind.checked() }
+    (behind.part, behind.task.kind, behind.denoisedBy) = (.autoencoder, .reconstruction, nil)
+    let error = #expect(throws: InputError.self) { try behind.checked() }
+    #expect(error?.location == "weights")
+    (behind.task.kind, behind.denoisedBy) = (.classification, path("autoencoder"))
+    #expect(throws: InputError.self) { try Lab().perform(behind, in: folder / "wrong") }
+  }
+
   @Test("pretrained, trained from queries and certified; the ledger holds the queries that were asked")
   func wholeWay() throws {
     let pretrained = try pretrain()

@@ -154,6 +154,16 @@ import Testing
     #expect(zip(rates, [1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]).allSatisfy { abs($0 / $1 - 1) < 1e-12 })
   }
 
+  @Test("A cosine goes from the initial rate to 0 over both optimizers' epochs")
+  func cosine() {
+    var recipe = DefenseRecipe()
+    (recipe.epochs, recipe.adamEpochs, recipe.learningRate, recipe.schedule) = (4, 2, 1e-3, .cosine)
+    let steps = [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.5)].map { recipe.step(epoch: $0, progress: $1) }
+    #expect(steps.map(\.usesAdam) == [true, true, false, false])
+    let expected = [1e-3, 0.8535533906e-3, 0.5e-3, 0.03806023374e-3]
+    #expect(zip(steps, expected).allSatisfy { abs($0.learningRate / $1 - 1) < 1e-9 })
+  }
+
   @Test("Losses of the three kinds of answers equal the reference's")
   func losses() {
     let logits = Tensor([2, 1, 0.1, 0, 0, 0] as [Double], shape: [2, 3])

@@ -23,7 +23,8 @@ public struct TrainRed: Experiment {
     var parameters: [String] {
       switch self {
       case .cddRed: ["gamma", "lambda", "filter", "transformation", "reconstruction"]
-      case .denoising, .stability: []
+      case .denoising: []
+      case .stability: ["filter", "transformation"]
       case .gaussianStability: ["sigma"]
       }
     }

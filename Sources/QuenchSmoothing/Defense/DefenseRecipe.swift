@@ -6,11 +6,20 @@ import QuenchVision
 
 /// How a defense or a part of one is trained: Adam first, then stochastic gradient descent.
 public struct DefenseRecipe: InlineGroup, Hashable, Sendable {
+  /// The learning rate's course.
+  public enum Course: String, CaseIterable, Codable, Sendable {
+    /// A tenth after every ``DefenseRecipe/decayEvery`` epochs.
+    case step
+    /// Half a cosine from the initial rate to 0, over both optimizers' epochs.
+    case cosine
+  }
+
   public var epochs = 600
   /// Epochs of Adam, after which stochastic gradient descent goes on; nil: all.
   public var adamEpochs: Int? = 200
   public var batchSize = 256
   public var learningRate = 1e-3
+  public var schedule = Course.step
   /// Epochs after which the learning rate falls to a tenth, each optimizer's counted by itself.
   public var decayEvery = 200
   public var momentum = 0.9
@@ -37,6 +46,21 @@ public struct DefenseRecipe: InlineGroup, Hashable, Sendable {
 
   /// A tenth for every ``decayEvery`` epochs, one epoch late as in the public code: 0.1^⌊(epoch - 1) / decayEvery⌋.
   public func decay(at epoch: Int) -> Double { pow(0.1, Double(max(epoch - 1, 0) / decayEvery)) }
+
+  /// Whether Adam makes the steps of an epoch, and their learning rate.
+  /// - Parameters:
+  ///   - epoch: From 0.
+  ///   - progress: How much of it is done, in [0, 1).
+  func step(epoch: Int, progress: Double) -> (usesAdam: Bool, learningRate: Double) {
+    let adamEpochs = adamEpochs ?? epochs
+    let usesAdam = epoch < adamEpochs
+    let factor =
+      switch schedule {
+      case .step: decay(at: usesAdam ? epoch : epoch - adamEpochs)
+      case .cosine: Schedule.cosine.factor(at: Double(epoch) + progress, of: Double(epochs))
+      }
+    return (usesAdam, learningRate * factor)
+  }
 }
 
 /// The two optimizers of a ``DefenseRecipe`` over the same parameters.
@@ -57,12 +81,12 @@ final class RecipeOptimizer {
 
   func zeroGradients() { adam.zeroGradients() }
 
-  func step(epoch: Int) {
-    let adamEpochs = recipe.adamEpochs ?? recipe.epochs
-    let usesAdam = epoch < adamEpochs
-    learningRate = recipe.learningRate * recipe.decay(at: usesAdam ? epoch : epoch - adamEpochs)
+  func step(at position: LoaderPosition, of stepsPerEpoch: Int) {
+    let (usesAdam, rate) = recipe.step(
+      epoch: position.epoch, progress: Double(position.batch) / Double(stepsPerEpoch))
+    learningRate = rate
     let optimizer: any Optimizer = usesAdam ? adam : descent
-    optimizer.learningRate = learningRate
+    optimizer.learningRate = rate
     optimizer.step()
   }
 

@@ -116,7 +116,7 @@ public final class DefenseTraining: Learner {
         return result
       }
     }
-    trained.optimizer.step(epoch: position.epoch)
+    trained.optimizer.step(at: position, of: stepsPerEpoch)
     return result
   }
 

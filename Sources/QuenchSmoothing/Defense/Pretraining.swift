@@ -3,13 +3,14 @@ import QuenchTorch
 import QuenchVision
 
 /// Stage 1 and warm starts: teaches a chain of networks to give back the clean image, by the mean squared error. With
-/// an encoder and a decoder it is the autoencoder's training (no noise), with a denoiser the denoiser's, with a
-/// reconstructor and a ``Measurement`` the reconstructor's.
+/// an encoder and a decoder it is the autoencoder's training (without noise, or behind a denoiser), with a denoiser the
+/// denoiser's, with a reconstructor and a ``Measurement`` the reconstructor's.
 public final class Pretraining: Learner {
   private let chain: [(name: String, network: Network)]
   private let recipe: DefenseRecipe
   private let noise: Double
   private let measurement: Measurement?
+  private let denoiser: Network?
   private let seed: UInt64
   private let precision: Precision
   private let loader: BatchLoader
@@ -21,16 +22,18 @@ public final class Pretraining: Learner {
   ///   - recipe: How.
   ///   - noise: σ of the noise on the chain's input; 0: none.
   ///   - measurement: What the chain is shown of an image; nil: the image.
+  ///   - denoiser: A trained one between the noise and the chain; nil: none.
   ///   - seed: Of order and noise.
   ///   - precision: The element type of layers.
   public init(
     _ chain: [(name: String, network: Network)], on dataset: ImageDataset, recipe: DefenseRecipe, noise: Double,
-    measurement: Measurement? = nil, seed: UInt64, precision: Precision = .automatic
+    measurement: Measurement? = nil, denoiser: Network? = nil, seed: UInt64, precision: Precision = .automatic
   ) {
     self.chain = chain
     self.recipe = recipe
     self.noise = noise
     self.measurement = measurement
+    self.denoiser = denoiser
     self.seed = seed
     self.precision = precision
     loader = .training(
@@ -55,24 +58,37 @@ public final class Pretraining: Learner {
     }
     trained.optimizer.zeroGradients()
     loss.backward()
-    trained.optimizer.step(epoch: position.epoch)
+    trained.optimizer.step(at: position, of: stepsPerEpoch)
     return StepResult(loss: loss, correct: nil, images: images.size(0))
   }
 
   private func input(_ images: Tensor, seed: UInt64, at position: LoaderPosition) -> Tensor {
     let shown = measurement?(images) ?? images
-    return noise > 0 ? shown.noisy(noise, seed: seed, at: position) : shown
+    let noisy = noise > 0 ? shown.noisy(noise, seed: seed, at: position) : shown
+    return denoiser.map { denoiser in withoutGradient { denoiser(noisy) } } ?? noisy
   }
 
   /// The mean squared error on a data set's images as they are, with the noise that is trained for.
   public func error(on dataset: ImageDataset) -> Double {
+    var sum = 0.0
+    forEachAnswer(on: dataset) { sum += $0.meanSquaredError($1.images).item() * Double($1.count) }
+    return sum / Double(dataset.count)
+  }
+
+  /// How often `classifier` (images to logits) is right about what the chain gives back of a data set's images, with the
+  /// noise that is trained for.
+  public func accuracy(of classifier: (Tensor) -> Tensor, on dataset: ImageDataset) -> Accuracy {
+    var correct = 0
+    forEachAnswer(on: dataset) { correct += (classifier($0).argmax(1) .== $1.labels).nonzeroCount() }
+    return Accuracy(correct: correct, count: dataset.count)
+  }
+
+  private func forEachAnswer(on dataset: ImageDataset, _ body: (Tensor, Batch) -> Void) {
     withoutGradient {
-      var sum = 0.0
       for batch in BatchLoader.evaluation(dataset, batchSize: 500).batches() {
         let input = input(batch.images, seed: Generator.derive(seed, "test"), at: batch.position)
-        sum += chain.reduce(input) { $1.network($0) }.meanSquaredError(batch.images).item() * Double(batch.count)
+        body(chain.reduce(input) { $1.network($0) }, batch)
       }
-      return sum / Double(dataset.count)
     }
   }
 

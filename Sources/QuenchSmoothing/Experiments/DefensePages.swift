@@ -4,11 +4,14 @@ import QuenchReporting
 extension PretrainDefense {
   public static func text(of run: PerformedRun<PretrainDefense>) -> String {
     guard let outcome = run.outcome else { return "" }
-    return Wording.lines([
+    let lines = Wording.lines([
       "mean squared error": "\(NumberText.plain(outcome.testMse)) on test images",
       "training": "\(Wording.duration(outcome.seconds)), \(Wording.count(outcome.imagesPerSecond)) images a second",
       "folder": run.folder.url.relativePath
     ])
+    guard let accuracy = outcome.modelAccuracy else { return lines }
+    return lines + "\nThe model is right about \(Wording.accuracy(accuracy.value)) of the "
+      + "\(NumberText.count(outcome.n, "image")) that were given back (95 %: \(accuracy.interval))."
   }
 
   public static func report(of run: PerformedRun<PretrainDefense>) -> Report {
@@ -23,7 +26,7 @@ extension PretrainDefense {
           .init("Mean squared error", NumberText.plain(outcome.testMse), detail: "on the test images"),
           .init("Training time", Wording.duration(outcome.seconds)),
           .init("Parameters", Wording.count(Double(outcome.parameters)))
-        ]
+        ] + (outcome.modelAccuracy.map { [$0.keyFigure("The model's accuracy on them", of: outcome.n)] } ?? [])
       } ?? [],
       sections: [DefenseLearningSection.make(run.metrics, loss: "Mean squared error")], record: run.record)
   }

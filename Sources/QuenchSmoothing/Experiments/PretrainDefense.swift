@@ -15,6 +15,12 @@ public struct PretrainDefense: Experiment {
   public var part = Part.autoencoder
   /// The autoencoder; nil: the usual one for images of this size.
   public var architecture: AutoencoderName?
+  /// The folder of a trained denoiser: the autoencoder learns from what it makes of noisy images; nil: from clean ones.
+  public var denoisedBy: String?
+  /// The file of weights of the model to defend, which is tested on what the part gives back; nil: none is.
+  public var weights: String?
+  /// The network that these weights belong to, where their file does not say.
+  public var model: ModelName?
   public var task = DefenseTask()
   public var denoiser = Denoiser()
   public var recipe = DefenseRecipe.ofRuns
@@ -28,6 +34,8 @@ public struct PretrainDefense: Experiment {
     public var epochs: Int
     /// The mean squared error on the test images.
     public var testMse: Double
+    /// The model's on what the part gives back of the test images; nil where none was named.
+    public var modelAccuracy: AccuracyFigure?
     /// Test images.
     public var n: Int
     public var parameters: Int
@@ -46,6 +54,15 @@ public struct PretrainDefense: Experiment {
     try task.validate()
     try denoiser.validate()
     try learning.validate()
+    if denoisedBy != nil {
+      try requireSetting(part == .autoencoder, "denoised-by", "the part autoencoder", part.rawValue)
+    }
+    if let model { try requireSetting(weights != nil, "weights", "a file of \(model.rawValue)", "nothing") }
+    if weights != nil {
+      try requireSetting(
+        experiment.task.kind == .classification, "weights", "the task classification", experiment.task.kind.rawValue
+      )
+    }
     experiment.recipe = try recipe.checked(for: experiment.task)
     return experiment
   }
@@ -59,20 +76,30 @@ public struct PretrainDefense: Experiment {
     let chain =
       autoencoder.map { [("encoder", $0.encoder), ("decoder", $0.decoder)] }
       ?? network.map { [(part.rawValue, $0)] } ?? []
+    let trained = try trainedDenoiser(for: data, device)
+    let classifier = try weights.map { path throws(InputError) in
+      InferencePlan(
+        try ModelFile(path: path, model: model, for: data.test, on: device, context.console).network,
+        dtype: .float32)
+    }
     // A reconstructor learns from images to give them back from measurements; the others know measurements alone.
     let reconstructs = part == .reconstructor
     let test = reconstructs ? data.test : data.test.shown(by: measurement)
     let learner = Pretraining(
       chain, on: reconstructs ? data.train : data.train.shown(by: measurement), recipe: recipe,
-      noise: part == .denoiser ? recipe.sigma : 0, measurement: reconstructs ? measurement : nil,
-      seed: learning.seedBits, precision: learning.precision)
-    let folder = try context.open(inputs: data.inputs)
+      noise: part == .denoiser || trained != nil ? recipe.sigma : 0, measurement: reconstructs ? measurement : nil,
+      denoiser: trained, seed: learning.seedBits, precision: learning.precision)
+    let files: KeyValuePairs = [
+      "weights": weights, "denoised-by": denoisedBy.map { Self.denoiserFile(in: $0).path }
+    ]
+    let folder = try context.open(inputs: data.inputs.merging(Fingerprint.inputs(files)))
     let cost = try context.session("Training", in: folder).run(learner)
     try autoencoder?.write(to: folder.url)
     if let network { try ModelFile(network).write(to: folder.artefact("\(part.rawValue).safetensors")) }
     return Outcome(
-      part: part, data: data.test.name, epochs: recipe.epochs, testMse: learner.error(on: test), n: test.count,
-      parameters: chain.reduce(0) { $0 + $1.1.architecture.parameterCount }, seconds: cost.seconds,
+      part: part, data: data.test.name, epochs: recipe.epochs, testMse: learner.error(on: test),
+      modelAccuracy: classifier.map { AccuracyFigure(learner.accuracy(of: $0.callAsFunction, on: test)) },
+      n: test.count, parameters: chain.reduce(0) { $0 + $1.1.architecture.parameterCount }, seconds: cost.seconds,
       imagesPerSecond: cost.imagesPerSecond, queries: 0)
   }
 
@@ -88,6 +115,24 @@ public struct PretrainDefense: Experiment {
         found: architecture?.rawValue ?? "none for images \(shape)")
     }
     return Defense.Autoencoder(name, seed: learning.seedBits, device: device)
+  }
+
+  private static func denoiserFile(in folder: String) -> URL {
+    URL(filePath: folder).appending(path: Defense.denoiserFileName)
+  }
+
+  /// The denoiser that the autoencoder stands behind.
+  private func trainedDenoiser(for data: LearningData, _ device: Device) throws(InputError) -> Network? {
+    guard let denoisedBy else { return nil }
+    let network = try ModelFile(contentsOf: Self.denoiserFile(in: denoisedBy), device: device).network
+    let (input, output) = (network.architecture.inputShape, network.architecture.outputShape)
+    guard input == data.train.imageShape, output == input else {
+      throw InputError(
+        "this is no denoiser of \(data.train.name)", at: denoisedBy,
+        expected: "images \(data.train.imageShape) to images",
+        found: "\(input) to \(output)")
+    }
+    return network.foldingBatchNorm()
   }
 
   /// The fresh network of a part that is one.

@@ -53,6 +53,9 @@ struct DefenseRecipeOptions: ParsableArguments {
   @Option(help: "Initial learning rate.")
   var learningRate = standard.learningRate
 
+  @Option(help: "The learning rate's course: step, by --decay-every, or cosine, down to 0 over all epochs.")
+  var schedule = standard.schedule
+
   @Option(help: "Epochs between reductions of the learning rate to a tenth.")
   var decayEvery = standard.decayEvery
 
@@ -117,6 +120,7 @@ extension Feedback: ExpressibleByArgument {
 }
 extension AutoencoderName: ExpressibleByArgument {}
 extension DefenseMethod: ExpressibleByArgument {}
+extension DefenseRecipe.Course: ExpressibleByArgument {}
 extension DefenseTask.Kind: ExpressibleByArgument {}
 extension GradientEstimator.Difference: ExpressibleByArgument {}
 extension PretrainDefense.Part: ExpressibleByArgument {}

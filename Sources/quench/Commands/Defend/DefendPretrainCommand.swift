@@ -1,5 +1,6 @@
 import ArgumentParser
 import QuenchSmoothing
+import QuenchVision
 
 struct DefendPretrainCommand: LearningCommand {
   typealias Work = PretrainDefense
@@ -11,12 +12,16 @@ struct DefendPretrainCommand: LearningCommand {
       Examples:
         quench defend pretrain autoencoder --out runs/autoencoder
         quench defend pretrain denoiser --sigma 0.25 --out runs/denoiser
+        quench defend pretrain autoencoder --denoised-by runs/denoiser \\
+          --weights black-box.safetensors --out runs/autoencoder
         quench defend pretrain reconstructor --data mnist --out runs/reconstructor
         quench defend pretrain autoencoder --data mnist --task reconstruction \\
           --out runs/autoencoder
 
       The autoencoder learns to reproduce clean images (stage 1), the denoiser to
       recover them from noisy ones, both by mean squared error and without queries.
+      With the model's weights it is also tested on what they give back, which a small
+      error does not vouch for.
       The reconstructor is a model to defend: it recovers 28x28 gray images from
       linear measurements of them. Writes encoder.safetensors and
       decoder.safetensors, denoiser.safetensors or reconstructor.safetensors.
@@ -27,6 +32,20 @@ struct DefendPretrainCommand: LearningCommand {
 
   @Option(help: "The autoencoder (default: the usual one for images of this size).")
   var architecture: AutoencoderName?
+
+  @Option(
+    help: ArgumentHelp(
+      "The autoencoder learns from what the denoiser of this run makes of noisy images.", valueName: "dir"),
+    completion: .directory)
+  var denoisedBy: String?
+
+  @Option(
+    help: ArgumentHelp("Test the model of these weights on what the part gives back.", valueName: "file"),
+    completion: .file())
+  var weights: String?
+
+  @Option(help: "The network that the weights belong to, if their file does not say.")
+  var model: ClassifierName?
 
   @OptionGroup(title: "Task") var task: TaskOptions
   @OptionGroup(title: "Denoiser") var denoiser: DenoiserOptions

@@ -80,14 +80,14 @@ struct RedTrainCommand: ExperimentCommand {
 
   @Option(
     help:
-      "Which transformed copies count for the answers in cdd-red: per-term, joint or none (default: \(Self.cddRed.filter.rawValue))."
+      "Which transformed copies count for the answers in cdd-red and ds: per-term, joint or none (default: \(Self.cddRed.filter.rawValue))."
   )
   var filter: RedObjective.Filter?
 
   @Option(
     help: """
-      Transformations of cdd-red, any of flip, rotate, translate, cutout, crop-pad, cutmix. Give several (default: \
-      \(Self.cddRed.transformations.map(\.rawValue).joined(separator: ", "))).
+      Transformations of cdd-red and ds, any of flip, rotate, translate, cutout, crop-pad, cutmix. Give several \
+      (default: \(Self.cddRed.transformations.map(\.rawValue).joined(separator: ", ")); in ds none).
       """)
   var transformation: [Transformation] = []
 
