@@ -134,7 +134,8 @@ let package = Package(
     .target(
       name: "Fuzzing",
       dependencies: [
-        "QuenchTorch", "QuenchVision", "QuenchCryoEM", "QuenchSmoothing", "QuenchReporting", "QuenchSupport"
+        "TestSupport", "QuenchTorch", "QuenchVision", "QuenchCryoEM", "QuenchSmoothing", "QuenchReporting",
+        "QuenchSupport"
       ]),
     .executableTarget(
       name: "quench-fuzz",

@@ -4,7 +4,7 @@
     python3 scripts/reference_networks.py FOLDER [NAME ...]     # needs torch as in .libtorch, torchvision, timm
     python3 scripts/reference_networks.py --tiny                # Tests/TorchTests/Reference/exported-*.json
 
-THREADS=n sets the threads, 1 unless given: equal bits need as many. FOLDER gets NAME.pt2, exported with a free batch
+SIDE=n exports for square images of that side, for networks that take any. THREADS=n sets the threads, 1 unless given: equal bits need as many. FOLDER gets NAME.pt2, exported with a free batch
 size, and NAME.pt: `images`, `seed`, `logits`, and `gradient`, that of the sum of logits times seed by the images;
 `training.logits`, and `state.*`, the buffers after one pass in training mode, where nothing in that pass is random.
 Weights are random; statistics are those of one batch.
@@ -114,6 +114,51 @@ class Attention(nn.Module):
         return self.head(x[:, 0])
 
 
+class Channels(nn.Module):
+    """What channels go through: depthwise and transposed convolutions, gates, shuffles, sums of features put together,
+    heads of attention, hidden units."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.depthwise_norm = nn.BatchNorm2d(8)
+        self.squeeze = nn.Conv2d(8, 4, 1)
+        self.excite = nn.Conv2d(4, 8, 1)
+        self.point = nn.Conv2d(8, 8, 1, bias=False)
+        self.left = nn.Conv2d(8, 4, 1)
+        self.right = nn.Conv2d(4, 4, 3, padding=1)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.down = nn.Conv2d(14, 8, 2, stride=2)
+        self.norm = nn.LayerNorm(8)
+        self.qkv = nn.Linear(8, 24)
+        self.project = nn.Linear(8, 8)
+        self.hidden = nn.Linear(8, 16)
+        self.out = nn.Linear(16, 8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        stem = torch.relu(self.stem_norm(self.stem(images)))
+        x = nn.functional.silu(self.depthwise_norm(self.depthwise(stem)))
+        gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
+        x = stem + self.point(x * gate)
+        x = self.left(x)
+        kept, changed = x, torch.relu(self.right(x))
+        x = torch.cat([kept, changed], 1)
+        n, c, h, w = x.shape
+        x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        up = torch.relu(self.up(x))
+        x = self.down(torch.cat([up, nn.functional.interpolate(x, scale_factor=2.0)], 1))
+        x = x.flatten(2).transpose(1, 2)
+        n, count, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(n, count, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        y = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, count, width)
+        x = x + self.project(y)
+        x = x + self.out(nn.functional.gelu(self.hidden(self.norm(x))))
+        return self.head(x.mean(1))
+
+
 class Modes(nn.Module):
     """Parts under modes of their own: autocast off, and no derivatives; a pool in place of sizes that are told."""
 
@@ -137,6 +182,7 @@ NETWORKS = {
     "tiny": (lambda: Tiny(), 4),
     "rooms": (lambda: Rooms(), 32),
     "attention": (lambda: Attention(), 4),
+    "channels": (lambda: Channels(), 16),
     "modes": (lambda: Modes(), 4),
     "resnet18": (lambda: torchvision("resnet18"), 64),
     "resnet50": (lambda: torchvision("resnet50"), 64),
@@ -160,6 +206,7 @@ NETWORKS = {
     "mobilenet-v4": (lambda: timm("mobilenetv4_conv_small"), 64),
     "ghostnet": (lambda: timm("ghostnet_100"), 64),
     "vit": (lambda: timm("vit_tiny_patch16_224", img_size=64), 64),
+    "vit-small": (lambda: timm("vit_small_patch16_224", img_size=64), 64),
     "deit": (lambda: timm("deit_tiny_patch16_224", img_size=64), 64),
     "eva02": (lambda: timm("eva02_tiny_patch14_224", img_size=56), 56),
     "coatnet": (lambda: timm("coatnet_nano_rw_224", img_size=64), 64),
@@ -186,7 +233,7 @@ NETWORKS = {
 
 
 SMALL = ("tiny", "attention", "modes")
-TEXT = SMALL + ("rooms",)
+TEXT = SMALL + ("rooms", "channels")
 
 
 def prepared(make, side, channels=3):
@@ -240,6 +287,7 @@ def figures(network, images):
 
 def write(folder, name):
     make, side = NETWORKS[name]
+    side = int(os.environ.get("SIDE", side))
     channels = 1 if name in SMALL else 3
     network, images = prepared(make, side, channels)
     program = exported(network, side, channels)

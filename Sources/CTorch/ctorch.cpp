@@ -217,7 +217,12 @@ IValue list_value(const ct_operator_entry &op, size_t index, const ct_value &val
       return IValue(std::move(list));
     }
     case CT_REALS: {
-      if (p.element == TypeKind::NumberType && !p.optional_elements) {
+      if (p.element == TypeKind::NumberType && p.optional_elements) {
+        c10::List<std::optional<at::Scalar>> list;
+        for (int64_t i = 0; i < value.count; ++i) list.push_back(at::Scalar(value.as.reals[i]));
+        return IValue(std::move(list));
+      }
+      if (p.element == TypeKind::NumberType) {
         c10::List<at::Scalar> list;
         for (int64_t i = 0; i < value.count; ++i) list.push_back(at::Scalar(value.as.reals[i]));
         return IValue(std::move(list));

@@ -6,7 +6,7 @@ extension FuzzTarget {
   /// Exported programs; those that take small images also compute.
   static let exportedProgram = FuzzTarget(name: "exported-program", seeds: ProgramSeeds.archives) { data in
     let network = try ExportedProgram.load(data: data, name: "program")
-    let shape = network.architecture.importedGraph?.input.example ?? []
+    let shape = network.graph.input.example
     guard shape.allSatisfy({ $0 <= 64 }) else { return }
     _ = try withoutGradient { try network.evaluate(.zeros(shape)) }
     try network.measure()

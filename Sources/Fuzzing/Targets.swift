@@ -15,8 +15,8 @@ extension FuzzTarget {
     weights("safetensors", Seeds.safetensors), weights("packed-safetensors", Seeds.packedSafetensors),
     weights("torch-zip", Seeds.torchZip), weights("torch-stream", Seeds.torchStreams[0]),
     weights("torch-stream-4", Seeds.torchStreams[1]), architecture, yaml, json, cryoSurvey, cryoPredictions,
-    cryoTimestamps,
-    navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer, exportedProgram
+    cryoTimestamps, navigator, imageMetadata, mrc, ctfResults, plan, inferenceRequest, inferenceAnswer,
+    exportedProgram, onnxModel
   ]
 
   /// - Throws: `InputError` that lists the names.
@@ -88,7 +88,7 @@ extension FuzzTarget {
     let architecture = try Architecture(json: data, at: "architecture")
     try architecture.validate(at: "architecture")
     guard architecture.parameterCount <= 1 << 20, architecture.multiplyAdds <= 10_000_000,
-      architecture.shapes.allSatisfy({ $0.reduce(1, *) <= 1 << 16 })
+      architecture.inputShape.reduce(1, *) <= 1 << 16
     else { return }
     let images = Tensor.zeros([1] + architecture.inputShape)
     let network = Network(architecture, seed: 0)

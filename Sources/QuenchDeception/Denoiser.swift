@@ -26,14 +26,7 @@ public struct DenoiserDesign: InlineGroup, Hashable, Sendable {
 
   /// The architecture for images `[channels, height, width]` of raw pixels in [0, 1].
   public func architecture(input: [Int]) -> Architecture {
-    var architecture = Architecture.dnCNN(input: input, depth: depth, width: width)
-    for (position, node) in architecture.nodes.enumerated() {
-      guard case .batchNorm(var norm) = node.layer else { continue }
-      norm.epsilon = 1e-4
-      norm.momentum = batchNormMomentum
-      architecture.nodes[position].layer = .batchNorm(norm)
-    }
-    return architecture
+    .dnCNN(input: input, depth: depth, width: width).withBatchNorms(momentum: batchNormMomentum, epsilon: 1e-4)
   }
 
   /// A new denoiser: orthogonal convolutions, the last one zero.

@@ -28,7 +28,6 @@ public struct EarlyBird: Hashable, InlineGroup, Sendable {
   /// 1 for the channels of largest |γ| over all batch norms, else 0: `[channels]`, batch norm after batch norm.
   /// - Throws: `InputError` if a γ is not a finite number.
   public func channelMask(of network: Network) throws(InputError) -> Tensor {
-    try network.architecture.requireCuttable()
     let magnitudes = Self.gammas(of: network).map { $0.detached().abs() }
     guard !magnitudes.isEmpty else {
       throw InputError("Early-Bird needs batch norm", at: network.architecture.name, found: "none")
@@ -50,10 +49,19 @@ public struct EarlyBird: Hashable, InlineGroup, Sendable {
   }
 
   private static func gammas(of network: Network) -> [Tensor] {
-    network.parameters.filter { entry in
-      guard case .batchNorm = network.architecture.nodes[entry.node].layer else { return false }
-      return entry.name.hasSuffix(".weight")
-    }.map(\.tensor)
+    network.batchNorms.map(\.gamma.tensor)
+  }
+}
+
+extension Network {
+  /// The batch norms that learn a scale γ for each channel, in the order of these, with their nodes' positions.
+  var batchNorms: [(node: Int, gamma: Entry)] {
+    let names = Dictionary(graph.held.map { ($0.value, $0.name) }) { first, _ in first }
+    let nodes = graph.nodes.indices.filter { graph.nodes[$0].target.contains("batch_norm") }
+    let ofName = Dictionary(
+      nodes.compactMap { node in graph.nodes[node].value("weight").flatMap { names[$0] }.map { ($0, node) } }
+    ) { first, _ in first }
+    return parameters.compactMap { entry in ofName[entry.name].map { ($0, entry) } }
   }
 }
 

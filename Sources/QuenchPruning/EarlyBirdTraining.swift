@@ -60,9 +60,35 @@ public final class EarlyBirdTraining: PruningLearner {
   public private(set) var ticketEpoch: Int?
   /// Weights that the ticket keeps, counted from its channels.
   public private(set) var keptCount: Int
+  /// For each batch norm, in the order of the channels, the weight of the convolution before it.
+  private let filters: [String]
+  private let groups: ChannelGroups
   private let training: ClassifierTraining
   private let ticket: Ticket
   private var detector: EarlyBirdDetector
+
+  private static func filters(of network: Network) throws(InputError) -> [String] {
+    let graph = network.graph
+    let (producers, names) = (
+      graph.producers, Dictionary(graph.held.map { ($0.value, $0.name) }) { first, _ in first }
+    )
+    var filters: [String] = []
+    for (position, _) in network.batchNorms {
+      let node = graph.nodes[position]
+      let before = node.value("input").flatMap { producers[$0.index] }.map { graph.nodes[$0] }
+      guard let before, before.target.hasPrefix("aten::conv"), !before.target.hasPrefix("aten::conv_transpose"),
+        let weight = before.value("weight").flatMap({ names[$0] })
+      else {
+        throw InputError(
+          "Early-Bird prunes filters by the batch norm behind them",
+          at: "\(network.architecture.name), \(node.name)",
+          expected: "a batch norm that follows a convolution",
+          found: "one that follows \(before?.name ?? "the images")")
+      }
+      filters.append(weight)
+    }
+    return filters
+  }
 
   /// What the training holds at zero: shared with its constraint.
   private final class Ticket {
@@ -80,18 +106,8 @@ public final class EarlyBirdTraining: PruningLearner {
         expected: "the ticket at epoch 1 or later and before the last of \(method.recipe.epochs)",
         found: "epoch \(method.lastSearchEpoch)", remedy: "train for more epochs")
     }
-    try network.architecture.requireCuttable()
-    let nodes = network.architecture.nodes
-    for node in nodes {
-      guard case .batchNorm = node.layer else { continue }
-      guard case .conv2d = nodes[node.inputs[0]].layer else {
-        throw InputError(
-          "Early-Bird prunes filters by the batch norm behind them",
-          at: "\(network.architecture.name), \(node.name)",
-          expected: "a batch norm that follows a convolution",
-          found: "one that follows \(nodes[node.inputs[0]].name)")
-      }
-    }
+    filters = try Self.filters(of: network)
+    groups = try ChannelGroups(network.architecture)
     _ = try method.method.channelMask(of: network)
     let layout = try method.target.layout(of: network)
     let ticket = Ticket()
@@ -130,20 +146,12 @@ public final class EarlyBirdTraining: PruningLearner {
 
   /// Masks the filters of the channels at 0.
   private func hold(_ channels: Tensor) {
-    let norms = network.parameters.filter { entry in
-      if case .batchNorm = network.architecture.nodes[entry.node].layer {
-        entry.name.hasSuffix(".weight")
-      } else {
-        false
-      }
-    }
-    let parts = channels.split(sizes: norms.map(\.tensor.count))
-    let kept = Dictionary(
-      uniqueKeysWithValues: zip(norms, parts).map { (network.architecture.nodes[$0.node].inputs[0], $1) })
+    let parts = channels.split(sizes: network.batchNorms.map(\.gamma.tensor.count))
+    let kept = Dictionary(zip(filters, parts)) { first, _ in first }
     keptCount = 0
     let layers = mask.layout.layers.map { layer in
       let all = Tensor.ones(layer.shape, device: network.device)
-      guard let filters = kept[layer.node] else {
+      guard let filters = kept[layer.name] else {
         keptCount += layer.count
         return all
       }
@@ -155,8 +163,7 @@ public final class EarlyBirdTraining: PruningLearner {
 
   private func hold(_ mask: Mask) {
     self.mask = mask
-    let silence = SilentChannels(
-      mask.extended(to: WeightLayout(network)) ?? mask, of: network)
+    let silence = SilentChannels(mask.extended(to: WeightLayout(network)) ?? mask, of: network, groups)
     ticket.apply = { [network] in
       mask.apply(to: network)
       silence.apply(to: network)

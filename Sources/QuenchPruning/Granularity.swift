@@ -10,8 +10,9 @@ public enum Granularity: Hashable, Sendable {
   /// Input channels of convolutions, the same fraction in each layer. Where a network's input enters, its few planes
   /// all stay.
   case channel
-  /// Output filters of convolutions, those that write the same channel together with its batch norm, as one: what is
-  /// pruned can be cut, streams that residual blocks add to included. A channel's score is that of `groupScore`.
+  /// Output filters of convolutions, hidden units of linear layers and heads of attention, those that write the same
+  /// channel together with its batch norm, as one: what is pruned can be cut, streams that residual blocks add to
+  /// included. A channel's score is that of `groupScore`.
   case group
   /// Of every `group` weights in a row over the inputs, `kept` stay: 2 of 4 is what sparse tensor cores compute with.
   case pattern(kept: Int, group: Int)
@@ -54,7 +55,8 @@ extension Granularity: TextSetting {
   func fits(_ shape: [Int], readsImages: Bool) -> Bool {
     switch self {
     case .weight: true
-    case .filter, .group: shape.count == 4
+    case .group: shape.count == 4 || shape.count == 2
+    case .filter: shape.count == 4
     case .channel: shape.count == 4 && !readsImages
     case .pattern(_, let group): shape[1] % group == 0
     }

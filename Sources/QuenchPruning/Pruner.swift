@@ -88,6 +88,12 @@ public final class MaskedTraining: PruningLearner {
     return result
   }
 
+  /// Goes on with another mask.
+  func hold(to mask: Mask) {
+    self.mask = mask
+    mask.apply(to: network)
+  }
+
   public func finish() { mask.apply(to: network) }
 
   public var state: StateDictionary {

@@ -46,10 +46,6 @@ public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
   /// The weights of `network` that are pruned.
   /// - Throws: `InputError` for a pattern that matches no weight (with the nearest name), or if nothing is left.
   public func layout(of network: Network) throws(InputError) -> WeightLayout {
-    switch granularity {
-    case .filter, .channel, .group: try network.architecture.requireCuttable()
-    case .weight, .pattern: break
-    }
     let all = WeightLayout(network).layers
     func matches(_ pattern: String, _ layer: WeightLayout.Layer) -> Bool {
       layer.name.matches(glob: pattern) || layer.moduleName.matches(glob: pattern)
@@ -65,17 +61,19 @@ public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
         "the layers' floor is above the keep ratio", at: "layer-floor", expected: "at most \(keepRatio.value)",
         found: "\(layerFloor)")
     }
-    let nodes = network.architecture.nodes
+    let readers = granularity == .channel ? try ChannelGroups(network.architecture).weightsOnImages : []
+    let transposed = granularity == .filter || granularity == .channel ? network.transposedWeights : []
     var layers = all.filter { layer in
       (included.isEmpty || included.contains { matches($0, layer) })
         && !excluded.contains { matches($0, layer) }
-        && granularity.fits(layer.shape, readsImages: nodes[layer.node].inputs == [0])
+        && !transposed.contains(layer.name)
+        && granularity.fits(layer.shape, readsImages: readers.contains(layer.name))
     }
     var coupling: GroupMasks?
     if granularity == .group {
-      let groups = GroupMasks(network, layers: layers)
-      layers.removeAll { !groups.prunes($0.node) }
-      coupling = GroupMasks(network, layers: layers)
+      let groups = try GroupMasks(network, layers: layers)
+      layers.removeAll { !groups.prunes($0.name) }
+      coupling = try GroupMasks(network, layers: layers)
     }
     guard !layers.isEmpty else {
       throw InputError(
@@ -141,6 +139,15 @@ public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
       weights.scatter(0, weights.topK(promised).indices, .infinity)
     }
     return ranking
+  }
+}
+
+extension Network {
+  /// Names of the weights of transposed convolutions, which are `[inputs, outputs, ...]`.
+  fileprivate var transposedWeights: Set<String> {
+    let names = Dictionary(graph.held.map { ($0.value, $0.name) }) { first, _ in first }
+    let nodes = graph.nodes.filter { $0.target.hasPrefix("aten::conv_transpose") }
+    return Set(nodes.compactMap { $0.value("weight").flatMap { names[$0] } })
   }
 }
 

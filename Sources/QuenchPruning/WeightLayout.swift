@@ -10,8 +10,6 @@ public struct WeightLayout: Hashable, Sendable {
     public let shape: [Int]
     /// Its position in the network's parameters.
     public let parameter: Int
-    /// The node of the network that it belongs to.
-    public let node: Int
 
     public var count: Int { shape.reduce(1, *) }
   }
@@ -24,7 +22,7 @@ public struct WeightLayout: Hashable, Sendable {
   public init(_ network: Network) {
     layers = network.prunable.map { index in
       let entry = network.parameters[index]
-      return Layer(name: entry.name, shape: entry.tensor.shape, parameter: index, node: entry.node)
+      return Layer(name: entry.name, shape: entry.tensor.shape, parameter: index)
     }
   }
 

@@ -16,7 +16,7 @@ struct CriteriaMaskStatisticsTests {
   @Test("a kept weight whose unit has no input is not effective")
   func collapse() throws {
     let network = try LinearNetwork.collapsing()
-    let statistics = MaskStatistics(Self.mask(network, keeping: [9, 10, 15, 17, 19]), in: network.architecture)
+    let statistics = try MaskStatistics(Self.mask(network, keeping: [9, 10, 15, 17, 19]), in: network.architecture)
     #expect(statistics.kept == 5)
     #expect(statistics.effective == 4)
     #expect(statistics.effectiveSparsity == 0.8)
@@ -29,7 +29,7 @@ struct CriteriaMaskStatisticsTests {
   func noOutput() throws {
     let network = try LinearNetwork.collapsing()
     // A[0, 0] and A[3, 2]; B[0, 3] alone goes on.
-    let statistics = MaskStatistics(Self.mask(network, keeping: [0, 11, 15]), in: network.architecture)
+    let statistics = try MaskStatistics(Self.mask(network, keeping: [0, 11, 15]), in: network.architecture)
     #expect(statistics.layers.map(\.effective) == [1, 1])
     #expect(statistics.layers.map(\.deadUnits) == [3, 1])
   }
@@ -39,10 +39,10 @@ struct CriteriaMaskStatisticsTests {
     arguments: [
       .resnet20, .resnet18ImageNet, .vgg16BN, .wideResNet16x4, .smallCNN, .dncnn
     ] as [ModelName])
-  func dense(_ model: ModelName) {
+  func dense(_ model: ModelName) throws {
     let network = Network(model.architecture(input: [3, 32, 32], classes: 10), seed: 0)
     let layout = WeightLayout(network)
-    let statistics = MaskStatistics(
+    let statistics = try MaskStatistics(
       Mask(layout: layout, values: .ones([layout.count])), in: network.architecture)
     #expect(statistics.layers.map(\.name) == layout.names)
     #expect(statistics.total == layout.count)
@@ -64,34 +64,34 @@ struct CriteriaMaskStatisticsTests {
     let mask = Mask(
       layout: layout, values: Mask.topK(random, keeping: try KeepRatio(keep).kept(of: layout.count)))
     let scores = SynFlow.scores(of: network, layout: layout, mask: mask.values).scores
-    let statistics = MaskStatistics(mask, in: network.architecture)
+    let statistics = try MaskStatistics(mask, in: network.architecture)
     #expect(statistics.layers.map(\.effective) == layout.split(scores).map { ($0 .> 0).nonzeroCount() })
     #expect(statistics.kept == mask.keptCount)
     if keep < 0.01 { #expect(statistics.effective < statistics.kept) }
   }
 
   @Test("groups of a convolution are apart")
-  func groups() {
+  func groups() throws {
     var builder = ArchitectureBuilder(input: [2, 4, 4])
     var x = builder.append(
       "conv", .conv2d(Conv2d(inputs: 2, outputs: 4, kernel: 1, groups: 2)), builder.input)
     x = builder.append("last", .conv2d(Conv2d(inputs: 4, outputs: 4, kernel: 1, groups: 2)), x)
     let network = Network(builder.build("grouped"), seed: 0)
     // conv: [4, 1], last: [4, 2]. Kept: conv 0 and 3; last 0 ← (conv 0, conv 1), 2 ← (conv 2).
-    let statistics = MaskStatistics(Self.mask(network, keeping: [0, 3, 4, 5, 8]), in: network.architecture)
+    let statistics = try MaskStatistics(Self.mask(network, keeping: [0, 3, 4, 5, 8]), in: network.architecture)
     #expect(statistics.layers.map(\.kept) == [2, 3])
     #expect(statistics.layers.map(\.effective) == [1, 1])
     #expect(statistics.layers.map(\.deadUnits) == [3, 3])
   }
 
   @Test("the parameter-free shortcut carries paths to its channels alone")
-  func shortcut() {
+  func shortcut() throws {
     var builder = ArchitectureBuilder(input: [2, 4, 4])
     let x = builder.append(
       "shortcut", .zeroPadShortcut(stride: 2, positions: [1, 2], channels: 4), builder.input)
     _ = builder.conv("conv", x, 1, kernel: 1)
     let network = Network(builder.build("short"), seed: 0)
-    let statistics = MaskStatistics(Self.mask(network, keeping: [0, 1, 2]), in: network.architecture)
+    let statistics = try MaskStatistics(Self.mask(network, keeping: [0, 1, 2]), in: network.architecture)
     #expect(statistics.kept == 3)
     #expect(statistics.effective == 2)
   }
@@ -99,7 +99,7 @@ struct CriteriaMaskStatisticsTests {
   @Test("a mask without a path leaves nothing effective")
   func empty() throws {
     let network = try LinearNetwork.collapsing()
-    let statistics = MaskStatistics(Self.mask(network, keeping: [0, 19]), in: network.architecture)
+    let statistics = try MaskStatistics(Self.mask(network, keeping: [0, 19]), in: network.architecture)
     #expect(statistics.kept == 2)
     #expect(statistics.effective == 0)
     #expect(statistics.deadUnits == 6)

@@ -29,7 +29,7 @@ import Testing
 
   @Test(
     "an experiment is read back from its settings as it was written",
-    arguments: ["bip", "hydra", "omp", "imp", "snip", "grasp", "synflow", "prospr", "random"])
+    arguments: ["bip", "hydra", "omp", "gmp", "imp", "snip", "grasp", "synflow", "prospr", "random"])
   func roundTrip(name: String) throws {
     func check<Work: Experiment>(_ type: Work.Type) throws {
       let experiment = try Work(settings: ["keep": 0.3, "seed": 7, "epochs": 3], name: "x")

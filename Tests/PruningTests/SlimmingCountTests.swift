@@ -33,29 +33,28 @@ struct SlimmingCountTests {
   func counts(_ expected: Counts) throws {
     let architecture = expected.model.architecture(
       input: [3, expected.side, expected.side], classes: expected.classes)
-    let groups = ChannelGroups(architecture)
+    let groups = try ChannelGroups(architecture)
     var removed = Set<Int>()
-    for group in groups.groups where group.sources.allSatisfy(groups.isConvolution) {
+    for group in groups.groups where group.sources.allSatisfy(groups.convolutions.contains) {
       guard group.isInner || !expected.innerOnly else { continue }
       for tier in group.tiers where !groups.coupled[tier[0]].isFrozen {
         removed.formUnion(tier.prefix(tier.count / 2))
       }
     }
-    let slim = architecture.keeping(
-      groups.positions.map { sets in sets.indices.filter { !removed.contains(sets[$0]) } })
-    try slim.validate(at: "slim")
-    #expect(slim.parameterCount == expected.total)
-    #expect(slim.multiplyAdds == expected.multiplyAdds)
-    let weights = slim.nodes.filter(\.layer.isPrunable).reduce(0) { sum, node in
-      sum + (node.layer.parameters.first?.shape.reduce(1, *) ?? 0)
-    }
+    var cut = ChannelCut(groups, removing: removed)
+    let slim = Network(Architecture(name: "slim", graph: cut.graph()), seed: 0)
+    try slim.architecture.validate(at: "slim")
+    try slim.measure()
+    #expect(slim.architecture.parameterCount == expected.total)
+    #expect(slim.architecture.multiplyAdds == expected.multiplyAdds)
+    let weights = slim.prunable.reduce(0) { $0 + slim.parameters[$1].tensor.count }
     #expect(weights == expected.prunable ?? weights)
   }
 
   @Test("follow from a real cut of a real network as well")
   func cut() throws {
     let network = SlimmingFixture.network(.cifarResNet(depth: 20, input: [3, 32, 32], classes: 10), dtype: .float32)
-    let mask = GroupMasks(network, side: .inputs, innerOnly: true)
+    let mask = try GroupMasks(network, side: .inputs, innerOnly: true)
       .mask(scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     let report = try Slimming().slim(network, mask: mask).report
     #expect(report.after == .init(parameters: 135_754, weights: 134_704, multiplyAdds: 20_497_024))

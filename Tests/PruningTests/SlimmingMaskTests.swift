@@ -24,10 +24,10 @@ struct SlimmingMaskTests {
   @Test("a set's score is the sum of its members' squared scores, over filters or planes")
   func scores() throws {
     let network = SlimmingFixture.network(chain())
-    let masks = GroupMasks(network)
+    let masks = try GroupMasks(network)
     let (conv1Scores, conv2Scores, fcScores) = ([1.0, 2, 3, 4], [5.0, 1, 0, 0, 5, 0, 1, 0], [1.0, 1, 1, 1])
     let scores = Tensor(conv1Scores + conv2Scores + fcScores)
-    let conv1 = try #require(masks.groups.positions.dropFirst().first)
+    let conv1 = try #require(masks.groups.sets(ofWeight: "conv1.weight", along: .filters)).sets
     func totals(_ side: ChannelGroups.Side) -> [Double] {
       let all = masks.totals(of: scores, along: side).array(Double.self)
       return conv1.map { all[$0] }
@@ -40,7 +40,7 @@ struct SlimmingMaskTests {
     #expect(
       filters.layers[1].array(Int.self) == [0, 0, 0, 0, 1, 1, 1, 1],
       "conv2's own filters: 26 and 26, the later stays")
-    let inputs = GroupMasks(network, side: .inputs).mask(scores: scores, keeping: half)
+    let inputs = try GroupMasks(network, side: .inputs).mask(scores: scores, keeping: half)
     #expect(inputs.layers[0].array(Int.self) == [1, 1, 1, 1], "the images' channel stays")
     #expect(inputs.layers[1].array(Int.self) == [1, 0, 1, 0, 1, 0, 1, 0])
   }
@@ -50,7 +50,7 @@ struct SlimmingMaskTests {
   func ratio(_ value: Double) throws {
     let network = resNet()
     let ratio = try KeepRatio(value)
-    let mask = GroupMasks(network).mask(scores: SlimmingFixture.magnitudes(network), keeping: ratio)
+    let mask = try GroupMasks(network).mask(scores: SlimmingFixture.magnitudes(network), keeping: ratio)
     for (name, layer) in zip(mask.layout.names, mask.layers) where layer.rank == 4 {
       let filters = layer.flattened(from: 1)
       #expect(
@@ -63,7 +63,7 @@ struct SlimmingMaskTests {
         #expect(kept == ratio.kept(of: 16) * 2 + ratio.kept(of: 32), "three tiers, each by itself")
       }
     }
-    let inner = GroupMasks(network, innerOnly: true).mask(
+    let inner = try GroupMasks(network, innerOnly: true).mask(
       scores: SlimmingFixture.magnitudes(network), keeping: ratio)
     #expect(inner.layers[0].all(), "the stem writes the stream")
   }
@@ -71,7 +71,8 @@ struct SlimmingMaskTests {
   @Test("leave widths at multiples of roundTo")
   func rounding() throws {
     let network = resNet()
-    let mask = GroupMasks(network).mask(scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.3))
+    let mask = try GroupMasks(network).mask(
+      scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.3))
     var slimming = Slimming(policy: .intersection)
     slimming.silencesMaskedFilters = true
     slimming.roundTo = 8
@@ -85,7 +86,7 @@ struct SlimmingMaskTests {
   @Test("leave layers alone that are named, with what they read and write")
   func keptLayers() throws {
     let network = resNet()
-    let mask = GroupMasks(network, innerOnly: true)
+    let mask = try GroupMasks(network, innerOnly: true)
       .mask(scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     var slimming = Slimming()
     slimming.silencesMaskedFilters = true
@@ -143,13 +144,14 @@ struct SlimmingMaskTests {
     let single = try OMP(target).mask(for: network)
     #expect(remedy(single, Slimming())?.contains("not single weights") == true)
 
-    let filters = GroupMasks(network).mask(scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
+    let filters = try GroupMasks(network).mask(
+      scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     for parameter in network.parameters where parameter.name.hasSuffix("bias") {
       withoutGradient { parameter.tensor.fill(with: 9) }
     }
     #expect(remedy(filters, Slimming())?.contains("`silence`") == true)
 
-    let inputs = GroupMasks(network, side: .inputs).mask(
+    let inputs = try GroupMasks(network, side: .inputs).mask(
       scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     let stream = WeightLayout(network).names.map { $0.contains("conv2") }
     let layers = zip(inputs.layers, stream).map { $1 ? $0.onesLike() : $0 }
@@ -175,7 +177,7 @@ struct SlimmingMaskTests {
   @Test("refuse a network whose answers are not numbers")
   func notANumber() throws {
     let network = resNet()
-    let mask = GroupMasks(network, side: .inputs).mask(
+    let mask = try GroupMasks(network, side: .inputs).mask(
       scores: SlimmingFixture.magnitudes(network), keeping: try KeepRatio(0.5))
     withoutGradient { network.buffers[0].tensor.fill(with: .nan) }
     let error = #expect(throws: InputError.self) { try Slimming().slim(network, mask: mask) }

@@ -39,11 +39,17 @@ struct SlimmingStatisticsTests {
   func constant(shift: Double, expected: Double, afterReLU: Double) throws {
     let network = network(shift: shift)
     mask(network).apply(to: network)
-    let constants = ChannelFlow(ChannelGroups(network.architecture), network).constants()
-    #expect(constants[1] == [nil, 0, 0, nil])
-    #expect(constants[2][0] == nil)
-    #expect(abs(try #require(constants[2][1]) - expected) < 1e-9)
-    #expect(abs(try #require(constants[3][2]) - afterReLU) < 1e-9)
+    let constants = try ChannelFlow(ChannelGroups(network.architecture), network).constants()
+    func after(_ name: String) throws -> [Double?] {
+      let node = try #require(constants.graph.nodes.first { $0.name == name })
+      let value = try #require(node.defines.first)
+      return try #require(constants[value, 1])
+    }
+    #expect(try after("conv1") == [nil, 0, 0, nil])
+    #expect(try after("bn1")[0] == nil)
+    let (normed, rectified) = (try after("bn1")[1], try after("relu")[2])
+    #expect(abs(try #require(normed) - expected) < 1e-9)
+    #expect(abs(try #require(rectified) - afterReLU) < 1e-9)
   }
 
   @Test("a filter is cut where its constant is hidden, and not where the next layer reads it")
@@ -70,7 +76,7 @@ struct SlimmingStatisticsTests {
   func silence() throws {
     let network = network(shift: 0.8)
     let mask = mask(network)
-    let silent = SilentChannels(mask, of: network)
+    let silent = try SilentChannels(mask, of: network)
     #expect(silent.count == 2)
     let before = network.copy()
     silent.apply(to: network)
@@ -99,7 +105,7 @@ struct SlimmingStatisticsTests {
     let layers = layout.shapes.map { Tensor.ones($0) }
     layers[0][0].fill(with: 0)
     layers[2].fill(with: 0)
-    let silent = SilentChannels(Mask(layout: layout, values: layout.joined(layers)), of: network)
+    let silent = try SilentChannels(Mask(layout: layout, values: layout.joined(layers)), of: network)
     #expect(silent.count == 1)
     withoutGradient {
       for parameter in network.parameters where parameter.tensor.rank == 1 { parameter.tensor.fill(with: 1) }

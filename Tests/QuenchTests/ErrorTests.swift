@@ -16,7 +16,7 @@ import Testing
     "wrong usage exits with 64 and names the value",
     arguments: [
       (["train", "--model", "resnet21"], "resnet21"), (["train", "--data", "cifar11"], "cifar11"),
-      (["train", "--device", "abacus"], "abacus"), (["train", "--epochs", "0"], "--epochs"),
+      (["train", "--device", "abacus"], "abacus"), (["train", "--epochs", "-1"], "--epochs"),
       (["train", "--batch-size", "1"], "--batch-size"), (["train", "--model", "dncnn"], "found 'dncnn'"),
       (["train", "--lerning-rate", "1"], "--learning-rate"), (["train", "--limit", "0"], "--limit"),
       (["train", "--threads", "0"], "--threads"), (["train", "--warm-up", "11"], "--warm-up"),

@@ -1,6 +1,8 @@
 import Foundation
 import Fuzzing
 import QuenchReporting
+import QuenchTorch
+import QuenchVision
 import TestSupport
 import Testing
 
@@ -22,6 +24,18 @@ import Testing
     let text = try await Tool.run(["import", "net.pt2"], in: folder.url)
     #expect(text.output.contains("input          N (1 to 64) x 3 x 2 x 2, float32\nclasses        2\n"))
     #expect(text.code == 0)
+  }
+
+  @Test("shows an ONNX model, and writes it as a model file that computes the same") func onnx() async throws {
+    let folder = try TemporaryFolder()
+    try folder.write(try #require(FuzzTarget.named("onnx-model").seeds.first), "net.onnx")
+    let result = try await Tool.run(["import", "net.onnx", "--json", "--out", "model.safetensors"], in: folder.url)
+    #expect(try result.json()["inputs"] == [["name": "x", "shape": [nil, 3, 6, 6], "dtype": "float32"]])
+    #expect(
+      result.errors.contains("note: net.onnx: its last operator, Softmax, is left out: the network gives logits\n"))
+    let images = Tensor.normal([2, 3, 6, 6], using: Generator(seed: 1))
+    let networks = try ["net.onnx", "model.safetensors"].map { try ModelFile(contentsOf: folder / $0).network }
+    #expect(try networks[0].evaluate(images).isEqual(to: networks[1].evaluate(images)))
   }
 
   @Test("says in a line why a file can't be read") func refuses() async throws {

@@ -18,8 +18,8 @@ import Testing
     let resnet = try #require(models.first { $0["name"] == "resnet20" })
     #expect(resnet["parameters"] == 269_722)
     #expect(resnet["multiply_adds"] == 40_551_040)
-    let table = try await Tool.run(["models", "list"]).output
-    #expect(table.contains("resnet20                269,722      40,551,040  CIFAR"))
+    let text = try await Tool.run(["models", "list"]).output
+    #expect(text.contains("resnet20                269,722      40,551,040  CIFAR"))
   }
 
   @Test("describe goes layer by layer and adds up") func describe() async throws {

@@ -149,8 +149,8 @@ import Testing
       (["red", "train", "--pairs", "none", "--surrogate", "a=x", "--surrogate", "a=y"], 64, "occurs twice"),
       (["red", "train", "--pairs", "none", "--surrogate", "a=x"], 1, "there is no attack data set here"),
       (
-        ["red", "train", "--pairs", "none", "--surrogate", "a=x", "--method", "ds", "--transformation", "flip"], 64,
-        "--transformation: the method ds does not take this"
+        ["red", "train", "--pairs", "none", "--surrogate", "a=x", "--method", "do", "--transformation", "flip"], 64,
+        "--transformation: the method do does not take this"
       ),
       (
         ["red", "train", "--pairs", "none", "--surrogate", "a=x", "--sigma", "0.1"], 64,

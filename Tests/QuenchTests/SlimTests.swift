@@ -14,7 +14,7 @@ import Testing
   private func files(_ folder: TemporaryFolder) throws -> (weights: String, mask: String) {
     let file = try ModelFixture.smallCNN()
     let layout = WeightLayout(file.network)
-    let mask = GroupMasks(file.network, side: .inputs)
+    let mask = try GroupMasks(file.network, side: .inputs)
       .mask(scores: layout.weights(of: file.network), keeping: try KeepRatio(0.5))
     mask.apply(to: file.network)
     try file.write(to: folder / "pruned.safetensors")

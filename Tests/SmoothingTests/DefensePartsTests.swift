@@ -48,19 +48,13 @@ import Testing
 
   /// The value of every convolution, before what follows it.
   private func convolutions(_ network: Network, _ input: Tensor) -> [Tensor] {
-    withoutGradient {
-      var values: [Tensor?] = [input]
-      var results: [Tensor] = []
-      for position in network.architecture.nodes.indices.dropFirst() {
-        let value = network.output(of: position, values)
-        switch network.architecture.nodes[position].layer {
-        case .conv2d, .convTranspose2d: results.append(value.cloned())
-        default: break
-        }
-        values.append(value)
+    var results: [Tensor] = []
+    _ = withoutGradient {
+      network.observed(input) { node, _, result in
+        if node.target.contains("conv") { results.append(result.cloned()) }
       }
-      return results
     }
+    return results
   }
 
   /// To the ten digits that the reference has.

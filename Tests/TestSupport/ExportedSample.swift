@@ -6,7 +6,11 @@ public enum ExportedSample {
   /// A classifier of 3 x 32 x 32 images in ten classes with batch norms, a matrix product and a constant.
   public static func rooms() throws -> Data { try archive("rooms") }
 
-  /// What PyTorch computes with it for images whose byte k is (37 k + 11 ⌊k / 256⌋ + 5) mod 256, row after row.
+  /// A classifier of 3 x 16 x 16 images in five classes whose channels go through convolutions of all kinds, a gate, a
+  /// shuffle, attention and hidden units.
+  public static func channels() throws -> Data { try archive("channels") }
+
+  /// What PyTorch computes with ``rooms()`` for images whose byte k is (37 k + 11 ⌊k / 256⌋ + 5) mod 256, row after row.
   public static func roomsLogits() throws -> [[Double]] {
     guard let figures = try stored("rooms")["figures"] as? [String: [String: Any]],
       let values = figures["logits"]?["values"] as? [Double]

@@ -75,6 +75,15 @@ nonisolated struct ONNXAttributeProto: Sendable {
   /// Clears the value of `i`. Subsequent reads from it will return its default value.
   mutating func clearI() {self._i = nil}
 
+  var s: Data {
+    get {_s ?? Data()}
+    set {_s = newValue}
+  }
+  /// Returns true if `s` has been explicitly set.
+  var hasS: Bool {self._s != nil}
+  /// Clears the value of `s`. Subsequent reads from it will return its default value.
+  mutating func clearS() {self._s = nil}
+
   var ints: [Int64] = []
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -83,6 +92,7 @@ nonisolated struct ONNXAttributeProto: Sendable {
     case undefined = 0
     case float = 1
     case int = 2
+    case string = 3
     case ints = 7
 
     init() {
@@ -97,6 +107,7 @@ nonisolated struct ONNXAttributeProto: Sendable {
   fileprivate var _type: ONNXAttributeProto.AttributeType? = nil
   fileprivate var _f: Float? = nil
   fileprivate var _i: Int64? = nil
+  fileprivate var _s: Data? = nil
 }
 
 nonisolated struct ONNXValueInfoProto: Sendable {
@@ -311,7 +322,11 @@ nonisolated struct ONNXTensorProto: Sendable {
   nonisolated enum DataType: Int, SwiftProtobuf.Enum, Swift.CaseIterable {
     case undefined = 0
     case float = 1
+    case uint8 = 2
+    case int8 = 3
+    case int32 = 6
     case int64 = 7
+    case bool = 9
 
     init() {
       self = .undefined
@@ -465,7 +480,7 @@ fileprivate nonisolated let _protobuf_package = "onnx"
 
 nonisolated extension ONNXAttributeProto: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".AttributeProto"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}f\0\u{1}i\0\u{2}\u{5}ints\0\u{2}\u{c}type\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}f\0\u{1}i\0\u{1}s\0\u{2}\u{4}ints\0\u{2}\u{c}type\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -476,6 +491,7 @@ nonisolated extension ONNXAttributeProto: SwiftProtobuf.Message, SwiftProtobuf._
       case 1: try { try decoder.decodeSingularStringField(value: &self._name) }()
       case 2: try { try decoder.decodeSingularFloatField(value: &self._f) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self._i) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self._s) }()
       case 8: try { try decoder.decodeRepeatedInt64Field(value: &self.ints) }()
       case 20: try { try decoder.decodeSingularEnumField(value: &self._type) }()
       default: break
@@ -497,6 +513,9 @@ nonisolated extension ONNXAttributeProto: SwiftProtobuf.Message, SwiftProtobuf._
     try { if let v = self._i {
       try visitor.visitSingularInt64Field(value: v, fieldNumber: 3)
     } }()
+    try { if let v = self._s {
+      try visitor.visitSingularBytesField(value: v, fieldNumber: 4)
+    } }()
     if !self.ints.isEmpty {
       try visitor.visitRepeatedInt64Field(value: self.ints, fieldNumber: 8)
     }
@@ -511,6 +530,7 @@ nonisolated extension ONNXAttributeProto: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs._type != rhs._type {return false}
     if lhs._f != rhs._f {return false}
     if lhs._i != rhs._i {return false}
+    if lhs._s != rhs._s {return false}
     if lhs.ints != rhs.ints {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -518,7 +538,7 @@ nonisolated extension ONNXAttributeProto: SwiftProtobuf.Message, SwiftProtobuf._
 }
 
 nonisolated extension ONNXAttributeProto.AttributeType: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNDEFINED\0\u{1}FLOAT\0\u{1}INT\0\u{2}\u{5}INTS\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNDEFINED\0\u{1}FLOAT\0\u{1}INT\0\u{1}STRING\0\u{2}\u{4}INTS\0")
 }
 
 nonisolated extension ONNXValueInfoProto: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -811,7 +831,7 @@ nonisolated extension ONNXTensorProto: SwiftProtobuf.Message, SwiftProtobuf._Mes
 }
 
 nonisolated extension ONNXTensorProto.DataType: SwiftProtobuf._ProtoNameProviding {
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNDEFINED\0\u{1}FLOAT\0\u{2}\u{6}INT64\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0UNDEFINED\0\u{1}FLOAT\0\u{1}UINT8\0\u{1}INT8\0\u{2}\u{3}INT32\0\u{1}INT64\0\u{2}\u{2}BOOL\0")
 }
 
 nonisolated extension ONNXTensorShapeProto: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

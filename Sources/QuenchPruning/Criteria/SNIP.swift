@@ -48,12 +48,20 @@ public struct SNIP: PruningCriterion {
 
   /// |θ⊙Σg|, `[n]`, with g the gradient of the mean cross-entropy on each batch.
   public func scores(of network: Network, layout: WeightLayout, on batches: [Batch]) -> Tensor {
-    let weights = network.leaves(layout.parameters)
-    let gradient = layout.weights(of: network).zerosLike()
+    network.firstOrderChanges(layout, on: batches).abs()
+  }
+}
+
+extension Network {
+  /// θ⊙Σg, `[n]`, with g the gradient of the mean cross-entropy on each batch: how far the loss falls, to first order, when
+  /// a weight is set to zero.
+  func firstOrderChanges(_ layout: WeightLayout, on batches: [Batch]) -> Tensor {
+    let weights = leaves(layout.parameters)
+    let gradient = layout.weights(of: self).zerosLike()
     for batch in batches {
-      let loss = network.crossEntropy(on: batch, replacing: layout.parameters)
+      let loss = crossEntropy(on: batch, replacing: layout.parameters)
       gradient += layout.joined(grad(of: loss(weights), withRespectTo: weights))
     }
-    return (layout.weights(of: network) * gradient).abs()
+    return layout.weights(of: self) * gradient
   }
 }

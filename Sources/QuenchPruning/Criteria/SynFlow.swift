@@ -81,8 +81,9 @@ public struct SynFlow: PruningCriterion {
     let circuit = Network(architecture, seed: 0, device: network.device)
     circuit.convert(to: .float64)
     circuit.setTrainable(false)
+    let norms = circuit.batchNormNames
     for (own, original) in zip(circuit.parameters, network.parameters) {
-      if case .batchNorm = architecture.nodes[own.node].layer, own.name.hasSuffix(".bias") { continue }
+      if own.name.hasSuffix("bias"), norms.contains(own.name) { continue }
       own.tensor.copy(from: original.tensor.detached().abs())
     }
     return circuit

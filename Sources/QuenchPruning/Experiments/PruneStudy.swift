@@ -54,7 +54,7 @@ public struct PruneStudy: Experiment {
     var experiment: (any PruneExperiment.Type)? { Self.all.first { $0.kind == "prune-\(name)" } }
 
     static let all: [any PruneExperiment.Type] = [
-      Prune<BiP>.self, Prune<HYDRA>.self, Prune<OMP>.self, Prune<IMP>.self,
+      Prune<BiP>.self, Prune<HYDRA>.self, Prune<OMP>.self, Prune<GMP>.self, Prune<IMP>.self,
       Prune<PruningAtInitialisation<SNIP>>.self, Prune<PruningAtInitialisation<GraSP>>.self,
       Prune<PruningAtInitialisation<SynFlow>>.self, Prune<PruningAtInitialisation<ProsPr>>.self,
       Prune<PruningAtInitialisation<RandomPruning>>.self

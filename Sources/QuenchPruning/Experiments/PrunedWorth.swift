@@ -42,7 +42,7 @@ public struct PrunedWorth {
     let packed = folder.appending(path: Self.packedFileName)
     try ModelFile(network, classNames: classNames).write(to: packed, packsZeros: true)
     let architecture = network.architecture
-    let statistics = MaskStatistics(mask, in: architecture)
+    let statistics = try MaskStatistics(mask, in: architecture)
     return Figures(
       parameters: architecture.parameterCount,
       keptParameters: architecture.parameterCount - mask.layout.count + mask.keptCount,

@@ -19,6 +19,8 @@ public struct Slim: Experiment {
   /// With ``model``: classes that it tells apart.
   public var classes: Int?
   public var slimming = Slimming()
+  /// How small the network is to get; without a target the mask alone says what goes.
+  public var cost = CostTarget()
   /// Batches of training images on which batch norm's statistics are estimated anew; 0: they stay, and nothing is tested.
   public var recalibrate = 0
   /// Images in such a batch.
@@ -46,7 +48,17 @@ public struct Slim: Experiment {
       throw InputError("input and classes describe a model", at: "model", remedy: "name the model too")
     }
     try selection.validate()
-    return self
+    try cost.validate()
+    guard cost.goal != nil else { return self }
+    guard mask == nil else {
+      throw InputError(
+        "a target chooses the channels itself", at: "mask", remedy: "give the mask or the target, not both")
+    }
+    var experiment = self
+    // What goes is masked in all members of its groups, and silent.
+    if slimming.policy == .groupScore { experiment.slimming.policy = .intersection }
+    experiment.slimming.silencesMaskedFilters = true
+    return experiment
   }
 
   public func run(in context: RunContext) throws -> SlimOutcome {
@@ -54,7 +66,7 @@ public struct Slim: Experiment {
     var inputs = try Fingerprint.inputs(["weights": weights, "mask": mask])
     var images: LearningData?
     let file: ModelFile
-    if recalibrate > 0 {
+    if recalibrate > 0 || cost.goal != nil && cost.ranking.needsImages {
       let loaded = try LearningData(selection, seed: UInt64(bitPattern: Int64(seed)), on: device, context.console)
       inputs.merge(loaded.inputs)
       file = try ModelFile(path: weights, model: model, for: loaded.test, on: device, context.console)
@@ -67,10 +79,15 @@ public struct Slim: Experiment {
       file.tell(context.console, at: weights)
     }
     let network = file.network
-    let mask =
-      try self.mask.map { path throws(InputError) in
-        try Mask(contentsOf: URL(filePath: path), for: network)
-      } ?? Mask(zerosOf: network)
+    let mask: Mask
+    if let goal = cost.goal {
+      context.console.note("Looking for the channels to cut: `\(goal.name)` \(goal.fraction)")
+      mask = try slimming.mask(of: network, meeting: cost, on: batches(of: images), precision: precision)
+    } else if let path = self.mask {
+      mask = try Mask(contentsOf: URL(filePath: path), for: network)
+    } else {
+      mask = Mask(zerosOf: network)
+    }
     let slimmed = try slimming.slim(network, mask: mask)
     let folder = try context.open(inputs: inputs)
     Mask(layout: mask.layout, values: mask.values.to(network.device)).apply(to: network)
@@ -90,6 +107,18 @@ public struct Slim: Experiment {
     return SlimOutcome(
       slimmed.report, network.architecture, policy: slimming.policy, recalibration: recalibration,
       latency: latency, seed: seed)
+  }
+
+  /// Training images by which importance is judged: eight batches.
+  private func batches(of images: LearningData?) -> [Batch] {
+    guard let images else { return [] }
+    let loader = BatchLoader.training(
+      images.train, batchSize: batchSize, augmentation: nil,
+      seed: Generator.derive(UInt64(bitPattern: Int64(seed)), "importance"))
+    return (0..<8).map { index in
+      let (epoch, batch) = index.quotientAndRemainder(dividingBy: loader.batchesPerEpoch)
+      return loader.batch(at: LoaderPosition(epoch: epoch, batch: batch))
+    }
   }
 
   /// Gives the slimmed network its own statistics, and tests it before and after beside the masked one.
@@ -175,6 +204,8 @@ public struct SlimOutcome: Codable, Sendable {
   public var relativeChange: Double
   /// Of layers whose width changed.
   public var widths: [Width]
+  /// Operators that channels cannot be cut for, each with how many filters it holds.
+  public var frozen: [ChannelGroups.Frozen]
   public var recalibration: Recalibration?
   public var latency: [LatencyFigures]
   public var peakMemoryMb: Double
@@ -199,6 +230,7 @@ public struct SlimOutcome: Codable, Sendable {
     (maxChange, relativeChange) = (report.change.largest, report.change.relative)
     widths = report.widths.filter { $0.before != $0.after }
       .map { Width(layer: $0.layer, before: $0.before, after: $0.after) }
+    frozen = report.frozen
     self.recalibration = recalibration
     self.latency = latency
     peakMemoryMb = Double(ProcessMemory.peakBytes) / 1e6

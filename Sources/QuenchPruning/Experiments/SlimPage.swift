@@ -106,6 +106,10 @@ extension SlimOutcome {
         "\(NumberText.count(silenceable, "more channel")) could be cut by the setting silence, which changes "
           + "the logits.")
     }
+    for (name, held) in Dictionary(grouping: frozen, by: \.operatorName).sorted(by: { $0.key < $1.key }) {
+      let count = held.reduce(0) { $0 + $1.channels }
+      lines.append("\(NumberText.count(count, "filter")) cannot be cut because of \(name).")
+    }
     lines += latency.map { $0.statement(than: "masked") }
     if let recalibration {
       lines.append(

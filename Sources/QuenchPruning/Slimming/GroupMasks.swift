@@ -1,3 +1,4 @@
+import QuenchSupport
 import QuenchTorch
 import QuenchVision
 
@@ -5,8 +6,9 @@ import QuenchVision
 /// ``Slimming`` cuts everything that was pruned. For methods that prune filters or channels from the start.
 ///
 /// A set's score is the sum of its members' squared scores, a member's score being the L2 norm over its weights.
-/// Every tier of a group keeps the same fraction, so every layer does. Rows of linear layers stay.
-public struct GroupMasks: Hashable, Sendable {
+/// Every tier of a group keeps the same fraction, so every layer does. Hidden units of linear layers and heads of
+/// attention are channels like others; the network's answers stay.
+public struct GroupMasks: Sendable {
   public let groups: ChannelGroups
   private let layers: [WeightLayout.Layer]
   /// What is ranked and masked: the filters that write a channel, or the planes that read it.
@@ -19,27 +21,29 @@ public struct GroupMasks: Hashable, Sendable {
   ///   - side: Filters for filter-wise, inputs for channel-wise pruning.
   ///   - innerOnly: Leave streams that blocks add to as they are.
   ///   - layers: The weights that masks are of, and that alone may be pruned; nil: all.
+  /// - Throws: `InputError` if the network can't be computed.
   public init(
     _ network: Network, side: ChannelGroups.Side = .filters, innerOnly: Bool = false,
     layers: [WeightLayout.Layer]? = nil
-  ) {
-    let groups = ChannelGroups(network.architecture)
+  ) throws(InputError) {
+    let groups = try ChannelGroups(network.architecture)
     let layers = layers ?? WeightLayout(network).layers
-    let nodes = Set(layers.map(\.node))
+    let nodes = Set(layers.compactMap { groups.node(ofWeight: $0.name) })
     self.groups = groups
     self.side = side
     self.layers = layers
     tiers = groups.groups.filter { group in
-      group.sources.allSatisfy { groups.isConvolution($0) && nodes.contains($0) } && (group.isInner || !innerOnly)
+      !group.sources.isEmpty && group.sources.allSatisfy(nodes.contains) && (group.isInner || !innerOnly)
     }.flatMap(\.tiers).filter { !groups.coupled[$0[0]].isFrozen }
   }
 
   /// The weights that masks are of.
   public var layout: WeightLayout { WeightLayout(layers: layers) }
 
-  /// Whether any filter of the layer at `node` can be pruned.
-  func prunes(_ node: Int) -> Bool {
-    tiers.contains { tier in groups.coupled[tier[0]].producers.contains { $0.node == node } }
+  /// Whether any filter of the layer that multiplies by a weight can be pruned.
+  func prunes(_ weight: String) -> Bool {
+    guard let node = groups.node(ofWeight: weight) else { return false }
+    return tiers.contains { tier in groups.coupled[tier[0]].producers.contains { $0.node == node } }
   }
 
   /// The mask that keeps the best sets of every tier.
@@ -59,9 +63,9 @@ public struct GroupMasks: Hashable, Sendable {
   /// The score of every set: Σ over its members of the member's squared score, `[sets]`.
   func totals(of scores: Tensor, along side: ChannelGroups.Side) -> Tensor {
     let totals = Tensor.zeros([groups.coupled.count], dtype: scores.dtype, device: scores.device)
-    for (node, score) in zip(layers.map(\.node), layout.split(scores)) {
-      guard let sets = groups.sets(ofWeightAt: node, along: side) else { continue }
-      let others = (0..<score.rank).filter { $0 != side.dimension }
+    for (name, score) in zip(layers.map(\.name), layout.split(scores)) {
+      guard let (dimension, sets) = groups.sets(ofWeight: name, along: side) else { continue }
+      let others = (0..<score.rank).filter { $0 != dimension }
       totals.addSlices(score.square().sum(others), at: Tensor(sets).to(scores.device))
     }
     return totals
@@ -71,11 +75,11 @@ public struct GroupMasks: Hashable, Sendable {
   func values(keeping kept: Tensor, along sides: Set<ChannelGroups.Side>) -> Tensor {
     layout.joined(
       layers.map { layer in
-        let (node, shape) = (layer.node, layer.shape)
+        let shape = layer.shape
         return sides.reduce(Tensor.ones(shape, dtype: kept.dtype, device: kept.device)) { mask, side in
-          guard let sets = groups.sets(ofWeightAt: node, along: side) else { return mask }
+          guard let (dimension, sets) = groups.sets(ofWeight: layer.name, along: side) else { return mask }
           var size = [Int](repeating: 1, count: shape.count)
-          size[side.dimension] = sets.count
+          size[dimension] = sets.count
           return mask * kept.selecting(Tensor(sets).to(kept.device)).reshaped(size)
         }
       })
@@ -87,19 +91,16 @@ public struct GroupMasks: Hashable, Sendable {
   func silencing(_ values: Tensor, of network: Network) -> [(parameter: Int, factor: Tensor)] {
     let kept = Tensor.ones([groups.coupled.count], dtype: values.dtype, device: values.device)
     for (layer, mask) in zip(layers, layout.split(values)) {
-      let sets = Tensor(groups.positions[layer.node]).to(values.device)
-      kept.put(mask.reshaped([layer.shape[0], -1]).max([1]), at: [sets])
+      guard let (dimension, sets) = groups.sets(ofWeight: layer.name, along: .filters) else { continue }
+      let filters = mask.max(mask.shape.indices.filter { $0 != dimension })
+      kept.put(filters, at: [Tensor(sets).to(values.device)])
     }
     let pruned = Set(tiers.flatMap { $0 })
     return network.parameters.enumerated().compactMap { index, parameter in
-      let sets = groups.positions[parameter.node]
-      guard parameter.tensor.rank == 1, sets.contains(where: pruned.contains) else { return nil }
+      guard parameter.tensor.rank == 1, let sets = groups.sets(ofTensor: parameter.name, along: 0),
+        sets.contains(where: pruned.contains)
+      else { return nil }
       return (index, kept.selecting(Tensor(sets).to(values.device)))
     }
   }
-}
-
-extension ChannelGroups.Side {
-  /// The dimension of a weight `[outputs, inputs, ...]`.
-  fileprivate var dimension: Int { self == .filters ? 0 : 1 }
 }

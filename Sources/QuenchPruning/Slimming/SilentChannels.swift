@@ -1,3 +1,4 @@
+import QuenchSupport
 import QuenchTorch
 import QuenchVision
 
@@ -17,14 +18,21 @@ public struct SilentChannels {
   /// - Parameters:
   ///   - mask: A mask of the network's weights.
   ///   - network: The network; its weights do not matter.
-  public init(_ mask: Mask, of network: Network) {
-    let groups = ChannelGroups(network.architecture)
-    let constants = ChannelFlow(groups, network, mask: mask).constants(silencing: true)
+  /// - Throws: `InputError` if the network can't be computed.
+  public init(_ mask: Mask, of network: Network) throws(InputError) {
+    self.init(mask, of: network, try ChannelGroups(network.architecture))
+  }
+
+  /// - Parameter groups: Those of the network's architecture.
+  init(_ mask: Mask, of network: Network, _ groups: ChannelGroups) {
+    let constants = ChannelFlow(groups, mask: mask).constants(silencing: true)
+    let places = groups.entries
     var factors: [(Int, Tensor)] = []
     var count = 0
     for (index, parameter) in network.parameters.enumerated() where parameter.tensor.rank == 1 {
-      let silent = zip(constants[parameter.node], groups.positions[parameter.node]).map { value, set in
-        value == 0 && !groups.coupled[set].isFrozen
+      guard let place = places[parameter.name], let values = constants[place] else { continue }
+      let silent = zip(values, groups.sets(at: place)).map { value, set in
+        value == 0 && set >= 0 && !groups.coupled[set].isFrozen
       }
       guard silent.contains(true) else { continue }
       factors.append((index, Tensor(silent.map { $0 ? Float(0) : 1 }).to(network.device)))
@@ -43,5 +51,21 @@ public struct SilentChannels {
         tensor *= factor
       }
     }
+  }
+}
+
+extension ChannelGroups {
+  /// Biases of layers and entries of batch norms, by name, with where the channels lie that they are added to.
+  fileprivate var entries: [String: Place] {
+    let names = Dictionary(graph.held.map { ($0.value, $0.name) }) { first, _ in first }
+    var places: [String: Place] = [:]
+    for mixing in mixings { if let name = mixing.bias.flatMap({ names[$0] }) { places[name] = mixing.output } }
+    for node in graph.nodes where node.target.contains("batch_norm") {
+      guard let y = node.defines.first else { continue }
+      for name in ["weight", "bias"].compactMap({ node.value($0).flatMap { names[$0] } }) {
+        places[name] = Place(value: y, dimension: 1)
+      }
+    }
+    return places
   }
 }

@@ -61,16 +61,12 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
     guard roundTo >= 1 else {
       throw InputError("widths cannot be multiples of \(roundTo)", at: "roundTo", expected: "1 or more")
     }
-    try network.architecture.requireCuttable()
-    guard network.architecture.shapes.reduce(0, { $0 + $1[0] }) <= Self.mostChannels else {
-      throw InputError("the network is too large to be slimmed", at: network.architecture.name)
-    }
-    let groups = ChannelGroups(network.architecture)
+    let groups = try ChannelGroups(network.architecture)
     let given = network.masked(by: mask)
     let masked = given.copy()
     let agreed = policy == .groupScore ? try regrouped(mask, of: masked, groups, scores) : mask
     agreed.apply(to: masked)
-    if silencesMaskedFilters { SilentChannels(agreed, of: masked).apply(to: masked) }
+    if silencesMaskedFilters { try SilentChannels(agreed, of: masked).apply(to: masked) }
 
     let candidates = try candidates(in: groups, of: policy)
     let flow = ChannelFlow(groups, masked)
@@ -78,8 +74,7 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
     let removed = rounded(removable, groups)
     let counts = ChannelCounts(groups, given)
     if policy != .none && removed.isEmpty { throw try nothingToCut(removable, flow, counts, groups) }
-    let kept = groups.positions.map { sets in sets.indices.filter { !removed.contains(sets[$0]) } }
-    let slimmed = masked.keeping(kept, of: groups)
+    let slimmed = try masked.removing(removed, of: groups)
 
     let difference = OutputDifference(of: slimmed, from: masked)
     guard difference.relative <= tolerance else {
@@ -93,21 +88,18 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
     return SlimmedNetwork(
       network: slimmed, masked: masked, mask: agreed,
       report: SlimmingReport(
-        mask, counts, from: masked.architecture, to: slimmed.architecture,
-        silenceable: silenceable, difference: difference, change: OutputDifference(of: slimmed, from: given)))
+        mask, counts, from: masked, to: slimmed, removing: removed, silenceable: silenceable,
+        difference: difference, change: OutputDifference(of: slimmed, from: given)))
   }
 
-  /// Bounds the memory that a damaged file's architecture can ask for; a ResNet-152 has 200,000.
-  private static let mostChannels = 1 << 24
-
   /// For each set of coupled channels, whether `policy` and the layers to keep let it go.
-  private func candidates(in groups: ChannelGroups, of policy: Policy) throws(InputError) -> [Bool] {
-    let names = groups.architecture.nodes.map(\.name)
+  func candidates(in groups: ChannelGroups, of policy: Policy) throws(InputError) -> [Bool] {
+    let names = groups.layerNames
     var isKept = [Bool](repeating: false, count: names.count)
     for layer in keptLayers {
-      let matches = names.indices.filter { names[$0] == layer || names[$0].hasPrefix("\(layer).") }
+      let matches = names.indices.filter { names[$0].contains { $0 == layer || $0.hasPrefix("\(layer).") } }
       guard !matches.isEmpty else {
-        let nearest = names.dropFirst().max {
+        let nearest = names.compactMap(\.first).max {
           $0.commonPrefix(with: layer).count < $1.commonPrefix(with: layer).count
         }
         throw InputError(
@@ -132,7 +124,7 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
   private func regrouped(
     _ mask: Mask, of masked: Network, _ groups: ChannelGroups, _ scores: Tensor?
   ) throws(InputError) -> Mask {
-    let masks = GroupMasks(masked)
+    let masks = try GroupMasks(masked)
     guard (scores?.shape ?? [masks.layout.count]) == [masks.layout.count] else {
       throw InputError(
         "the scores are of another architecture", at: masked.architecture.name,
@@ -169,7 +161,11 @@ public struct Slimming: Hashable, InlineGroup, Sendable {
 
   /// The next multiple of ``roundTo`` that is at least `count` and 1, as far as `total` goes.
   private func width(atLeast count: Int, of total: Int) -> Int {
-    min(total, (max(count, 1) + roundTo - 1) / roundTo * roundTo)
+    Self.width(atLeast: count, of: total, multipleOf: roundTo)
+  }
+
+  static func width(atLeast count: Int, of total: Int, multipleOf step: Int) -> Int {
+    min(total, (max(count, 1) + step - 1) / step * step)
   }
 
   /// Why nothing was cut, and what to do about it.
@@ -211,6 +207,16 @@ public struct SlimmedNetwork {
   /// The mask of ``masked``: the one given, but for ``Slimming/Policy/groupScore``.
   public let mask: Mask
   public let report: SlimmingReport
+}
+
+extension ChannelGroups {
+  /// What each node may be called: as its layer, its module, or in the graph.
+  fileprivate var layerNames: [[String]] {
+    let layers = Dictionary(mixings.map { ($0.node, layerName(of: $0)) }) { first, _ in first }
+    return graph.nodes.enumerated().map { position, node in
+      [layers[position], node.module.isEmpty ? nil : node.module, node.name].compactMap(\.self)
+    }
+  }
 }
 
 extension Network {

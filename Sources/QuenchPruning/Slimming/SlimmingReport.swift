@@ -24,7 +24,8 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
   public var before: Size
   public var after: Size
   public var widths: [Width]
-  /// What the mask prunes more of; the channels below are those of all convolutions along this side.
+  /// What the mask prunes more of; the channels below are those of all convolutions along this side, and of hidden
+  /// linear layers.
   public var side: ChannelGroups.Side
   public var channels: Int
   /// Channels whose weights are all masked: what was asked for.
@@ -36,28 +37,33 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
   public var keptMultiplyAdds: Int
   /// Sets of coupled channels that stay only because their batch norms or biases add a constant.
   public var silenceable: Int
+  /// What cannot be cut, by the operator that is the reason.
+  public var frozen: [ChannelGroups.Frozen]
   /// To the masked network that the slimmed one equals.
   public var difference: OutputDifference
   /// To the network under the mask as it was given, before masks were made to agree or filters silenced.
   public var change: OutputDifference
 
   init(
-    _ mask: Mask, _ counts: ChannelCounts, from old: Architecture, to new: Architecture, silenceable: Int,
-    difference: OutputDifference, change: OutputDifference
+    _ mask: Mask, _ counts: ChannelCounts, from old: Network, to new: Network, removing removed: Set<Int>,
+    silenceable: Int, difference: OutputDifference, change: OutputDifference
   ) {
+    let groups = counts.groups
     before = Size(old)
     after = Size(new)
-    widths = zip(old.nodes, new.nodes).compactMap { old, new in
-      guard let before = old.layer.width, let after = new.layer.width else { return nil }
-      return Width(layer: old.name, before: before, after: after)
+    widths = groups.mixings.map { mixing in
+      let sets = groups.sets(at: mixing.output)
+      return Width(
+        layer: groups.layerName(of: mixing), before: sets.count, after: sets.count { !removed.contains($0) })
     }
     let side = counts.prunedSide
     self.side = side
     channels = counts.total(along: side)
     maskedChannels = counts.masked(along: side)
-    removedChannels = old.channelCount(along: side) - new.channelCount(along: side)
+    removedChannels = counts.removed(removed, along: side)
     keptWeights = mask.keptCount
-    keptMultiplyAdds = old.multiplyAdds(under: mask)
+    keptMultiplyAdds = old.architecture.multiplyAdds(under: mask)
+    frozen = groups.frozen
     self.silenceable = silenceable
     self.difference = difference
     self.change = change
@@ -77,18 +83,39 @@ public struct SlimmingReport: Hashable, Codable, Sendable {
   public var achievedMultiplyAddRatio: Double { Double(after.multiplyAdds) / Double(max(before.multiplyAdds, 1)) }
 }
 
-/// How many whole filters and input planes a masked network's convolutions have and have lost.
+/// How many whole filters and input planes a masked network's convolutions and hidden linear layers have and have lost.
 struct ChannelCounts {
-  /// For each convolution, by side, whether each channel has a weight that is not zero.
+  /// For each of these, by side, whether each channel has a weight that is not zero.
   private let live: [ChannelGroups.Side: [Int: [Bool]]]
-  private let groups: ChannelGroups
+  let groups: ChannelGroups
 
   init(_ groups: ChannelGroups, _ masked: Network) {
     let flow = ChannelFlow(groups, masked)
-    let nodes = groups.architecture.nodes.indices.filter(groups.isConvolution)
     self.groups = groups
+    let convolutions = groups.convolutions
     live = ChannelGroups.Side.allCases.reduce(into: [:]) { live, side in
-      live[side] = nodes.reduce(into: [:]) { $0[$1] = flow.isLive(at: $1, along: side) }
+      live[side] = groups.mixings.filter { Self.counts($0, side, groups, convolutions) }
+        .reduce(into: [:]) { $0[$1.node] = flow.isLive(at: $1.node, along: side) }
+    }
+  }
+
+  /// Convolutions, and of linear layers those along whose side lie hidden channels that no convolution writes.
+  private static func counts(
+    _ mixing: ChannelGroups.Mixing, _ side: ChannelGroups.Side, _ groups: ChannelGroups,
+    _ convolutions: Set<Int>
+  ) -> Bool {
+    guard !mixing.isConvolution else { return true }
+    let sets = groups.sets(at: side == .filters ? mixing.output : mixing.input)
+    return sets.contains { $0 >= 0 && !groups.coupled[$0].isFrozen }
+      && sets.allSatisfy { set in
+        set < 0 || !groups.coupled[set].producers.contains { convolutions.contains($0.node) }
+      }
+  }
+
+  /// How many of the channels lie in sets that go.
+  func removed(_ removed: Set<Int>, along side: ChannelGroups.Side) -> Int {
+    groups.mixings.filter { live[side]?[$0.node] != nil }.reduce(0) { sum, mixing in
+      sum + groups.sets(at: side == .filters ? mixing.output : mixing.input).count { removed.contains($0) }
     }
   }
 
@@ -121,32 +148,17 @@ struct ChannelCounts {
 }
 
 extension SlimmingReport.Size {
-  fileprivate init(_ architecture: Architecture) {
-    parameters = architecture.parameterCount
-    weights = architecture.nodes.filter(\.layer.isPrunable).reduce(0) { sum, node in
-      sum + node.layer.prunable.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    }
-    multiplyAdds = architecture.multiplyAdds
+  fileprivate init(_ network: Network) {
+    parameters = network.graph.parameterCount
+    weights = network.prunable.reduce(0) { $0 + network.parameters[$1].tensor.count }
+    multiplyAdds = network.architecture.graph.multiplyAdds()
   }
 }
 
-extension Architecture {
-  /// Filters, or input planes, of all convolutions.
-  fileprivate func channelCount(along side: ChannelGroups.Side) -> Int {
-    nodes.reduce(0) { sum, node in
-      guard case .conv2d(let conv) = node.layer else { return sum }
-      return sum + (side == .filters ? conv.outputs : conv.inputs)
-    }
-  }
-}
-
-extension Layer {
-  /// A convolution's or linear layer's outputs.
-  fileprivate var width: Int? {
-    switch self {
-    case .conv2d(let conv): conv.outputs
-    case .linear(let linear): linear.outputs
-    default: nil
-    }
+extension ChannelGroups {
+  /// The module that a weight belongs to, `layer1.0.conv1`, or the weight where it belongs to none.
+  func layerName(of mixing: Mixing) -> String {
+    let name = graph.held[mixing.held].name
+    return name.hasSuffix(".weight") ? String(name.dropLast(7)) : name
   }
 }

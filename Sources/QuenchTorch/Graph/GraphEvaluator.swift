@@ -17,12 +17,13 @@ struct GraphEvaluator {
   private let program: GraphProgram
   private let places: [Place]
 
+  /// - Parameter callsFused: Whether the graph may call oneDNN's fused operators.
   /// - Throws: `InputError` if the graph can't be computed: an operator is unknown, an argument doesn't fit its schema, a
   ///   value is read before it is computed.
-  init(_ graph: OperatorGraph, at name: String) throws(InputError) {
+  init(_ graph: OperatorGraph, at name: String, callsFused: Bool = false) throws(InputError) {
     self.graph = graph
     self.name = name
-    program = try GraphProgram(graph, at: name)
+    program = try GraphProgram(graph, at: name, callsFused: callsFused)
     var (parameters, buffers) = (0, 0)
     places = graph.held.map { held in
       if let elements = held.elements { return .constant(Tensor(elements).reshaped(held.shape)) }
@@ -45,18 +46,19 @@ struct GraphEvaluator {
   ///   - buffers: The others, likewise.
   ///   - isTraining: Whether batch norms use the batch's statistics and dropout drops, by LibTorch's own generator.
   ///   - updatingStatistics: Whether a training pass updates the running statistics.
-  ///   - observe: Sees each node with the values at hand after it was computed; none of them is then written over.
+  ///   - keepsValues: Whether no value that `observe` sees is written over later.
+  ///   - observe: Sees each node with the values at hand after it was computed.
   /// - Returns: `[N]` and ``OperatorGraph/outputShape``.
   /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
   func callAsFunction(
     _ images: Tensor, parameters: [Tensor], buffers: [Tensor], isTraining: Bool, updatingStatistics: Bool,
-    observe: ((_ node: Int, _ values: GraphValues) -> Void)? = nil
+    keepsValues: Bool = true, observe: ((_ node: Int, _ values: GraphValues) -> Void)? = nil
   ) throws(InputError) -> Tensor {
     try checkShape(images)
     var values = GraphValues(count: graph.valueNames.count, device: images.device)
     values.isTraining = isTraining
     values.keepsStatistics = isTraining && !updatingStatistics
-    values.mayWorkInPlace = observe == nil
+    values.mayWorkInPlace = observe == nil || !keepsValues
     values.set(graph.input.value.index, program.writesToInput ? images.cloned() : images)
     for (held, place) in zip(graph.held, places) {
       switch place {

@@ -45,9 +45,10 @@ struct GraphProgram {
   /// The first node whose computation in training is not in the graph.
   private(set) var frozenNode: Int?
 
+  /// - Parameter callsFused: Whether the graph may call oneDNN's fused operators.
   /// - Throws: `InputError` that names the node of a graph which can't be computed.
-  init(_ graph: OperatorGraph, at location: String) throws(InputError) {
-    var builder = try GraphProgramBuilder(graph, at: location)
+  init(_ graph: OperatorGraph, at location: String, callsFused: Bool = false) throws(InputError) {
+    var builder = try GraphProgramBuilder(graph, at: location, callsFused: callsFused)
     for position in graph.nodes.indices { steps.append(try builder.step(position)) }
     try builder.checkOutput()
     writesToInput = builder.writesToInput
@@ -57,9 +58,10 @@ struct GraphProgram {
   }
 
   /// Operators that make their result anew and need it not again to be differentiated.
-  private static let fresh: Set = [
+  private static let forgetful: Set = [
     "aten::conv2d", "aten::conv_transpose2d.input", "aten::batch_norm", "aten::linear", "aten::add.Tensor",
-    "aten::sub.Tensor"
+    "aten::sub.Tensor", FusedOperators.convolution, FusedOperators.convolutionAdd, FusedOperators.linear,
+    FusedOperators.linearAdd
   ]
 
   private mutating func findWorkInPlace(_ graph: OperatorGraph) {
@@ -69,7 +71,7 @@ struct GraphProgram {
       let node = graph.nodes[steps[index].node]
       guard ["aten::relu", "aten::add.Tensor"].contains(node.target), case .value(let first)? = node["self"],
         node["alpha"] == nil, readers[first.index].count == 1, first != graph.output,
-        let producer = producers[first.index], Self.fresh.contains(graph.nodes[producer].target),
+        let producer = producers[first.index], Self.forgetful.contains(graph.nodes[producer].target),
         graph.nodes[producer].mode == node.mode
       else { continue }
       steps[index].inPlace = OperatorSchema(node.target == "aten::relu" ? "aten::relu_" : "aten::add_.Tensor")

@@ -20,18 +20,11 @@ struct GraphProgramBuilder {
   private var counters: [String: Int] = [:]
   private(set) var writesToInput = false
 
-  /// Operators whose result shares its first operand's memory, or may.
-  private static let views: Set = [
-    "aten::alias", "aten::chunk", "aten::contiguous", "aten::detach", "aten::expand", "aten::flatten.using_ints",
-    "aten::narrow", "aten::permute", "aten::reshape", "aten::select.int", "aten::slice.Tensor",
-    "aten::split.Tensor", "aten::split_with_sizes", "aten::squeeze", "aten::squeeze.dim", "aten::swapaxes",
-    "aten::to.device",
-    "aten::to.dtype", "aten::transpose.int", "aten::type_as", "aten::unbind.int", "aten::unflatten.int",
-    "aten::unfold", "aten::unsqueeze", "aten::view"
-  ]
+  private let callsFused: Bool
 
-  init(_ graph: OperatorGraph, at location: String) throws(InputError) {
+  init(_ graph: OperatorGraph, at location: String, callsFused: Bool = false) throws(InputError) {
     self.graph = graph
+    self.callsFused = callsFused
     self.location = location
     states = [State](repeating: .undefined, count: graph.valueNames.count)
     try define([graph.input.value], as: .input, at: location)
@@ -60,7 +53,8 @@ struct GraphProgramBuilder {
       try checkWrites(of: node, schema, at: place)
     }
     if node.target == "aten::batch_norm" { step.counter = counter(of: node) }
-    let isView = Self.views.contains(node.target) && node.arguments.first.map { isInput($0.operand) } == true
+    let isView =
+      OperatorGraph.views.contains(node.target) && node.arguments.first.map { isInput($0.operand) } == true
     try define(node.results.flatMap(\.values), as: isView ? .input : .result, at: place)
     return step
   }
@@ -114,7 +108,8 @@ struct GraphProgramBuilder {
 
   private mutating func schema(of node: OperatorGraph.Node, at place: String) throws(InputError) -> OperatorSchema {
     if let known = schemas[node.target] { return known }
-    guard OperatorSchema.isSafe(node.target), let schema = OperatorSchema(node.target) else {
+    let isSafe = OperatorSchema.isSafe(node.target) || callsFused && FusedOperators.all.contains(node.target)
+    guard isSafe, let schema = OperatorSchema(node.target) else {
       throw InputError(
         "the operator is unknown", at: place,
         expected: "one of PyTorch's own (aten), none that reaches memory or files",

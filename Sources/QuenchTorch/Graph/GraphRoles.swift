@@ -10,7 +10,9 @@ extension OperatorGraph {
   /// The arguments that convolutions, linear layers and matrix products multiply by.
   private static let factors: [String: [String]] = [
     "aten::conv1d": ["weight"], "aten::conv2d": ["weight"], "aten::conv2d.padding": ["weight"],
-    "aten::conv3d": ["weight"], "aten::convolution": ["weight"], "aten::linear": ["weight"],
+    "aten::conv3d": ["weight"], "aten::convolution": ["weight"], "aten::conv_transpose1d": ["weight"],
+    "aten::conv_transpose2d.input": ["weight"], "aten::conv_transpose3d.input": ["weight"],
+    "aten::linear": ["weight"],
     "aten::matmul": ["self", "other"], "aten::mm": ["self", "mat2"], "aten::bmm": ["self", "mat2"],
     "aten::addmm": ["mat1", "mat2"], "aten::baddbmm": ["batch1", "batch2"], "aten::einsum": ["tensors"]
   ]
@@ -33,19 +35,32 @@ extension OperatorGraph {
     return found
   }
 
+  /// For each tensor that a node reads beside its input: the node, the argument, and the shape of the node's weight.
+  var weightUses: [Value: (node: Int, argument: String, weightShape: [Int])] {
+    let shapes = Dictionary(held.map { ($0.value, $0.shape) }) { first, _ in first }
+    var uses: [Value: (node: Int, argument: String, weightShape: [Int])] = [:]
+    for (position, node) in nodes.enumerated() {
+      guard let weight = node.value("weight").flatMap({ shapes[$0] }) else { continue }
+      for name in ["weight", "bias"] {
+        if let value = node.value(name) { uses[value] = (position, name, weight) }
+      }
+    }
+    return uses
+  }
+
   /// Tensors that a network holds for the graph, all but those that the graph itself has.
   package var heldByNetwork: [Held] { held.filter { $0.elements == nil } }
 
   /// The weights that single-weight pruning works on, in the order in which the graph holds them: the 2-D and 4-D ones
   /// that convolutions, linear layers and matrix products multiply by.
-  var prunable: [Held] {
+  package var prunable: [Held] {
     let read = Set(factors.flatMap(\.held))
     return held.enumerated().filter { read.contains($0) && $1.isLearned && [2, 4].contains($1.shape.count) }.map(
       \.1)
   }
 
   /// What batch norms read of the tensors with the argument's name: `weight`, `bias`, `running_mean`, `running_var`.
-  func batchNormTensors(_ arguments: [String]) -> Set<String> {
+  package func batchNormTensors(_ arguments: [String]) -> Set<String> {
     let names = Dictionary(held.map { ($0.value, $0.name) }) { first, _ in first }
     return Set(
       nodes.filter { $0.target.contains("batch_norm") }.flatMap { node in

@@ -1,3 +1,5 @@
+import QuenchSupport
+
 /// What the values of a graph are for a batch of images, as they were seen when it was computed.
 package struct GraphTrace {
   /// By value, with the batch; nil for numbers.
@@ -22,4 +24,36 @@ package struct GraphTrace {
 
   /// The shape of a value; nil for a number.
   package func shape(_ value: OperatorGraph.Value) -> [Int]? { shapes[value.index] }
+}
+
+extension Architecture {
+  /// What the values of the graph are for the fewest images that it takes, found by computing it once with zeros for
+  /// weights.
+  /// - Throws: `InputError` if the graph can't be computed.
+  package func trace() throws(InputError) -> GraphTrace {
+    let graph = graph
+    let evaluator = try GraphEvaluator(graph, at: name)
+    let shape = [max(graph.input.sizes[0].lowerBound, 1)] + inputShape
+    let images = Tensor.zeros(shape, dtype: graph.input.dtype)
+      .contiguous(shape.count == 4 ? graph.input.memoryFormat : .contiguous)
+    func zeros(_ isWanted: (OperatorGraph.Held) -> Bool) -> [Tensor] {
+      graph.heldByNetwork.filter(isWanted).map { Tensor.zeros([], dtype: $0.dtype).expanded($0.shape) }
+    }
+    var trace = GraphTrace(graph)
+    trace.note(graph.input.value, images)
+    let result = withoutGradient {
+      Result { () throws(InputError) -> Tensor in
+        try evaluator(
+          images, parameters: zeros(\.isLearned), buffers: zeros { !$0.isLearned }, isTraining: false,
+          updatingStatistics: false
+        ) { node, values in
+          for value in graph.nodes[node].defines {
+            if let tensor = values.tensor(value.index) { trace.note(value, tensor) }
+          }
+        }
+      }
+    }
+    _ = try result.get()
+    return trace
+  }
 }

@@ -290,7 +290,7 @@ extension OperatorGraph.Node {
 
 extension OperatorGraph.Operand {
   /// The values that the operand reads.
-  var reads: [OperatorGraph.Value] {
+  package var reads: [OperatorGraph.Value] {
     switch self {
     case .value(let value): [value]
     case .values(let values): values.compactMap(\.self)

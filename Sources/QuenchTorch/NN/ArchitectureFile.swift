@@ -2,11 +2,11 @@ import Foundation
 import QuenchSupport
 
 extension Architecture {
-  /// Reads a graph as a file tells it, in JSON.
+  /// Reads an architecture as a file tells it, in JSON.
   /// - Parameters:
-  ///   - json: What `JSONEncoder` makes of an architecture.
+  ///   - json: What ``json`` gives, or what Quench 0.1 wrote.
   ///   - location: Where it is from, for errors: usually the file's path.
-  /// - Throws: `InputError` that names the first node which is no operator of ``Layer``, or is damaged.
+  /// - Throws: `InputError` that names the first node which is not known, or is damaged.
   public init(json: Data, at location: String) throws(InputError) {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
@@ -14,6 +14,10 @@ extension Architecture {
       nan: Self.infinities.nan)
     if let architecture = try? decoder.decode(Architecture.self, from: json) {
       self = architecture
+      return
+    }
+    if let layers = try? decoder.decode(LayerList.self, from: json) {
+      self = try layers.architecture(at: location)
       return
     }
     let draft = try? decoder.decode(Draft.self, from: json)
@@ -48,7 +52,7 @@ extension Architecture {
   /// How files write what is no finite number: imported programs fill masks with it.
   private static let infinities = (positive: "inf", negative: "-inf", nan: "nan")
 
-  /// What can be told of a graph that cannot be read.
+  /// What can be told of layers that cannot be read.
   private struct Draft: Decodable {
     struct Node: Decodable {
       var name: String
@@ -69,42 +73,10 @@ extension Architecture {
         name = (try? content.decode(String.self, forKey: .name)) ?? ""
         operators =
           (try? content.nestedContainer(keyedBy: AnyKey.self, forKey: .layer).allKeys.map(\.stringValue)) ?? []
-        isRead = (try? Architecture.Node(from: decoder)) != nil
+        isRead = (try? LayerList.Node(from: decoder)) != nil
       }
     }
 
     var nodes: [Node]
   }
-}
-
-extension Architecture {
-  /// What a network of this architecture calls its tensors, ``Network/state``'s names, but for batch norms'
-  /// `num_batches_tracked`, which files may lack.
-  public var tensorNames: [String] {
-    nodes.flatMap { node in
-      if let graph = node.layer.graph { return graph.held.map(\.name) }
-      return
-        (node.layer.parameters.map(\.name) + node.layer.buffers.map(\.name).filter { $0 != "num_batches_tracked" })
-        .map(node.tensorName)
-    }
-  }
-
-  /// The shapes of the tensors of ``tensorNames``, each under its name.
-  public var tensorShapes: [(name: String, shape: [Int])] {
-    nodes.flatMap { node in
-      if let graph = node.layer.graph { return graph.held.map { ($0.name, $0.shape) } }
-      let kept = node.layer.buffers.filter { $0.name != "num_batches_tracked" }.map { ($0.name, $0.shape) }
-      return (node.layer.parameters.map { ($0.name, $0.shape) } + kept).map { (node.tensorName($0.0), $0.1) }
-    }
-  }
-
-  /// Further names of tensors, by the first, as an imported program has them for tied weights.
-  var otherNames: [String: [String]] {
-    let held = nodes.compactMap(\.layer.graph).flatMap(\.held).filter { !$0.otherNames.isEmpty }
-    return Dictionary(held.map { ($0.name, $0.otherNames) }) { first, _ in first }
-  }
-}
-
-extension Layer {
-  var graph: OperatorGraph? { if case .imported(let graph) = self { graph } else { nil } }
 }

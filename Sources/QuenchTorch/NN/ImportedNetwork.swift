@@ -1,68 +1,9 @@
 import CTorch
 import QuenchSupport
 
-extension Architecture {
-  /// A network that is one imported graph.
-  public init(importing graph: OperatorGraph, name: String) {
-    let nodes: [Node] = [
-      Node(name: "input", layer: .input(shape: Array(graph.input.example.dropFirst())), inputs: []),
-      Node(name: "graph", layer: .imported(graph), inputs: [0])
-    ]
-    self.init(name: name, nodes: nodes)
-  }
-
-  /// The graph of an imported network; nil for one of Quench's own layers.
-  public var importedGraph: OperatorGraph? {
-    nodes.last?.layer.graph
-  }
-
-  /// Whether the network takes images of this shape `[channels, height, width]`.
-  public func accepts(imageShape: [Int]) -> Bool {
-    guard let graph = importedGraph else { return imageShape == inputShape }
-    return graph.input.accepts(imageShape)
-  }
-
-  /// The images that it takes, in words: `3 x 224 x 224`.
-  public var inputText: String { inputShape.map(String.init).joined(separator: " x ") }
-
-  /// - Throws: `InputError` for an imported network: which of its operators pass channels on to which is not known.
-  public func requireCuttable() throws(InputError) {
-    guard importedGraph != nil else { return }
-    throw InputError(
-      "channels of an imported network cannot be cut yet", at: name,
-      remedy: "prune single weights (granularity weight), which works on any network")
-  }
-
-  /// The same architecture whose batch norms' running statistics are those of the last batch alone.
-  package func withLastBatchStatistics() -> Architecture {
-    var copy = self
-    for (position, node) in nodes.enumerated() {
-      switch node.layer {
-      case .batchNorm(var norm):
-        norm.momentum = 1
-        copy.nodes[position].layer = .batchNorm(norm)
-      case .imported(var graph):
-        for index in graph.nodes.indices where graph.nodes[index].target == "aten::batch_norm" {
-          graph.nodes[index].arguments.removeAll { $0.name == "momentum" }
-          graph.nodes[index].arguments.append(.init("momentum", .real(1)))
-        }
-        copy.nodes[position].layer = .imported(graph)
-      default: break
-      }
-    }
-    return copy
-  }
-}
-
-extension OperatorGraph.Input {
-  func accepts(_ imageShape: [Int]) -> Bool {
-    imageShape.count == sizes.count - 1 && zip(sizes.dropFirst(), imageShape).allSatisfy { $0.contains($1) }
-  }
-}
-
 extension Network {
-  /// Whether the network is one imported graph.
-  public var isImported: Bool { architecture.importedGraph != nil }
+  /// Whether the network was made elsewhere; see ``Architecture/isImported``.
+  public var isImported: Bool { architecture.isImported }
 
   /// Whether a training pass can be had: an imported program may hold evaluation alone.
   public var isTrainable: Bool { (try? requireTrainable()) != nil }
@@ -113,17 +54,19 @@ extension Network {
   ///   - images: Pixels in [0, 1], `[N, C, H, W]`.
   ///   - weights: Tensors to compute with in place of the parameters.
   ///   - updatingStatistics: Whether a training pass updates the running statistics.
+  ///   - keepsValues: Whether no value that `observe` sees is written over later.
   ///   - observe: Sees each node of each piece with the values at hand after it was computed.
   /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
   func evaluate(
-    _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true,
+    _ images: Tensor, weights: [Tensor]? = nil, updatingStatistics: Bool = true, keepsValues: Bool = true,
     observe: ((_ node: Int, _ values: GraphValues) -> Void)?
   ) throws(InputError) -> Tensor {
     let evaluator = try evaluator.get()
     return try inPieces(normalized(images).to(inputDType)) { (images) throws(InputError) in
       try evaluator(
         images, parameters: weights ?? parameters.map(\.tensor), buffers: buffers.map(\.tensor),
-        isTraining: isTraining, updatingStatistics: updatingStatistics, observe: observe)
+        isTraining: isTraining, updatingStatistics: updatingStatistics, keepsValues: keepsValues,
+        observe: observe)
     }
   }
 
@@ -143,19 +86,22 @@ extension Network {
   /// linear layers, matrix products and attention in the architecture.
   /// - Throws: `InputError` if the network can't be computed.
   public func measure() throws(InputError) {
-    guard var graph = architecture.importedGraph else { return }
+    var graph = graph
     let batch = Double(max(graph.input.sizes[0].lowerBound, 1))
     var costs = [Double](repeating: 0, count: graph.nodes.count)
-    try observeBlackImage { position, values in costs[position] = graph.nodes[position].cost(values) / batch }
+    try observeBlackImages { [graph] position, values in
+      costs[position] = graph.nodes[position].cost(values) / batch
+    }
     for (position, cost) in costs.enumerated() { graph.nodes[position].multiplyAdds = Int(min(cost, 0x1p50)) }
     noteGraph(graph)
   }
 
-  /// What the values of the graph are, found by computing it once on one black image in evaluation mode.
+  /// What the values of the graph are, found by computing it once on black images in evaluation mode.
+  /// - Parameter batch: How many images; nil for as few as the graph takes.
   /// - Throws: `InputError` if the network can't be computed.
-  package func trace() throws(InputError) -> GraphTrace {
+  package func trace(batch: Int? = nil) throws(InputError) -> GraphTrace {
     var trace = GraphTrace(graph)
-    try observeBlackImage { [graph] position, values in
+    try observeBlackImages(batch: batch) { [graph] position, values in
       for value in graph.nodes[position].defines {
         if let tensor = values.tensor(value.index) { trace.note(value, tensor) }
       }
@@ -163,10 +109,22 @@ extension Network {
     return trace
   }
 
-  private func observeBlackImage(
-    _ observe: @escaping (_ node: Int, _ values: GraphValues) -> Void
+  /// Sees the tensors that the graph computes on one black image in evaluation mode.
+  /// - Throws: `InputError` if the network can't be computed.
+  package func observe(
+    _ see: @escaping (_ node: Int, _ value: OperatorGraph.Value, _ tensor: Tensor) -> Void
   ) throws(InputError) {
-    let batch = max(graph.input.sizes[0].lowerBound, 1)
+    try observeBlackImages { [graph] position, values in
+      for value in graph.nodes[position].defines {
+        if let tensor = values.tensor(value.index) { see(position, value, tensor) }
+      }
+    }
+  }
+
+  func observeBlackImages(
+    batch: Int? = nil, _ observe: @escaping (_ node: Int, _ values: GraphValues) -> Void
+  ) throws(InputError) {
+    let batch = batch ?? max(graph.input.sizes[0].lowerBound, 1)
     let images = Tensor.zeros([batch] + architecture.inputShape, device: device)
     let wasTraining = isTraining
     isTraining = false
@@ -214,9 +172,9 @@ extension Network {
     return (found, logits)
   }
 
-  /// Whether an entry is a batch norm's.
-  package func isBatchNorm(_ entry: Entry) -> Bool {
-    graph.batchNormTensors(["weight", "bias", "running_mean", "running_var"]).contains(entry.name)
+  /// What the batch norms' weights, biases and statistics are called.
+  package var batchNormNames: Set<String> {
+    graph.batchNormTensors(["weight", "bias", "running_mean", "running_var"])
   }
 
   /// The weights `[outputs, inputs]` of linear layers, as positions in ``parameters``.

@@ -1,4 +1,4 @@
-/// One operation of a declared network, with everything but its weights.
+/// One operation that ``ArchitectureBuilder`` puts into a graph, and as which files of Quench 0.1 hold it.
 public enum Layer: Hashable, Codable, Sendable {
   /// The images, `[channels, height, width]`.
   case input(shape: [Int])
@@ -22,13 +22,11 @@ public enum Layer: Hashable, Codable, Sendable {
   /// The parameter-free shortcut of the CIFAR ResNets (He et al. 2016, option A): every `stride`-th pixel, input
   /// channel `i` becoming output channel `positions[i]` of `channels`, the others zero.
   case zeroPadShortcut(stride: Int, positions: [Int], channels: Int)
-  /// A whole network, imported from PyTorch: images to logits. It is a network's only layer beside the input.
-  case imported(OperatorGraph)
 
   /// What files call the operators.
   enum CodingKeys: String, CodingKey, CaseIterable {
     case input, conv2d, convTranspose2d, batchNorm, linear, relu, sigmoid, tanh, maxPool, averagePool
-    case adaptiveAveragePool, flatten, add, subtract, zeroPadShortcut, imported
+    case adaptiveAveragePool, flatten, add, subtract, zeroPadShortcut
   }
 }
 
@@ -101,14 +99,8 @@ public struct Linear: Hashable, Codable, Sendable {
 }
 
 extension Layer {
-  /// What the layer learns, by PyTorch's names: `weight`, `bias`; those of an imported graph are whole.
-  public var parameters: [(name: String, shape: [Int])] {
-    if case .imported(let graph) = self { return graph.held.filter(\.isLearned).map { ($0.name, $0.shape) } }
-    return drawn
-  }
-
-  /// The parameters that are drawn before training.
-  var drawn: [(name: String, shape: [Int])] {
+  /// What the layer learns, by PyTorch's names: `weight`, `bias`.
+  var parameters: [(name: String, shape: [Int])] {
     switch self {
     case .conv2d(let conv):
       [("weight", conv.weightShape)] + (conv.bias ? [("bias", [conv.outputs])] : [])
@@ -117,22 +109,11 @@ extension Layer {
     case .linear(let linear):
       [("weight", [linear.outputs, linear.inputs])] + (linear.bias ? [("bias", [linear.outputs])] : [])
     case .batchNorm(let norm): [("weight", [norm.channels]), ("bias", [norm.channels])]
-    default: []
+    case .input, .relu, .sigmoid, .tanh, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .add, .subtract,
+      .zeroPadShortcut:
+      []
     }
   }
-
-  /// What weight pruning works on: the `weight` of a convolution or linear layer, those that an imported graph
-  /// multiplies by.
-  public var prunable: [(name: String, shape: [Int])] {
-    switch self {
-    case .conv2d, .linear: Array(parameters.prefix(1))
-    case .imported(let graph): graph.prunable.map { ($0.name, $0.shape) }
-    default: []
-    }
-  }
-
-  /// Whether weight pruning works on it.
-  public var isPrunable: Bool { !prunable.isEmpty }
 
   /// What the layer keeps beside that, by PyTorch's names.
   var buffers: [(name: String, shape: [Int], dtype: DType)] {
@@ -177,7 +158,6 @@ extension Layer {
     case .averagePool(let kernel, let stride): return fits(kernel, stride, 0)
     case .adaptiveAveragePool(let size): return first.count == 3 && (1...1 << 10).contains(size)
     case .flatten, .relu, .sigmoid, .tanh: return true
-    case .imported(let graph): return graph.input.accepts(first)
     case .add, .subtract: return inputs[0] == inputs[1]
     case .zeroPadShortcut(let stride, let positions, let channels):
       return first.count == 3 && (1...1 << 10).contains(stride) && (1...1 << 20).contains(channels)
@@ -204,14 +184,12 @@ extension Layer {
     case .flatten: return [first.reduce(1, *)]
     case .zeroPadShortcut(let stride, _, let channels):
       return [channels] + first.dropFirst().map { ($0 + stride - 1) / stride }
-    case .imported(let graph): return graph.outputShape
     case .batchNorm, .relu, .sigmoid, .tanh, .add, .subtract: return first
     }
   }
 
-  /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them; in an imported
-  /// graph also those of matrix products and attention, once ``Network/measure()`` has found them.
-  public func multiplyAdds(outputShape: [Int]) -> Int {
+  /// Multiply-adds for one sample: those of convolutions and linear layers, as the field counts them.
+  func multiplyAdds(outputShape: [Int]) -> Int {
     switch self {
     case .conv2d(let conv): conv.weightShape.reduce(1, *) * outputShape.dropFirst().reduce(1, *)
     case .convTranspose2d(let conv):
@@ -219,7 +197,6 @@ extension Layer {
         product * ((side + 2 * conv.padding - conv.kernel) / conv.stride + 1)
       }
     case .linear(let linear): linear.inputs * linear.outputs
-    case .imported(let graph): graph.multiplyAdds()
     default: 0
     }
   }

@@ -1,37 +1,20 @@
-extension Architecture {
-  /// The network as a graph of operators: what computes it.
-  public var graph: OperatorGraph {
-    if let graph = importedGraph { return graph }
-    var builder = OperatorGraphBuilder(input: inputShape)
-    let shapes = shapes
-    var values = [builder.inputValue]
-    for (position, node) in nodes.enumerated().dropFirst() {
-      values.append(
-        builder.append(node, node.inputs.map { values[$0] }, shape: shapes[position], from: shapes[node.inputs[0]]))
-    }
-    return builder.build(output: values[values.count - 1], shape: outputShape)
-  }
-}
-
 extension OperatorGraphBuilder {
+  /// Appends what computes a layer.
   /// - Parameters:
-  ///   - shape: Of one sample of the result.
-  ///   - inputShape: Of one sample of the first value that the node reads.
-  fileprivate mutating func append(
-    _ node: Architecture.Node, _ inputs: [OperatorGraph.Value], shape: [Int], from inputShape: [Int]
+  ///   - name: The layer's; its tensors are called `name.weight` and the like.
+  ///   - inputs: What it reads.
+  ///   - multiplyAdds: For one sample.
+  mutating func append(
+    _ name: String, _ layer: Layer, _ inputs: [OperatorGraph.Value], multiplyAdds: Int
   ) -> OperatorGraph.Value {
-    let name = node.name
-    let multiplyAdds = node.layer.multiplyAdds(outputShape: shape)
-    var tensors = node.layer.parameters.map { hold(.parameter, node.tensorName($0.name), $0.shape) }
-    for (own, shape, dtype) in node.layer.buffers {
-      tensors.append(hold(.buffer, node.tensorName(own), shape, dtype))
-    }
+    var tensors = layer.parameters.map { hold(.parameter, "\(name).\($0.name)", $0.shape) }
+    for (own, shape, dtype) in layer.buffers { tensors.append(hold(.buffer, "\(name).\(own)", shape, dtype)) }
     let x = OperatorGraph.Operand.value(inputs[0])
     let bias = tensors.count > 1 ? tensors[1] : .none
     func pair(_ size: Int) -> OperatorGraph.Operand { .integers([size, size]) }
 
-    switch node.layer {
-    case .input, .imported: return inputs[0]
+    switch layer {
+    case .input: return inputs[0]
     case .conv2d(let conv):
       return call(
         name, "aten::conv2d",

@@ -1,6 +1,6 @@
 import QuenchSupport
 
-/// A declared network with its weights.
+/// A network with its weights.
 ///
 /// Parameters and buffers carry PyTorch's state-dict names. Images come in as pixels in [0, 1], `[N, C, H, W]`.
 public final class Network {
@@ -9,16 +9,14 @@ public final class Network {
     /// PyTorch's state-dict name: `layer1.0.conv1.weight`.
     public let name: String
     public var tensor: Tensor
-    /// The node that it belongs to.
-    public let node: Int
     /// Whether the state holds it: a constant of an imported program is a buffer that the state leaves out.
     public var isSaved = true
   }
 
   public private(set) var architecture: Architecture
-  /// Learned tensors, in the order of the nodes; leaves of autograd.
+  /// Learned tensors, in the order in which the graph holds them; leaves of autograd.
   public private(set) var parameters: [Entry]
-  /// Batch-norm statistics, in the order of the nodes; what an imported program holds beside its parameters.
+  /// Batch-norm statistics and whatever else the graph reads, in the order in which it holds them.
   public private(set) var buffers: [Entry]
   /// Whether batch norm uses the batch's statistics and updates the running ones.
   public var isTraining = false
@@ -28,39 +26,46 @@ public final class Network {
   /// What computes the network.
   let evaluator: Result<GraphEvaluator, InputError>
   /// The operators that compute the network.
-  package private(set) var graph: OperatorGraph
+  public var graph: OperatorGraph { architecture.graph }
   /// The type that images come to the graph in.
   private(set) var inputDType: DType
 
-  /// A network with freshly drawn weights; those of an imported network, whose rule nobody knows, are zero.
-  public init(_ architecture: Architecture, seed: UInt64, device: Device = .cpu) {
-    self.architecture = architecture
+  /// A network with freshly drawn weights; those of an imported network, whose rule nobody knows, are one until they are
+  /// loaded.
+  public convenience init(_ architecture: Architecture, seed: UInt64, device: Device = .cpu) {
+    let graph = architecture.graph
     let generator = Generator(seed: seed, for: "init")
+    let uses = graph.weightUses
     var parameters: [Entry] = []
     var buffers: [Entry] = []
-    for (position, node) in architecture.nodes.enumerated() {
-      for (name, shape) in node.layer.drawn {
-        let value = architecture.initialization.draw(node.layer, name, shape, using: generator)
-        let placed = value.to(device).inConvolutionLayout().requiringGrad()
-        parameters.append(Entry(name: node.tensorName(name), tensor: placed, node: position))
+    for held in graph.heldByNetwork {
+      let isOne = held.isLearned || held.name.hasSuffix("running_var")
+      var value = Tensor.full(held.shape, isOne ? 1 : 0, dtype: held.dtype, device: device)
+      if held.isLearned, let rule = architecture.initialization, let use = uses[held.value] {
+        value = rule.draw(graph.nodes[use.node], use.argument, use.weightShape, held.shape, using: generator)
+          .to(device).contiguous(held.shape.count == 4 ? graph.input.memoryFormat : .contiguous)
       }
-      for (name, shape, dtype) in node.layer.buffers {
-        let value = Tensor.full(shape, name == "running_var" ? 1 : 0, dtype: dtype, device: device)
-        buffers.append(Entry(name: node.tensorName(name), tensor: value, node: position))
-      }
-      guard case .imported(let graph) = node.layer else { continue }
-      for held in graph.heldByNetwork {
-        let value = Tensor.zeros(held.shape, dtype: held.dtype, device: device)
-        let entry = Entry(
-          name: held.name, tensor: held.isLearned ? value.requiringGrad() : value, node: position,
-          isSaved: held.kind != .constant)
-        if held.isLearned { parameters.append(entry) } else { buffers.append(entry) }
-      }
+      let entry = Entry(
+        name: held.name, tensor: held.isLearned ? value.requiringGrad() : value, isSaved: held.kind != .constant)
+      if held.isLearned { parameters.append(entry) } else { buffers.append(entry) }
     }
+    self.init(architecture, parameters: parameters, buffers: buffers, device: device)
+  }
+
+  /// A network of tensors at hand.
+  /// - Parameters:
+  ///   - parameters: Those that the graph learns, in the order in which it holds them.
+  ///   - buffers: The others, likewise.
+  ///   - device: Where all of them are.
+  ///   - callsFused: Whether the graph may call oneDNN's fused operators, as one that was planned does.
+  init(
+    _ architecture: Architecture, parameters: [Entry], buffers: [Entry], device: Device, callsFused: Bool = false
+  ) {
+    self.architecture = architecture
     let graph = architecture.graph
-    self.graph = graph
     inputDType = graph.input.dtype
-    evaluator = Result { () throws(InputError) -> GraphEvaluator in try GraphEvaluator(graph, at: architecture.name)
+    evaluator = Result { () throws(InputError) -> GraphEvaluator in
+      try GraphEvaluator(graph, at: architecture.name, callsFused: callsFused)
     }
     self.parameters = parameters
     self.buffers = buffers
@@ -109,26 +114,20 @@ public final class Network {
         "the network does not take images of this size", at: architecture.name, expected: architecture.inputText,
         found: imageShape.map(String.init).joined(separator: " x "))
     }
-    architecture.nodes[0].layer = .input(shape: imageShape)
+    architecture.graph.input.example = [1] + imageShape
     try measure()
   }
 
-  /// Takes over an imported graph that differs in what was noted of its nodes.
-  func noteGraph(_ graph: OperatorGraph) {
-    guard let last = architecture.nodes.indices.last else { return }
-    architecture.nodes[last].layer = .imported(graph)
-    self.graph = graph
-  }
+  /// Takes over a graph that differs in what was noted of its nodes.
+  func noteGraph(_ graph: OperatorGraph) { architecture.graph = graph }
 }
 
 // MARK: - Parameters
 
 extension Network {
-  /// What weight pruning works on: the weights of convolutions and linear layers, and in an imported graph of matrix
-  /// products, as positions in ``parameters``.
+  /// What weight pruning works on: the weights of convolutions, linear layers and matrix products, as positions in ``parameters``.
   public var prunable: [Int] {
-    let names = Set(
-      architecture.nodes.flatMap { node in node.layer.prunable.map { node.tensorName($0.name) } })
+    let names = Set(graph.prunable.map(\.name))
     return parameters.indices.filter { names.contains(parameters[$0].name) }
   }
 
@@ -140,21 +139,19 @@ extension Network {
     return weights
   }
 
-  /// All parameters and buffers by name, in PyTorch's order: node by node, parameters before buffers. A tensor that an
-  /// imported program knows under several names stands under each.
+  /// All parameters and buffers by name, in the order in which the graph holds them. A tensor that a program knows under
+  /// several names stands under each.
   public var state: StateDictionary { state(\.isSaved) }
 
   /// ``state`` with the constants of an imported program: all that a file must hold.
   public var stateWithConstants: StateDictionary { state { _ in true } }
 
   private func state(_ isWanted: (Entry) -> Bool) -> StateDictionary {
-    let otherNames = architecture.otherNames
+    let entries = Dictionary((parameters + buffers).map { ($0.name, $0) }) { first, _ in first }
     return StateDictionary(
-      architecture.nodes.indices.flatMap { position in
-        (parameters.filter { $0.node == position } + buffers.filter { $0.node == position && isWanted($0) })
-          .flatMap { entry in
-            ([entry.name] + (otherNames[entry.name] ?? [])).map { ($0, entry.tensor.detached()) }
-          }
+      graph.held.flatMap { held in
+        guard let entry = entries[held.name], isWanted(entry) else { return [(String, Tensor)]() }
+        return ([held.name] + held.otherNames).map { ($0, entry.tensor.detached()) }
       })
   }
 
@@ -169,7 +166,7 @@ extension Network {
     let own = parameters + buffers
     let optional = "num_batches_tracked"
     let missing = own.filter { state[$0.name] == nil && $0.isSaved && !$0.name.hasSuffix(optional) }.map(\.name)
-    let names = Set(own.map(\.name) + architecture.otherNames.values.flatMap(\.self))
+    let names = Set(own.map(\.name) + graph.held.flatMap(\.otherNames))
     let unknown = state.keys.filter { !names.contains($0) }
     guard missing.isEmpty, unknown.isEmpty else {
       throw InputError(
@@ -208,7 +205,6 @@ extension Network {
   /// Takes over the tensors of an imported program by name, each of the shape and type that the graph says.
   /// - Throws: `InputError` if one is missing or other than that.
   func adopt(_ tensors: [String: Tensor], from location: String) throws(InputError) {
-    guard let graph = architecture.importedGraph else { return }
     for held in graph.heldByNetwork {
       guard let tensor = tensors[held.name] else {
         throw InputError("a tensor is missing", at: location, expected: held.name.quoted)
@@ -248,7 +244,8 @@ extension Network {
   public func convert(to dtype: DType) {
     guard !isImported || dtype == .float64 else { return }
     inputDType = dtype
-    func target(_ entry: Entry) -> DType { dtype.byteCount < 4 && isBatchNorm(entry) ? .float32 : dtype }
+    let norms = batchNormNames
+    func target(_ entry: Entry) -> DType { dtype.byteCount < 4 && norms.contains(entry.name) ? .float32 : dtype }
     for (index, entry) in parameters.enumerated() {
       parameters[index].tensor = entry.tensor.detached().to(target(entry)).requiringGrad()
     }

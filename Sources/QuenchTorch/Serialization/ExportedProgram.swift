@@ -42,7 +42,7 @@ public enum ExportedProgram {
     try archive.addOtherNames(to: &graph)
     let name = URL(filePath: source.name).lastPathComponent
     let architecture = Architecture(
-      importing: graph, name: name.hasSuffix(".pt2") ? String(name.dropLast(4)) : name)
+      name: name.hasSuffix(".pt2") ? String(name.dropLast(4)) : name, graph: graph)
     try architecture.validate(at: source.name)
     let network = Network(architecture, seed: 0)
     try network.adopt(archive.tensors(graph), from: source.name)

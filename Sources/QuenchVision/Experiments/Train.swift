@@ -10,19 +10,38 @@ public struct Train: ClassifierTrainingExperiment {
   public var work = ClassifierWork()
   /// The standard deviation of Gaussian noise on training images, whose pixels lie in [0, 1]; 0: none.
   public var noise = 0.0
+  public var distillation = Distillation.Settings()
 
   public init() {}
+
+  public func checked() throws(InputError) -> Train {
+    var experiment = self
+    experiment.work = try work.checked()
+    try distillation.validate()
+    return experiment
+  }
 
   public func run(in context: RunContext) throws -> TrainOutcome {
     var recipe = work.recipe
     recipe.noise = noise
     try recipe.validate()
-    return try work.train(in: context) { [recipe] network, data, session in
+    return try work.train(in: context, files: ["teacher": distillation.teacher]) {
+      [recipe] network, data, session in
       let learner = ClassifierTraining(
-        network, on: data.train, recipe: recipe, seed: work.learning.seedBits,
-        precision: work.learning.precision)
+        network, on: data.train, recipe: recipe, seed: work.learning.seedBits, precision: work.learning.precision,
+        distillation: try teacher(for: data.train, in: context))
       return (try session.run(learner), nil)
     }
+  }
+
+  private func teacher(
+    for data: ImageDataset, in context: RunContext
+  ) throws(InputError) -> Distillation? {
+    guard let path = distillation.teacher else { return nil }
+    let file = try ModelFile(path: path, model: nil, for: data, on: try context.tensorDevice(), context.console)
+    return Distillation(
+      file.network, share: distillation.distillation ?? 0.5, temperature: distillation.temperature ?? 4,
+      batchSize: work.recipe.batchSize, precision: work.learning.precision)
   }
 }
 
@@ -74,11 +93,12 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
   /// Trains, tests and writes the model into the run's folder.
   /// - Parameters:
   ///   - context: Of the run.
+  ///   - files: What else the training reads, by settings.
   ///   - learn: Teaches the network; returns what that cost, and the epoch after which robustness collapsed.
   /// - Returns: What came of it.
   /// - Throws: `InputError` if the images or the weights cannot be used; what `learn` throws.
   public func train(
-    in context: RunContext,
+    in context: RunContext, files: KeyValuePairs<String, String?> = [:],
     _ learn: (Network, LearningData, TrainingSession) throws -> (TrainingSession.Outcome, collapse: Int?)
   ) throws -> TrainOutcome {
     let device = try context.tensorDevice()
@@ -90,7 +110,9 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
           .network
       } ?? Network(data.train.architecture(of: model ?? .resnet20), seed: learning.seedBits, device: device)
     try network.requireTrainable()
-    let folder = try context.open(inputs: data.inputs.merging(try Fingerprint.inputs(["initial": initial])))
+    let folder = try context.open(
+      inputs: data.inputs.merging(try Fingerprint.inputs(["initial": initial])).merging(
+        try Fingerprint.inputs(files)))
     let leftOut = data.leftOutPerEpoch(batchSize: recipe.batchSize)
     if let leftOut { context.console.note("note: \(Wording.leftOut(leftOut, of: data.train.count))") }
 

@@ -20,13 +20,13 @@ extension ModelFile {
     let named = try model.map { model throws(InputError) in try dataset.network(named: model) }
     try self.init(contentsOf: URL(filePath: path), named: named, normalization: pixels.value, device: device)
     tell(console, at: path)
-    if network.isImported, network.architecture.accepts(imageShape: dataset.imageShape) {
+    if network.architecture.accepts(imageShape: dataset.imageShape) {
       try network.adapt(to: dataset.imageShape)
     }
     let found = network.architecture
     guard found.inputShape == dataset.imageShape else {
       let theirs = dataset.imageShape.map(String.init).joined(separator: " x ")
-      guard found.importedGraph == nil else {
+      guard !found.isImported else {
         throw InputError(
           "the network takes \(found.inputText) images, the data have \(theirs)", at: path,
           remedy: "resize the images with `image-size`, or export the network for images of this size")

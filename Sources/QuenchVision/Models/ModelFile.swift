@@ -45,8 +45,8 @@ public struct ModelFile {
 
   /// Loads a network, frozen in evaluation mode.
   /// - Parameters:
-  ///   - url: A safetensors file, what `torch.save` wrote, or a program that `torch.export.save` wrote, which is told by its
-  ///     content and says its architecture itself.
+  ///   - url: A safetensors file, what `torch.save` wrote, a program that `torch.export.save` wrote, or an ONNX model; the
+  ///     last two are told by their content and say their architecture themselves.
   ///   - named: What the weights belong to, where the file does not say: weights from PyTorch, whose names may all begin with
   ///     one prefix, which may be masked, and among which mean and standard deviation of the pixels may lie; ``notes`` tells
   ///     of each. Where both say, they must agree on every tensor.
@@ -61,6 +61,14 @@ public struct ModelFile {
     if let normalization { network = try network.normalizing(by: normalization, at: url.path) }
     tell(of: normalization, named)
     if network.isImported { try network.measure() }
+  }
+
+  /// The network of a file that holds it as a graph, with what there is to say of it; nil for other files.
+  private static func imported(_ source: ByteSource, from url: URL) throws(InputError) -> (Network, [String])? {
+    if try ExportedProgram.isFound(in: source) { return (try ExportedProgram.load(source), []) }
+    guard try ONNXModel.isFound(in: source) || url.pathExtension.lowercased() == "onnx" else { return nil }
+    let model = try ONNXModel(source, beside: url.deletingLastPathComponent())
+    return (model.network, model.notes)
   }
 
   /// Notes what pixels are normalized by, where the file does not say it.
@@ -85,13 +93,14 @@ public struct ModelFile {
 
   private init(stored url: URL, named: NamedNetwork?, device: Device) throws(InputError) {
     let source = try ByteSource(contentsOf: url)
-    if try ExportedProgram.isFound(in: source) {
-      network = try ExportedProgram.load(source)
+    if let (imported, told) = try Self.imported(source, from: url) {
+      network = imported
       try network.validateFiniteParameters(at: url.path)
       network.setTrainable(false)
       network.moveTensors(to: device)
       network.setTrainable(true)
       classNames = []
+      notes = told
       statesNormalization = false
       return
     }
@@ -102,8 +111,7 @@ public struct ModelFile {
     try stated?.validate(at: url.path)
     let state = try StateDictionary.load(
       source, expecting: stated?.tensorCount ?? named?.tensorCount ?? Self.mostNumbers)
-    // What else an imported program holds may well be infinite: the masks of attention are.
-    if stated?.importedGraph == nil { try state.validateFinite(at: url.path) }
+    if stated?.isImported != true { try state.validateFinite(at: url.path) }
     let weights: WrappedWeights
     if let stated {
       let (needed, found) = (stated.tensorCount, state.reduce(0) { $0 + $1.tensor.count })
@@ -143,16 +151,9 @@ public struct ModelFile {
   private static let mostNumbers = 1 << 31
 }
 
-extension Architecture {
-  /// Numbers that a file must hold: learned ones, and whatever else an imported program holds.
-  fileprivate var tensorCount: Int {
-    guard let graph = importedGraph else { return parameterCount }
-    return graph.held.reduce(0) { $0 + $1.shape.reduce(1, *) }
-  }
-}
-
 extension Network {
-  /// Checks what an imported network was loaded from: all constants are there, and all parameters are numbers.
+  /// Checks what an imported network was loaded from: all constants are there, and all parameters are numbers. What else a
+  /// program holds may well be infinite: the masks of attention are.
   fileprivate func validateImported(_ state: StateDictionary, at location: String) throws(InputError) {
     guard isImported else { return }
     for entry in buffers where !entry.isSaved && state[entry.name] == nil {

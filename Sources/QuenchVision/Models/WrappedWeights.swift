@@ -19,7 +19,7 @@ struct WrappedWeights {
   ///   - architecture: What the weights belong to.
   init(_ state: StateDictionary, of architecture: Architecture) {
     (self.state, self.architecture) = (state, architecture)
-    if architecture.importedGraph != nil {
+    if architecture.isImported {
       takeOffPrefix()
       return
     }

@@ -9,6 +9,7 @@ public final class ClassifierTraining: Learner {
   private let seed: UInt64
   private let precision: Precision
   private let optimizer: SGD
+  private let distillation: Distillation?
   /// Called between the backward pass and the update, for instance to add a penalty's gradient.
   private let penalty: () -> Void
   /// Called after every update, for instance to hold masked weights at zero.
@@ -16,12 +17,14 @@ public final class ClassifierTraining: Learner {
 
   public init(
     _ network: Network, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
-    precision: Precision = .automatic, penalty: @escaping () -> Void = {}, constraint: @escaping () -> Void = {}
+    precision: Precision = .automatic, distillation: Distillation? = nil, penalty: @escaping () -> Void = {},
+    constraint: @escaping () -> Void = {}
   ) {
     self.network = network
     self.recipe = recipe
     self.seed = seed
     self.precision = precision
+    self.distillation = distillation
     self.penalty = penalty
     self.constraint = constraint
     loader = .training(
@@ -41,7 +44,8 @@ public final class ClassifierTraining: Learner {
     network.isTraining = true
     let images = recipe.noise > 0 ? batch.images.noisy(recipe.noise, seed: seed, at: position) : batch.images
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(images) }
-    let loss = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
+    let byLabels = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
+    let loss = distillation?.loss(byLabels, logits.inFullPrecision(), images) ?? byLabels
     optimizer.zeroGradients()
     loss.backward()
     penalty()

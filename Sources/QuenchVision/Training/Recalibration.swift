@@ -8,14 +8,15 @@ extension Network {
   /// Weights stay as they are, and so do the statistics where there are no batches.
   /// - Parameter batches: Pixels in [0, 1], `[N, C, H, W]`; at least two values of each channel in a batch.
   public func recalibrateBatchNorm(on batches: some Sequence<Tensor>) {
-    let twin = Network(architecture.withLastBatchStatistics(), seed: 0, device: device)
+    let twin = Network(architecture.withBatchNorms(momentum: 1), seed: 0, device: device)
     twin.convert(to: dtype)
     twin.isTraining = true
     withoutGradient {
       for (mine, theirs) in zip(parameters + buffers, twin.parameters + twin.buffers) {
         theirs.tensor.copy(from: mine.tensor)
       }
-      let statistics = buffers.indices.filter { buffers[$0].tensor.rank == 1 && isBatchNorm(buffers[$0]) }
+      let norms = batchNormNames
+      let statistics = buffers.indices.filter { buffers[$0].tensor.rank == 1 && norms.contains(buffers[$0].name) }
       let sums = statistics.map { buffers[$0].tensor.zerosLike() }
       var count = 0
       for images in batches {

@@ -12,6 +12,7 @@ public struct TrainingRecipe: Hashable, Codable, Sendable, InlineGroup {
     case constant
   }
 
+  /// 0: the network is looked at as it is.
   public var epochs = 10
   public var batchSize = 128
   public var learningRate = 0.1
@@ -52,7 +53,7 @@ public struct TrainingRecipe: Hashable, Codable, Sendable, InlineGroup {
 
   /// - Throws: `InputError` for a value out of its range.
   public func validate() throws(InputError) {
-    try requireSetting(epochs > 0, "epochs", "at least 1", epochs)
+    try requireSetting(epochs >= 0, "epochs", "0 or more", epochs)
     try requireSetting(batchSize > 1, "batch-size", "at least 2, which batch norm needs", batchSize)
     try requireSetting(learningRate > 0 && learningRate.isFinite, "learning-rate", "above 0", learningRate)
     try requireSetting((0..<1).contains(momentum), "momentum", "0 or more and below 1", momentum)

@@ -126,13 +126,29 @@ struct BenchServeCommand: ParsableCommand {
         echo 'train best 10' | quench bench serve --threads 2
       """)
 
+  @Option(
+    help: ArgumentHelp(
+      "The network (default: a ResNet-20 for CIFAR images with drawn weights).", valueName: "file"),
+    completion: .file())
+  var weights: String?
+
+  @Option(help: "Images per step.")
+  var batchSize = 256
+
   @OptionGroup var machine: MachineOptions
 
+  func validate() throws {
+    guard (2...65_536).contains(batchSize) else { throw ValidationError("--batch-size must be 2 to 65536.") }
+  }
+
   func run() throws {
+    let device = try machine.prepare()
+    let trained = try weights.map { try ModelFile(contentsOf: URL(filePath: $0)).network }
+    trained?.moveTensors(to: device)
+    let architecture =
+      trained?.architecture ?? ModelName.resnet20.architecture(input: [3, 32, 32], classes: 10)
     var server = BenchServer(
-      workload: BenchWorkload(
-        ModelName.resnet20.architecture(input: [3, 32, 32], classes: 10), batchSize: 256,
-        device: try machine.prepare()))
+      workload: BenchWorkload(architecture, trained: trained, batchSize: batchSize, device: device))
     while let line = readLine() {
       let words = line.split(separator: " ").map(String.init)
       if words == ["quit"] { return }

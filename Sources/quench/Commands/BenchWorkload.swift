@@ -7,13 +7,17 @@ import QuenchVision
 /// What is timed: steps on one batch of random images and labels that stays in memory.
 struct BenchWorkload {
   let architecture: Architecture
+  /// Whose weights are taken; nil for drawn ones.
+  private let trained: Network?
   let device: Device
   let dataset: ImageDataset
 
   var batchSize: Int { dataset.count }
 
-  init(_ architecture: Architecture, batchSize: Int, device: Device) {
+  /// - Parameter trained: A network of the architecture.
+  init(_ architecture: Architecture, trained: Network? = nil, batchSize: Int, device: Device) {
     self.architecture = architecture
+    self.trained = trained
     self.device = device
     let random = Generator(seed: 0, for: "bench")
     let classes = architecture.outputShape[0]
@@ -53,7 +57,7 @@ struct BenchWorkload {
     return { plan(images) }
   }
 
-  private var network: Network { Network(architecture, seed: 0, device: device) }
+  private var network: Network { trained?.copy() ?? Network(architecture, seed: 0, device: device) }
 
   /// Pixels in [0, 1].
   private var images: Tensor { (dataset.images.to(.float32) * (1.0 / 255)).contiguous(.channelsLast) }

@@ -11,6 +11,10 @@ struct ExportCommand: ParsableCommand {
     case onnx, sparse, safetensors
   }
 
+  enum Bits: String, CaseIterable, ExpressibleByArgument {
+    case float32, int8
+  }
+
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write a network for other programs, or pack a pruned one.",
@@ -31,6 +35,8 @@ struct ExportCommand: ParsableCommand {
           --out small.safetensors
         quench export --weights net.pt --model resnet20 --data cifar10 \\
           --format onnx --out net.onnx
+        quench export --weights model.safetensors --format onnx --out small.onnx \\
+          --precision int8 --calibration cifar10
       """)
 
   @Option(
@@ -62,9 +68,31 @@ struct ExportCommand: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Fold batch norm into the layer before it, in an ONNX file.")
   var fold = true
 
+  @Option(help: "What an ONNX file computes in; int8 wants --calibration.")
+  var precision = Bits.float32
+
+  @Option(help: "The data set on whose training images int8's ranges are measured.")
+  var calibration: DataName?
+
+  @Option(help: ArgumentHelp("Folder that holds --calibration's files.", valueName: "dir"), completion: .directory)
+  var dataDir: String?
+
+  @Option(help: ArgumentHelp("Measure on n images.", valueName: "n"))
+  var calibrationImages = 512
+
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
+    guard precision == .float32 || format == .onnx else {
+      throw ValidationError("--precision int8 is for --format onnx.")
+    }
+    guard (precision == .int8) == (calibration != nil) else {
+      throw ValidationError("--precision int8 and --calibration go together.")
+    }
+    guard dataDir == nil || calibration != nil else { throw ValidationError("--data-dir is for --calibration.") }
+    guard (1...100_000).contains(calibrationImages) else {
+      throw ValidationError("--calibration-images must be 1 to 100000.")
+    }
     guard fold || format == .onnx else { throw ValidationError("--no-fold is for --format onnx.") }
     if let classes, !(1...100_000).contains(classes) { throw ValidationError("--classes must be 1 to 100000.") }
     guard model != nil || (input == nil && classes == nil && data == nil) else {
@@ -85,7 +113,8 @@ struct ExportCommand: ParsableCommand {
     case .onnx:
       var export = ONNXExport()
       export.foldsBatchNorm = fold
-      try export.write(network, classNames: file.classNames, to: target)
+      try export.write(
+        network, classNames: file.classNames, calibration: try calibrationPixels(for: network), to: target)
     case .sparse: try file.write(to: target, packsZeros: true)
     case .safetensors: try file.write(to: target)
     }
@@ -96,6 +125,21 @@ struct ExportCommand: ParsableCommand {
       "parameters": .int(size.parameters), "prunable_weights": .int(size.prunableWeights),
       "zero_weights": .int(ModelsDescribeCommand.zeros(of: network))
     ])
+  }
+
+  /// Images in [0, 1] to measure int8's ranges on; nil without `--calibration`.
+  private func calibrationPixels(for network: Network) throws(InputError) -> Tensor? {
+    guard let calibration else { return nil }
+    var selection = DataSelection()
+    (selection.data, selection.dataDir, selection.trainLimit) = (calibration, dataDir, calibrationImages)
+    let images = try selection.load(.train, on: .cpu, seed: 1, output.console).images
+    let shape = Array(images.shape.dropFirst())
+    guard network.architecture.accepts(imageShape: shape) else {
+      throw InputError(
+        "the network does not take these images", at: "--calibration", expected: network.architecture.inputText,
+        found: shape.map(String.init).joined(separator: " x "))
+    }
+    return images.to(.float32) * (1.0 / 255)
   }
 
   /// What `--model` is; nil where the weights are to say.

@@ -1,23 +1,31 @@
 import ArgumentParser
 import Foundation
+import QuenchPruning
 import QuenchReporting
 import QuenchSupport
 import QuenchTorch
 import QuenchVision
 
-/// What a program that PyTorch exported computes.
+/// What a network that PyTorch exported, or an ONNX model, computes.
 struct ImportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "import",
-    abstract: "Show what a network exported by torch.export computes: input, classes, operators, size.",
+    abstract: "Show what an exported network computes: input, classes, operators, size.",
     discussion: """
-      The file is one that Python writes with
+      The file is an ONNX model, or one that Python writes with
         program = torch.export.export(network.eval(), (images,),
                                       dynamic_shapes=({0: torch.export.Dim("batch")},))
         torch.export.save(program, "network.pt2")
 
+      Channels that cannot be cut are those that an operator mixes, such as a layer norm
+      over them: quench slim leaves these as they are.
+
       Multiply-adds are those of convolutions, linear layers, matrix products and
       attention for one image.
+
+      Of ONNX, operator sets 9 to 21 are read, as PyTorch, tf2onnx and Paddle write
+      them; a softmax at the end is left out, which is told. Batch norms that were
+      folded into convolutions stay so.
 
       Every --weights takes such a file as it is. With --out the network is also
       written as a model file, with the normalization and the names of the classes that
@@ -25,13 +33,14 @@ struct ImportCommand: ParsableCommand {
 
       Examples:
         quench import network.pt2
-        quench import network.pt2 --json
+        quench import network.onnx --json
         quench import network.pt2 --mean imagenet --std imagenet \\
           --classes labels.txt --out model.safetensors
       """)
 
   @ArgumentParser.Argument(
-    help: "The file, as torch.export.save writes it.", completion: .file(extensions: ["pt2"]))
+    help: "The file, as torch.export.save writes it, or an ONNX model.",
+    completion: .file(extensions: ["pt2", "onnx"]))
   var file: String
 
   @Option(
@@ -58,9 +67,7 @@ struct ImportCommand: ParsableCommand {
   func run() throws {
     let source = URL(filePath: file)
     guard let out else {
-      let network = try ExportedProgram.load(source)
-      try network.measure()
-      return tell(of: network)
+      return try tell(of: try ModelFile(contentsOf: source, normalization: Normalization.none))
     }
     let target = URL(filePath: out)
     guard force || !FileManager.default.fileExists(atPath: target.path) else {
@@ -72,16 +79,19 @@ struct ImportCommand: ParsableCommand {
     try model.fit(to: pictures.settings, at: file)
     try model.write(to: target)
     output.note("wrote \(out)")
-    tell(of: model.network)
+    try tell(of: model)
   }
 
-  private func tell(of network: Network) {
-    guard let graph = network.architecture.importedGraph else { return }
+  private func tell(of model: ModelFile) throws {
+    for text in model.notes { output.note("note: \(file): \(text)") }
+    let network = model.network
     let multiplyAdds = network.architecture.multiplyAdds
-    output.printResult(record(of: graph, multiplyAdds), text(of: graph, multiplyAdds))
+    let frozen = try ChannelGroups(network.architecture).frozen
+    output.printResult(
+      record(of: network.graph, multiplyAdds, frozen), text(of: network.graph, multiplyAdds, frozen))
   }
 
-  private func record(of graph: OperatorGraph, _ multiplyAdds: Int) -> Record {
+  private func record(of graph: OperatorGraph, _ multiplyAdds: Int, _ frozen: [ChannelGroups.Frozen]) -> Record {
     let sizes = graph.input.sizes.map { $0.count == 1 ? Value.int($0.lowerBound) : .null }
     let input: Record = [
       "name": .string(graph.valueNames[graph.input.value.index]), "shape": .array(sizes),
@@ -95,11 +105,20 @@ struct ImportCommand: ParsableCommand {
     for (target, count) in graph.operatorCounts { operators[target] = .int(count) }
     return [
       "inputs": [.object(input)], "outputs": [.object(output)], "operators": .object(operators),
-      "parameters": .int(graph.parameterCount), "multiply_adds": .int(multiplyAdds)
+      "parameters": .int(graph.parameterCount), "multiply_adds": .int(multiplyAdds),
+      "frozen": .array(
+        frozen.map { held in
+          .object([
+            "operator": .string(held.operatorName), "node": .string(held.node), "channels": .int(held.channels),
+            "parameters": .array(held.parameters.map { .string($0) })
+          ])
+        })
     ]
   }
 
-  private func text(of graph: OperatorGraph, _ multiplyAdds: Int) -> String {
+  private func text(of graph: OperatorGraph, _ multiplyAdds: Int, _ frozen: [ChannelGroups.Frozen]) -> String {
+    let reasons = Dictionary(grouping: frozen, by: \.operatorName).sorted { $0.key < $1.key }
+      .map { name, held in "\(NumberText.count(held.reduce(0) { $0 + $1.channels }, "filter")) by \(name)" }
     let table = Table(
       "Operators", columns: [.text("operator"), .number("calls")],
       rows: graph.operatorCounts.map { [.init($0.target), .init(NetworkSize.text($0.count))] })
@@ -108,6 +127,7 @@ struct ImportCommand: ParsableCommand {
       classes        \(graph.outputShape[0])
       parameters     \(NetworkSize.text(graph.parameterCount))
       multiply-adds  \(NetworkSize.text(multiplyAdds))
+      cannot be cut  \(reasons.isEmpty ? "nothing but the answers" : reasons.joined(separator: ", "))
 
       """ + "\n" + table.text
   }

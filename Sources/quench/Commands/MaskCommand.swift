@@ -64,7 +64,7 @@ struct MaskShowCommand: ParsableCommand {
   func run() throws {
     let network = try network.load().network
     let mask = try Mask(contentsOf: URL(filePath: mask), for: network)
-    let statistics = MaskStatistics(mask, in: network.architecture)
+    let statistics = try MaskStatistics(mask, in: network.architecture)
     let layers = statistics.layers.map { layer -> Value in
       .object([
         "name": .string(layer.name), "total": .int(layer.total), "kept": .int(layer.kept),

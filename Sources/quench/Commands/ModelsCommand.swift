@@ -93,7 +93,8 @@ struct ModelsDescribeCommand: ParsableCommand {
     let named = try name.map { try NamedNetwork($0, input: input?.sizes, classes: classes) }
     let file = try weights.map { try ModelFile(contentsOf: URL(filePath: $0), named: named) }
     if let file, let weights { file.tell(output.console, at: weights) }
-    guard let architecture = try file?.network.architecture ?? named?.architecture() else { return }
+    guard let network = try file?.network ?? named.map({ Network(try $0.architecture(), seed: 0) }) else { return }
+    let architecture = network.architecture
     let size = NetworkSize(of: architecture)
     let zeros = file.map { Self.zeros(of: $0.network) }
 
@@ -104,8 +105,11 @@ struct ModelsDescribeCommand: ParsableCommand {
     record.merge(size.record)
     record["zero_weights"] = zeros.map { .int($0) }
     record["classes"] = file.map { .array($0.classNames.map { .string($0) }) }
-    record["layers"] = .array(size.layers.map { .object($0.record) })
-    output.printResult(record, text(architecture, size, zeros: zeros, classNames: file?.classNames ?? []))
+    let layers = try LayerSizes(of: network)
+    record["layers"] = .array(layers.layers.map { .object($0.record) })
+    output.printResult(
+      record,
+      text(architecture, size, zeros: zeros, classNames: file?.classNames ?? []) + "\n\n" + layers.table.text)
   }
 
   private func text(_ architecture: Architecture, _ size: NetworkSize, zeros: Int?, classNames: [String]) -> String
@@ -122,7 +126,7 @@ struct ModelsDescribeCommand: ParsableCommand {
       lines.append("zero weights      \(NetworkSize.text(zeros)), \(share) of the prunable ones")
     }
     if !classNames.isEmpty { lines.append("classes           " + classNames.joined(separator: ", ")) }
-    return lines.joined(separator: "\n") + "\n\n" + size.table.text
+    return lines.joined(separator: "\n")
   }
 
   /// Prunable weights that are zero.
@@ -133,41 +137,17 @@ struct ModelsDescribeCommand: ParsableCommand {
   }
 }
 
-/// What an architecture costs, in all and layer by layer.
+/// What a network costs in all.
 struct NetworkSize {
-  struct Layer {
-    var name: String
-    var kind: String
-    /// Of one sample's output.
-    var shape: [Int]
-    var parameters: Int
-    var multiplyAdds: Int
-
-    var record: Record {
-      [
-        "name": .string(name), "kind": .string(kind), "shape": .array(shape.map { .int($0) }),
-        "parameters": .int(parameters), "multiply_adds": .int(multiplyAdds)
-      ]
-    }
-  }
-
-  var layers: [Layer]
+  var parameters: Int
   var prunableWeights: Int
+  var multiplyAdds: Int
 
   init(of architecture: Architecture) {
-    layers = zip(architecture.nodes, architecture.shapes).map { node, shape in
-      Layer(
-        name: node.name, kind: node.layer.kind, shape: shape,
-        parameters: node.layer.parameters.reduce(0) { $0 + $1.shape.reduce(1, *) },
-        multiplyAdds: node.layer.multiplyAdds(outputShape: shape))
-    }
-    prunableWeights = architecture.nodes.filter(\.layer.isPrunable).reduce(0) { sum, node in
-      sum + node.layer.prunable.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    }
+    parameters = architecture.parameterCount
+    multiplyAdds = architecture.multiplyAdds
+    prunableWeights = architecture.graph.prunable.reduce(0) { $0 + $1.shape.reduce(1, *) }
   }
-
-  var parameters: Int { layers.reduce(0) { $0 + $1.parameters } }
-  var multiplyAdds: Int { layers.reduce(0) { $0 + $1.multiplyAdds } }
 
   var record: Record {
     [
@@ -175,46 +155,5 @@ struct NetworkSize {
     ]
   }
 
-  var table: Table {
-    Table(
-      "Layers",
-      columns: [
-        .text("layer"), .text("kind"), .text("output"), .number("parameters"), .number("multiply-adds")
-      ],
-      rows: layers.map { layer in
-        [
-          .init(layer.name), .init(layer.kind), .init(ImageShape.text(layer.shape)),
-          .init(NetworkSize.text(layer.parameters)), .init(NetworkSize.text(layer.multiplyAdds))
-        ]
-      })
-  }
-
   static func text(_ count: Int) -> String { NumberText.fixed(Double(count), decimals: 0) }
-}
-
-extension Layer {
-  /// What the layer is, in a word or two.
-  fileprivate var kind: String {
-    switch self {
-    case .input: "input"
-    case .conv2d(let conv):
-      "conv \(conv.kernel)x\(conv.kernel)" + (conv.stride > 1 ? " / \(conv.stride)" : "")
-        + (conv.groups > 1 ? ", \(conv.groups) groups" : "")
-    case .batchNorm: "batch norm"
-    case .linear: "linear"
-    case .convTranspose2d(let conv):
-      "transposed conv \(conv.kernel)x\(conv.kernel)" + (conv.stride > 1 ? " x \(conv.stride)" : "")
-    case .sigmoid: "sigmoid"
-    case .tanh: "tanh"
-    case .relu: "ReLU"
-    case .maxPool(let kernel, let stride, _): "max pool \(kernel)x\(kernel) / \(stride)"
-    case .averagePool(let kernel, let stride): "average pool \(kernel)x\(kernel) / \(stride)"
-    case .adaptiveAveragePool(let size): "average to \(size)x\(size)"
-    case .flatten: "flatten"
-    case .add: "add"
-    case .subtract: "subtract"
-    case .zeroPadShortcut: "shortcut"
-    case .imported(let graph): "graph of \(graph.nodes.count) operators"
-    }
-  }
 }

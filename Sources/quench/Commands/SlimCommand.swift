@@ -29,6 +29,12 @@ struct SlimCommand: ExperimentCommand {
         quench slim --weights pruned.safetensors --policy group-score --round-to 8
         quench slim --weights pruned.safetensors --silence --recalibrate 50
         quench slim --weights pruned.safetensors --keep-layer layer4 --json
+        quench slim --weights net.pt2 --target-macs 0.5 --policy intersection
+        quench slim --weights net.pt2 --target-latency 0.6x --importance taylor \\
+          --data cifar10 --data-dir ~/cifar
+
+      With a target no mask is needed: the channels of all layers stand in one ranking,
+      of which the least important go, layer floors and --keep-layer heeded.
 
       Writes model.safetensors, which loads like any other model and is fine-tuned by
       'quench train --initial', summary.json, config.yaml and report.html.
@@ -53,6 +59,33 @@ struct SlimCommand: ExperimentCommand {
   @Option(help: "With --model: its number of classes.")
   var classes: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Cut the least important channels until this fraction of the multiply-adds is left: 0.5, 0.5x or 50%.",
+      valueName: "fraction"))
+  var targetMacs: CostFraction?
+
+  @Option(help: ArgumentHelp("Likewise of the parameters.", valueName: "fraction"))
+  var targetParameters: CostFraction?
+
+  @Option(help: ArgumentHelp("Likewise of the time for a batch, measured here.", valueName: "fraction"))
+  var targetLatency: CostFraction?
+
+  @Option(help: ArgumentHelp("Images in a batch that --target-latency is of; 1 unless given.", valueName: "n"))
+  var latencyBatch: Int?
+
+  @Option(
+    help: """
+      What a target ranks channels by: magnitude (unless given), taylor, which looks at training images, or bn-scale.
+      """)
+  var importance: GroupImportance?
+
+  @Option(
+    help: ArgumentHelp(
+      "The least fraction of every layer's channels that a target leaves; 0.1 unless given.", valueName: "fraction")
+  )
+  var layerFloor: Double?
+
   @Option(help: "What may be cut: see above.")
   var policy = Slimming.Policy.innerOnly
 
@@ -75,7 +108,7 @@ struct SlimCommand: ExperimentCommand {
       valueName: "n"))
   var recalibrate = 0
 
-  @Option(help: "Images in a batch of --recalibrate.")
+  @Option(help: "Images in a batch of --recalibrate and --importance.")
   var batchSize = 128
 
   @Flag(inversion: .prefixedNo, help: "Crop and mirror the images of --recalibrate at random, as training does.")
@@ -84,7 +117,7 @@ struct SlimCommand: ExperimentCommand {
   @Option(help: ArgumentHelp("Length of each of the rounds that latency is the median of.", valueName: "seconds"))
   var seconds = 0.2
 
-  @OptionGroup(title: "Data of --recalibrate") var data: DataOptions
+  @OptionGroup(title: "Data of --recalibrate and --importance") var data: DataOptions
   @OptionGroup(title: "Run") var options: RunOptions
 
   var runOptions: RunOptions { options }
@@ -92,3 +125,5 @@ struct SlimCommand: ExperimentCommand {
 
 extension ImageShape: ExpressibleByArgument {}
 extension Slimming.Policy: ExpressibleByArgument {}
+extension CostFraction: ExpressibleByArgument {}
+extension GroupImportance: ExpressibleByArgument {}

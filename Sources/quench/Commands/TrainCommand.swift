@@ -22,6 +22,8 @@ struct TrainCommand: LearningCommand {
         quench train --config cifar.yaml --seed 2 --resume
         quench train --adversarial fgsm-rs --learning-rate 0.2   a robust network
         quench train --initial runs/slim/model.safetensors   fine-tunes a slimmed network
+        quench train --initial runs/slim/model.safetensors \\
+          --teacher runs/train/model.safetensors   which also learns from the dense one
 
       Writes model.safetensors, summary.json, metrics.jsonl, config.yaml and
       report.html. Ctrl-C writes a checkpoint and leaves; --resume goes on from there
@@ -56,12 +58,30 @@ struct TrainCommand: LearningCommand {
       valueName: "sigma"))
   var noise = 0.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Learn from this trained network's answers as well as from the labels; its file says its architecture.",
+      valueName: "file"),
+    completion: .file())
+  var teacher: String?
+
+  @Option(help: ArgumentHelp("The teacher's share of the loss, up to 1; 0.5 unless given.", valueName: "share"))
+  var distillation: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "What the logits of both are divided by when they are compared; 4 unless given.", valueName: "number"))
+  var temperature: Double?
+
   @OptionGroup(title: "Recipe") var recipe: RecipeOptions
   @OptionGroup(title: "Run") var options: LearningOptions
 
   func validate() throws {
     guard noise == 0 || robustness.adversarial == nil else {
       throw ValidationError("--noise and --adversarial are two ways to train: give one of them.")
+    }
+    guard teacher == nil || robustness.adversarial == nil else {
+      throw ValidationError("--teacher and --adversarial are two ways to train: give one of them.")
     }
     if robustness.adversarial == nil {
       for (flag, isGiven) in [

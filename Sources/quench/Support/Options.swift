@@ -94,7 +94,11 @@ struct DataOptions: ParsableArguments {
   @Flag(help: "Leave out pictures that cannot be decoded, and count them, instead of stopping.")
   var skipCorrupt = false
 
-  @OptionGroup var pictures: PictureOptions
+  // A group of its own would be one more level, at each of which the parser's checks of debug builds multiply.
+  @Option(help: PictureOptions.imageSizeHelp) var imageSize: PictureSides?
+  @Option(help: PictureOptions.resizeHelp) var resize: Int?
+  @Option(help: PictureOptions.cropHelp) var crop: PictureSides?
+  @Option(help: PictureOptions.channelsHelp) var channels: Int?
 
   func validate() throws {
     if let limit, limit < 1 { throw ValidationError("--limit must be at least 1.") }

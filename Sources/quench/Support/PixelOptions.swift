@@ -33,23 +33,21 @@ struct NormalizationOptions: ParsableArguments {
 
 /// How pictures come to the size of a network's images.
 struct PictureOptions: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "Size of the images: 224, or height x width such as 240x320 (default: what the network takes, or as they are).",
-      valueName: "n"))
-  var imageSize: PictureSides?
+  static let imageSizeHelp = ArgumentHelp(
+    "Size of the images: 224, or height x width such as 240x320 (default: what the network takes, or as they are).",
+    valueName: "n")
+  static let resizeHelp = ArgumentHelp(
+    "Resize the shorter side to n pixels before the middle is cut out (default: an eighth more than is cut out).",
+    valueName: "n")
+  static let cropHelp = ArgumentHelp(
+    "Cut n pixels out of the resized picture (default: the image size).", valueName: "n")
+  static let channelsHelp = ArgumentHelp(
+    "1 for gray images, 3 for color (default: what the network takes).", valueName: "n")
 
-  @Option(
-    help: ArgumentHelp(
-      "Resize the shorter side to n pixels before the middle is cut out (default: an eighth more than is cut out).",
-      valueName: "n"))
-  var resize: Int?
-
-  @Option(help: ArgumentHelp("Cut n pixels out of the resized picture (default: the image size).", valueName: "n"))
-  var crop: PictureSides?
-
-  @Option(help: ArgumentHelp("1 for gray images, 3 for color (default: what the network takes).", valueName: "n"))
-  var channels: Int?
+  @Option(help: Self.imageSizeHelp) var imageSize: PictureSides?
+  @Option(help: Self.resizeHelp) var resize: Int?
+  @Option(help: Self.cropHelp) var crop: PictureSides?
+  @Option(help: Self.channelsHelp) var channels: Int?
 
   var settings: PictureSettings {
     var pictures = PictureSettings()

@@ -54,7 +54,7 @@ enum ExportedNetworks {
     let gradient = try #require(
       gradients(of: [logits], withRespectTo: [images], seeds: [try figure("seed")])[0])
     var outcome = Outcome(
-      nodes: network.architecture.importedGraph?.nodes.count ?? 0, logits: distance(logits, try figure("logits")),
+      nodes: network.graph.nodes.count, logits: distance(logits, try figure("logits")),
       gradient: distance(gradient, try figure("gradient")), seconds: seconds)
     if let expected = figures["training.logits"] {
       network.isTraining = true

@@ -50,11 +50,11 @@ import Testing
   @Test("drop by a seed that can be set") func dropout() throws {
     let fixture = try ExportedFixture.load("tiny")
     let network = try ExportedProgram.load(data: fixture.archive())
-    var graph = try #require(network.architecture.importedGraph)
+    var graph = network.graph
     let node = try #require(graph.nodes.firstIndex { $0.target == "aten::dropout" })
     let argument = try #require(graph.nodes[node].arguments.firstIndex { $0.name == "p" })
     graph.nodes[node].arguments[argument].operand = .real(0.5)
-    let dropping = Network(Architecture(importing: graph, name: "dropping"), seed: 0)
+    let dropping = Network(Architecture(name: "dropping", graph: graph), seed: 0)
     try dropping.load(network.state, from: "tiny")
     dropping.isTraining = true
     let images = try fixture.figure("images")
@@ -69,7 +69,7 @@ import Testing
 
   @Test("carry PyTorch's names, modules and counts") func structure() throws {
     let network = try ExportedProgram.load(data: ExportedFixture.load("tiny").archive())
-    let graph = try #require(network.architecture.importedGraph)
+    let graph = network.graph
     #expect(
       network.parameters.map(\.name) == [
         "conv.weight", "norm.weight", "norm.bias", "mix.weight", "mix.bias", "head.weight", "head.bias"
@@ -106,7 +106,7 @@ import Testing
       String(decoding: try JSONSerialization.data(withJSONObject: payloads), as: UTF8.self))
     let network = try ExportedProgram.load(data: tied.archive())
     #expect(
-      try #require(network.architecture.importedGraph).held.filter { !$0.otherNames.isEmpty }.map(\.otherNames) == [
+      network.graph.held.filter { !$0.otherNames.isEmpty }.map(\.otherNames) == [
         ["tail.weight"]
       ])
     let tail = try #require(network.state["tail.weight"])

@@ -19,7 +19,8 @@ struct PruneCommand: ParsableCommand {
       slim.
       """,
     subcommands: [
-      PruneBiPCommand.self, PruneHYDRACommand.self, PruneOMPCommand.self, PruneIMPCommand.self,
+      PruneBiPCommand.self, PruneHYDRACommand.self, PruneOMPCommand.self, PruneGMPCommand.self,
+      PruneIMPCommand.self,
       PruneSNIPCommand.self, PruneGraSPCommand.self, PruneSynFlowCommand.self, PruneProsPrCommand.self,
       PruneRandomCommand.self, PruneEarlyBirdCommand.self, PruneStudyCommand.self
     ])

@@ -32,6 +32,34 @@ struct PruneOMPCommand: PruneMethodCommand {
   @OptionGroup(title: "Run") var options: LearningOptions
 }
 
+struct PruneGMPCommand: PruneMethodCommand {
+  typealias Work = Prune<GMP>
+
+  static let configuration = CommandConfiguration(
+    commandName: "gmp",
+    abstract: "Gradual magnitude pruning: drop ever more weights while the network trains (Zhu & Gupta 2017).",
+    discussion: """
+      Examples:
+        quench prune gmp --weights runs/train/model.safetensors --keep 0.1 --epochs 6
+        quench prune gmp --weights net.pt2 --granularity group --keep 0.5 --epochs 4
+
+      The fraction of dropped weights rises by a cubic over the first --rise of all
+      steps; in the rest what stays is trained.
+      """)
+
+  @OptionGroup(title: "Pruning") var pruning: PruningOptions
+  @OptionGroup(title: "Network") var dense: DenseOptions
+
+  @Option(help: ArgumentHelp("The fraction of the steps over which weights are dropped.", valueName: "fraction"))
+  var rise = 0.7
+
+  @Option(help: ArgumentHelp("Steps from one mask to the next.", valueName: "n"))
+  var interval = 20
+
+  @OptionGroup(title: "Recipe") var recipe: RecipeOptions
+  @OptionGroup(title: "Run") var options: LearningOptions
+}
+
 struct PruneIMPCommand: PruneMethodCommand {
   typealias Work = Prune<IMP>
 
