@@ -39,7 +39,9 @@ import Testing
       ) { isFraction($0["accuracy"]) },
       Room(
         name: "prune",
-        arguments: ["prune", "omp", "--weights", network, "--keep", "0.5", "--out", path("prune")] + learning
+        arguments: [
+          "prune", "omp", "--weights", network, "--keep", "0.5", "--scope", "layer", "--out", path("prune")
+        ] + learning
       ) {
         $0["kept"]?.integer ?? 0 > 0 && isFraction($0["accuracy"])
       },
