@@ -29,13 +29,13 @@ public enum ExportedProgram {
   }
 
   /// Reads a file that lies in memory; `name` stands for it in errors.
-  /// - Throws: `InputError` as ``load(_:)`` does.
+  /// - Throws: `InputError` as reading it from a file does.
   public static func load(data: Data, name: String = "data") throws(InputError) -> Network {
     try load(ByteSource(data, name: name))
   }
 
   /// Reads a file that is open.
-  /// - Throws: `InputError` as ``load(_:)`` does.
+  /// - Throws: `InputError` as reading it from a file does.
   public static func load(_ source: ByteSource) throws(InputError) -> Network {
     let archive = try Archive(source)
     var graph = try ExportedProgramTranslator.graph(of: archive.program(), at: source.name)
