@@ -81,7 +81,7 @@ public struct Slim: Experiment {
     let network = file.network
     let mask: Mask
     if let goal = cost.goal {
-      context.console.note("Looking for the channels to cut: `\(goal.name)` \(goal.fraction)")
+      context.console.note("Looking for the channels to cut: `\(goal.measure.rawValue)` \(goal.fraction)")
       mask = try slimming.mask(of: network, meeting: cost, on: batches(of: images), precision: precision)
     } else if let path = self.mask {
       mask = try Mask(contentsOf: URL(filePath: path), for: network)

@@ -48,10 +48,18 @@ public struct CostTarget: InlineGroup, Hashable, Sendable {
 
   public init() {}
 
-  /// What is bounded; nil where nothing is.
-  var goal: (name: String, fraction: CostFraction)? {
-    [("target-macs", targetMacs), ("target-parameters", targetParameters), ("target-latency", targetLatency)]
-      .compactMap { name, fraction in fraction.map { (name, $0) } }.first
+  /// A cost that can be bounded, as its setting is called.
+  enum Measure: String {
+    case macs = "target-macs"
+    case parameters = "target-parameters"
+    case latency = "target-latency"
+  }
+
+  /// What is bounded, and at which fraction of the whole network's; nil where nothing is.
+  typealias Goal = (measure: Measure, fraction: CostFraction)
+  var goal: Goal? {
+    [(.macs, targetMacs), (.parameters, targetParameters), (.latency, targetLatency)]
+      .compactMap { (measure: Measure, fraction: CostFraction?) in fraction.map { (measure, $0) } }.first
   }
 
   var ranking: GroupImportance { importance ?? .magnitude }
@@ -133,34 +141,39 @@ struct CostSearch {
   }
 
   /// The cost without some sets, as a fraction of the whole network's.
-  private func cost(without sets: Set<Int>) throws(InputError) -> Double {
+  private func cost(_ measure: CostTarget.Measure, without sets: Set<Int>) throws(InputError) -> Double {
     let smaller = try network.removing(sets, of: groups)
-    if target.targetMacs != nil {
+    switch measure {
+    case .macs:
       return Double(smaller.architecture.multiplyAdds) / Double(max(network.architecture.multiplyAdds, 1))
-    }
-    if target.targetParameters != nil {
+    case .parameters:
       return Double(smaller.architecture.parameterCount) / Double(max(network.architecture.parameterCount, 1))
+    case .latency:
+      let batch = target.latencyBatch ?? 1
+      let plans = [network, smaller].map { InferencePlan($0, batchSize: batch, dtype: precision.inference) }
+      let latency = Latency(of: plans, batchSize: batch, rounds: 5, roundSeconds: 0.1)
+      return latency.seconds[1] / latency.seconds[0]
     }
-    let batch = target.latencyBatch ?? 1
-    let plans = [network, smaller].map { InferencePlan($0, batchSize: batch, dtype: precision.inference) }
-    let latency = Latency(of: plans, batchSize: batch, rounds: 5, roundSeconds: 0.1)
-    return latency.seconds[1] / latency.seconds[0]
   }
 
   /// The sets that go: as few of the order as meet the target.
   /// - Throws: `InputError` if the target is out of reach.
-  func sets(for goal: (name: String, fraction: CostFraction)) throws(InputError) -> Set<Int> {
+  func sets(for goal: CostTarget.Goal) throws(InputError) -> Set<Int> {
     var (low, high) = (0, order.count)
-    let best = try cost(without: removed(high))
+    let best = try cost(goal.measure, without: removed(high))
     guard best <= goal.fraction.value else {
       throw InputError(
-        "the network does not get so small by cutting channels", at: goal.name,
+        "the network does not get so small by cutting channels", at: goal.measure.rawValue,
         expected: "at least \(NumberText.plain(best, digits: 3))",
         found: "\(goal.fraction.value)", remedy: "allow a larger fraction, or lower `layer-floor`")
     }
     while high - low > 1 {
       let middle = (low + high) / 2
-      if try cost(without: removed(middle)) <= goal.fraction.value { high = middle } else { low = middle }
+      if try cost(goal.measure, without: removed(middle)) <= goal.fraction.value {
+        high = middle
+      } else {
+        low = middle
+      }
     }
     return removed(high)
   }

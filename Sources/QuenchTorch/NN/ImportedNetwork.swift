@@ -86,14 +86,14 @@ extension Network {
   /// linear layers, matrix products and attention in the architecture.
   /// - Throws: `InputError` if the network can't be computed.
   public func measure() throws(InputError) {
-    var graph = graph
     let batch = Double(max(graph.input.sizes[0].lowerBound, 1))
     var costs = [Double](repeating: 0, count: graph.nodes.count)
     try observeBlackImages { [graph] position, values in
       costs[position] = graph.nodes[position].cost(values) / batch
     }
-    for (position, cost) in costs.enumerated() { graph.nodes[position].multiplyAdds = Int(min(cost, 0x1p50)) }
-    noteGraph(graph)
+    for (position, cost) in costs.enumerated() {
+      architecture.graph.nodes[position].multiplyAdds = Int(min(cost, 0x1p50))
+    }
   }
 
   /// What the values of the graph are, found by computing it once on black images in evaluation mode.
@@ -101,20 +101,19 @@ extension Network {
   /// - Throws: `InputError` if the network can't be computed.
   package func trace(batch: Int? = nil) throws(InputError) -> GraphTrace {
     var trace = GraphTrace(graph)
-    try observeBlackImages(batch: batch) { [graph] position, values in
-      for value in graph.nodes[position].defines {
-        if let tensor = values.tensor(value.index) { trace.note(value, tensor) }
-      }
-    }
+    try observe(batch: batch) { _, value, tensor in trace.note(value, tensor) }
     return trace
   }
 
-  /// Sees the tensors that the graph computes on one black image in evaluation mode.
+  /// Sees the tensors that the graph computes on black images in evaluation mode.
+  /// - Parameters:
+  ///   - batch: How many images; nil for as few as the graph takes.
+  ///   - see: Told of each tensor, with the position of the node that computed it.
   /// - Throws: `InputError` if the network can't be computed.
   package func observe(
-    _ see: @escaping (_ node: Int, _ value: OperatorGraph.Value, _ tensor: Tensor) -> Void
+    batch: Int? = nil, _ see: @escaping (_ node: Int, _ value: OperatorGraph.Value, _ tensor: Tensor) -> Void
   ) throws(InputError) {
-    try observeBlackImages { [graph] position, values in
+    try observeBlackImages(batch: batch) { [graph] position, values in
       for value in graph.nodes[position].defines {
         if let tensor = values.tensor(value.index) { see(position, value, tensor) }
       }

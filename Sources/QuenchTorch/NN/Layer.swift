@@ -129,7 +129,9 @@ extension Layer {
     switch self {
     case .input: 0
     case .add, .subtract: 2
-    default: 1
+    case .conv2d, .convTranspose2d, .batchNorm, .linear, .relu, .sigmoid, .tanh, .maxPool, .averagePool,
+      .adaptiveAveragePool, .flatten, .zeroPadShortcut:
+      1
     }
   }
 
@@ -197,7 +199,9 @@ extension Layer {
         product * ((side + 2 * conv.padding - conv.kernel) / conv.stride + 1)
       }
     case .linear(let linear): linear.inputs * linear.outputs
-    default: 0
+    case .input, .batchNorm, .relu, .sigmoid, .tanh, .maxPool, .averagePool, .adaptiveAveragePool, .flatten, .add,
+      .subtract, .zeroPadShortcut:
+      0
     }
   }
 }

@@ -13,7 +13,7 @@ public final class Network {
     public var isSaved = true
   }
 
-  public private(set) var architecture: Architecture
+  public internal(set) var architecture: Architecture
   /// Learned tensors, in the order in which the graph holds them; leaves of autograd.
   public private(set) var parameters: [Entry]
   /// Batch-norm statistics and whatever else the graph reads, in the order in which it holds them.
@@ -117,15 +117,13 @@ public final class Network {
     architecture.graph.input.example = [1] + imageShape
     try measure()
   }
-
-  /// Takes over a graph that differs in what was noted of its nodes.
-  func noteGraph(_ graph: OperatorGraph) { architecture.graph = graph }
 }
 
 // MARK: - Parameters
 
 extension Network {
-  /// What weight pruning works on: the weights of convolutions, linear layers and matrix products, as positions in ``parameters``.
+  /// What weight pruning works on: the weights of convolutions, linear layers and matrix products, as positions in
+  /// ``parameters``.
   public var prunable: [Int] {
     let names = Set(graph.prunable.map(\.name))
     return parameters.indices.filter { names.contains(parameters[$0].name) }

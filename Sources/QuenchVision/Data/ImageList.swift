@@ -31,8 +31,8 @@ public struct ImageList: Sendable {
     }
   }
 
-  /// Lists `train/<class>/*` or `test/<class>/*`, by any of the names that such folders have. Where there is no folder of test
-  /// pictures, or class folders alone, a fifth of each class is drawn by a fixed seed to be these.
+  /// Lists `train/<class>/*` or `test/<class>/*`, by any of the names that such folders have. Where there is no folder
+  /// of test pictures, or class folders alone, a fifth of each class is drawn by a fixed seed to be these.
   ///
   /// Labels number the class folders of `train` in sorted order, also for the test split.
   /// - Throws: `InputError` if the folders are missing, a class has no pictures, or the test split has a class

@@ -40,7 +40,7 @@ public struct Train: ClassifierTrainingExperiment {
     guard let path = distillation.teacher else { return nil }
     let file = try ModelFile(path: path, model: nil, for: data, on: try context.tensorDevice(), context.console)
     return Distillation(
-      file.network, share: distillation.distillation ?? 0.5, temperature: distillation.temperature ?? 4,
+      file.network, share: distillation.share, temperature: distillation.softening,
       batchSize: work.recipe.batchSize, precision: work.learning.precision)
   }
 }

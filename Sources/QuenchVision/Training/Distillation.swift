@@ -15,6 +15,9 @@ public struct Distillation {
 
     public init() {}
 
+    var share: Double { distillation ?? 0.5 }
+    var softening: Double { temperature ?? 4 }
+
     /// - Throws: `InputError` for a number out of its range, or without a teacher.
     func validate() throws(InputError) {
       for (name, value) in [("distillation", distillation), ("temperature", temperature)] {
@@ -24,7 +27,7 @@ public struct Distillation {
         }
         try requireSetting(value > 0 && value.isFinite, name, "above 0", value)
       }
-      try requireSetting((distillation ?? 0) <= 1, "distillation", "at most 1", distillation ?? 0)
+      try requireSetting(share <= 1, "distillation", "at most 1", share)
     }
   }
 
@@ -39,7 +42,7 @@ public struct Distillation {
   ///   - batchSize: Images a training step.
   ///   - precision: What the teacher computes in.
   public init(
-    _ teacher: Network, share: Double = 0.5, temperature: Double = 4, batchSize: Int,
+    _ teacher: Network, share: Double, temperature: Double, batchSize: Int,
     precision: Precision = .automatic
   ) {
     self.teacher = InferencePlan(teacher, batchSize: batchSize, dtype: precision.inference)
