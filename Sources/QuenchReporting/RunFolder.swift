@@ -5,6 +5,8 @@ import QuenchSupport
 public struct RunRecord: Hashable, Sendable {
   public enum Outcome: String, Hashable, Sendable, CaseIterable {
     case completed, interrupted, failed
+    /// Nothing has begun: the run waits in a study for a worker.
+    case planned
   }
 
   /// The command line, as typed; empty where a program began the run.
@@ -142,14 +144,30 @@ public struct RunFolder: Sendable {
     try RunFolder.check(url, resume: resume)
     if resume {
       let earlier = try RunFolder(existing: url).record()
+      let inputs = earlier.outcome == .planned ? [] : earlier.inputs.differences(from: record.inputs)
       let differences =
         earlier.settings.differences(from: record.settings).filter { !revisable.contains($0) }
-        + earlier.inputs.differences(from: record.inputs).map { "input \($0)" }
+        + inputs.map { "input \($0)" }
       guard differences.isEmpty else {
         throw Self.otherConfiguration(differences, at: url)
       }
     }
     try write(record)
+  }
+
+  /// Makes the folder of a run that is to be begun later, by whoever goes on with it.
+  /// - Throws: `InputError` if the folder is not empty or cannot be written.
+  static func plan(_ record: RunRecord, at url: URL) throws(InputError) {
+    do { try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) } catch {
+      throw InputError.writing(url, error)
+    }
+    let files = try content(of: url).filter {
+      !FileManager.default.fileExists(atPath: url.appending(path: "\($0)/config.yaml").path)
+    }
+    guard files.isEmpty else {
+      throw InputError("the run folder is not empty", at: url.path, remedy: "choose another folder with `out`")
+    }
+    try RunFolder(unchecked: url).write(record)
   }
 
   /// What is wrong where the run to go on with differs from the one that is asked for.

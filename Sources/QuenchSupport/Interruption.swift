@@ -16,6 +16,9 @@ public enum Interruption {
     }
   }
 
+  /// Asks for a checkpoint and the end, as a signal does.
+  public static func request() { requested.store(true, ordering: .relaxed) }
+
   public static var isRequested: Bool { requested.load(ordering: .relaxed) }
 }
 

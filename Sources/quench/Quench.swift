@@ -24,7 +24,7 @@ struct Quench: ParsableCommand {
       """,
     version: Release.version,
     subcommands: [
-      DemoCommand.self, RunCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
+      DemoCommand.self, RunCommand.self, StudyCommand.self, TrainCommand.self, EvaluateCommand.self, PredictCommand.self,
       PruneCommand.self,
       MaskCommand.self,
       SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,

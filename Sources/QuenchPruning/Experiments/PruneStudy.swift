@@ -5,7 +5,7 @@ import QuenchTorch
 import QuenchVision
 
 /// A grid of prunings: methods by keep ratios by seeds, from one dense network a seed.
-public struct PruneStudy: Experiment {
+public struct PruneStudy: CompositeExperiment {
   public static let kind = "prune-study"
 
   /// Methods with settings of their own, such as `bip:mode=repo-tied:gamma=10`.
@@ -91,7 +91,7 @@ public struct PruneStudy: Experiment {
   }
 
   /// What is run in the study's folder, in order: the dense networks first.
-  func parts(in folder: URL) throws(InputError) -> [StudyPart] {
+  public func parts(in folder: URL) throws(InputError) -> [StudyPart] {
     var parts = allSeeds.map { StudyPart(denseName($0), denseTraining(seed: $0)) }
     for seed in allSeeds {
       for method in allMethods { parts += try self.parts(of: method, seed: seed, in: folder) }

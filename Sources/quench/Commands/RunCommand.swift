@@ -53,14 +53,7 @@ struct RunCommand: ParsableCommand {
   func run() throws {
     if let threads { LibTorch.threads = threads }
     let record = try RunRecord(contentsOf: URL(filePath: file))
-    guard let kind = record.experimentKind, let type = Experiments.type(of: kind) else {
-      let kinds = Experiments.all.map { $0.kind }
-      throw InputError(
-        record.experimentKind == nil ? "the file says no kind of experiment" : "no such kind of experiment",
-        at: file,
-        expected: kinds.sorted().joined(separator: ", "), found: record.experimentKind.map { "'\($0)'" },
-        remedy: record.experimentKind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
-    }
+    let type = try Experiments.known(record.experimentKind, at: file)
     var settings = record.settings
     for pair in set {
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -76,9 +69,7 @@ struct RunCommand: ParsableCommand {
     try RunFolder.check(url, resume: resume)
     if resume { try RunFolder(existing: url).record().settlePrecision() }
     Interruption.watch()
-    var lab = Lab()
-    (lab.device, lab.console, lab.services) = (device, output.console, Experiments.services)
-    lab.command = ["quench"] + CommandLine.arguments.dropFirst()
+    let lab = Lab(device: device, output)
     try output.printOutcome(of: lab.perform(Work(settings: settings, name: file), in: url, resumes: resume))
   }
 }

@@ -36,6 +36,17 @@ enum Experiments {
 
   /// The experiment of a kind; nil where there is none.
   static func type(of kind: String?) -> (any Experiment.Type)? { all.first { $0.kind == kind } }
+
+  /// The experiment of a kind that a file names.
+  /// - Throws: `InputError` if there is none, or the file names no kind.
+  static func known(_ kind: String?, at place: String) throws(InputError) -> any Experiment.Type {
+    if let type = type(of: kind) { return type }
+    let kinds = all.map { $0.kind }
+    throw InputError(
+      kind == nil ? "the file says no kind of experiment" : "no such kind of experiment", at: place,
+      expected: kinds.sorted().joined(separator: ", "), found: kind.map { "'\($0)'" },
+      remedy: kind.flatMap { kinds.nearest(to: $0) }.map { "did you mean '\($0)'?" })
+  }
 }
 
 extension Experiment {

@@ -71,12 +71,18 @@ extension MachineOptions {
   /// Where experiments are done on this machine.
   func lab(_ output: OutputOptions) throws -> Lab {
     _ = try prepare()
-    var lab = Lab()
-    lab.device = device
-    lab.console = output.console
-    lab.services = Experiments.services
-    lab.command = ["quench"] + CommandLine.arguments.dropFirst()
-    return lab
+    return Lab(device: device, output)
+  }
+}
+
+extension Lab {
+  /// Where a command's experiments are done on this machine.
+  init(device: String, _ output: OutputOptions) {
+    self.init()
+    self.device = device
+    console = output.console
+    services = Experiments.services
+    command = ["quench"] + CommandLine.arguments.dropFirst()
   }
 }
 
