@@ -157,6 +157,7 @@ public final class BiPTraining: PruningLearner {
   public var weights: Tensor { scored.weights }
   /// s, `[n]`: starts as a copy of the weights, so that the first mask is OMP's.
   public var scores: Tensor { scored.scores }
+  public var learnedScores: Tensor? { scores }
   /// m = T_κ(|s|), `[n]`.
   public var mask: Mask { scored.mask }
 

@@ -9,6 +9,8 @@ public final class FinetunedPruning: PruningLearner {
   private let batchSize: Int
   private let makeFinetuning: (Mask) -> MaskedTraining
   private var finetuning: MaskedTraining?
+  /// Of the pruning, while its last mask is trained.
+  private var lastScores: Tensor?
 
   /// - Parameters:
   ///   - pruning: What comes first.
@@ -32,6 +34,7 @@ public final class FinetunedPruning: PruningLearner {
 
   public var network: Network { pruning.network }
   public var mask: Mask { current.mask }
+  public var learnedScores: Tensor? { finetuning == nil ? pruning.learnedScores : lastScores }
   public var epochs: Int { pruning.epochs + recipe.epochs }
   public var stepsPerEpoch: Int { pruning.stepsPerEpoch }
   public var imagesPerStep: Int { current.imagesPerStep }
@@ -48,6 +51,7 @@ public final class FinetunedPruning: PruningLearner {
     guard position.epoch >= pruning.epochs else { return try pruning.step(at: position) }
     if finetuning == nil {
       pruning.finish()
+      lastScores = pruning.learnedScores
       finetuning = makeFinetuning(pruning.mask)
     }
     return try current.step(at: LoaderPosition(epoch: position.epoch - pruning.epochs, batch: position.batch))
@@ -56,10 +60,13 @@ public final class FinetunedPruning: PruningLearner {
   public func finish() { current.finish() }
 
   private static let prefix = "finetuning."
+  private static let scoresKey = "scores"
 
   public var state: StateDictionary {
     guard let finetuning else { return pruning.state }
-    return StateDictionary(finetuning.state.map { (Self.prefix + $0.name, $0.tensor) })
+    var state = StateDictionary(finetuning.state.map { (Self.prefix + $0.name, $0.tensor) })
+    state[Self.scoresKey] = lastScores
+    return state
   }
 
   public func restore(_ state: StateDictionary, from location: String) throws(InputError) {
@@ -67,6 +74,7 @@ public final class FinetunedPruning: PruningLearner {
     guard !own.isEmpty else { return try pruning.restore(others, from: location) }
     let finetuning = makeFinetuning(pruning.mask)
     try finetuning.restore(own, from: location)
+    lastScores = others[Self.scoresKey]
     self.finetuning = finetuning
   }
 }

@@ -84,6 +84,7 @@ public final class HYDRATraining: PruningLearner {
   public var network: Network { scored.network }
   /// s, `[n]`.
   public var scores: Tensor { scored.scores }
+  public var learnedScores: Tensor? { scores }
   public var mask: Mask { scored.mask }
   public var epochs: Int { method.epochs }
   public var stepsPerEpoch: Int { loader.batchesPerEpoch }

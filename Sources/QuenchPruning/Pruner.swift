@@ -56,8 +56,14 @@ public protocol PruningLearner: Learner {
   var network: Network { get }
   /// The mask as it is now.
   var mask: Mask { get }
+  /// What it has learned of each weight's worth, `[n]` in the order of the mask's layout; nil: it learns no scores.
+  var learnedScores: Tensor? { get }
   /// Writes the masked weights as they are now into the network.
   func finish()
+}
+
+extension PruningLearner {
+  public var learnedScores: Tensor? { nil }
 }
 
 /// Trains the weights that a fixed mask keeps: pruned ones are zero after every step, whatever momentum and weight

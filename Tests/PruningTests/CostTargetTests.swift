@@ -62,6 +62,41 @@ import Testing
     #expect(abs(mean - 1) < 1e-9)
   }
 
+  @Test(
+    "ranks by a file of learned scores, by magnitude what it does not tell of, and refuses one of another network")
+  func learnedScores() throws {
+    let network = Self.network()
+    let groups = try ChannelGroups(network.architecture)
+    let inner = try #require(groups.sets(ofWeight: "layer2.1.conv1.weight", along: .filters)).sets
+    let layout = WeightLayout(network)
+    let weights = StateDictionary(zip(layout.names, layout.split(layout.weights(of: network))))
+    let own = try #require(weights["layer2.1.conv1.weight"])
+    let next = try #require(weights["layer2.1.conv2.weight"])
+    let folder = try TemporaryFolder()
+    func scores(_ state: StateDictionary) throws -> [Double] {
+      try Safetensors.write(state, to: folder / "scores.safetensors")
+      var target = CostTarget()
+      target.scores = (folder / "scores.safetensors").path
+      let learned = try #require(try target.learnedScores(for: network))
+      return GroupImportance.magnitude.scores(of: network, groups, on: [], learned: learned)
+    }
+    let plain = GroupImportance.magnitude.scores(of: network, groups, on: [])
+    let (first, second) = (own.cloned(), next.cloned())
+    first[5..<6].fill(with: 9)
+    second[TensorIndex.all, 5].fill(with: 9)
+    let ranked = try scores(StateDictionary([("layer2.1.conv1.weight", first), ("layer2.1.conv2.weight", second)]))
+    #expect(inner.max { plain[$0] < plain[$1] } != inner[5] && inner.max { ranked[$0] < ranked[$1] } == inner[5])
+    let others = Set(plain.indices).subtracting(inner).filter { plain[$0].isFinite }
+    #expect(others.allSatisfy { plain[$0] == ranked[$0] })
+
+    #expect(throws: InputError.self) { try scores(StateDictionary([("fc.bias.weight", own)])) }
+    #expect(throws: InputError.self) { try scores(StateDictionary([("layer2.1.conv1.weight", own[0..<3])])) }
+    #expect(throws: InputError.self) {
+      try Self.target(["target-macs": 0.5, "scores": "scores.safetensors", "importance": "taylor"])
+    }
+    #expect(throws: InputError.self) { try Self.target(["scores": "scores.safetensors"]) }
+  }
+
   @Test("leaves every layer its floor and multiples of widths, and says what is out of reach") func floors() throws
   {
     let network = Self.network()

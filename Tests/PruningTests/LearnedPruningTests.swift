@@ -55,6 +55,9 @@ enum TinyRun {
       try steps(second, position..<total)
       second.finish()
       #expect(second.mask.values.isEqual(to: whole.mask.values), "broken at \(position)")
+      if let scores = whole.learnedScores {
+        #expect(second.learnedScores?.isEqual(to: scores) == true, "broken at \(position)")
+      }
       for (mine, theirs) in zip(second.network.state, whole.network.state) {
         #expect(mine.tensor.isEqual(to: theirs.tensor), "\(mine.name), broken at \(position)")
       }

@@ -59,7 +59,7 @@ import Testing
     "seeds": 2,
     "seed": 3, "model": "resnet20", "dense-epochs": 4, "epochs": 2, "rewind-epoch": 1, "data": "cifar10",
     "limit": 100,
-    "skip-corrupt": true
+    "skip-corrupt": false
   ]
 
   @Test("runs a dense network a seed, each method at each ratio, and one chain of imp a seed") func parts() throws {
@@ -76,7 +76,7 @@ import Testing
     #expect(bip.method.mode == .repoTied && bip.method.gamma == 10 && !bip.method.learnsFromUpperBatch)
     #expect(bip.method.epochs == 2 && bip.method.target.keepRatio.value == 0.5 && bip.learning.seed == 3)
     #expect(bip.start.weights == "runs/s/dense_3/model.safetensors")
-    #expect(bip.learning.selection.limit == 100 && bip.learning.selection.skipCorrupt)
+    #expect(bip.learning.selection.limit == 100 && !bip.learning.selection.skipCorrupt)
     let imp = try #require(parts[6].experiment as? Prune<IMP>)
     #expect(imp.method.rewindFile == "runs/s/dense_3/epoch-1.safetensors")
     #expect(imp.method.target.keepRatio.value == 0.2 && imp.method.stops.map(\.value) == [0.5])

@@ -47,8 +47,9 @@ import Testing
     let files = try files(folder)
     let (whole, broken) = (folder / "whole.sqlite", folder / "broken.sqlite")
     #expect(try await Tool.run(replay(whole, files, speed: 100_000)).code == 0)
-    for events in [10, 35, 60] {
-      let outcome = try await Tool.run(replay(broken, files, speed: 1000), sending: SIGKILL) {
+    // However long a plan takes, the replay is then not over before the kill.
+    for events in [4, 10, 16] {
+      let outcome = try await Tool.run(replay(broken, files, speed: 100), sending: SIGKILL) {
         (try? AcquisitionLog(existing: broken).events().count) ?? 0 >= events
       }
       #expect(outcome.wasKilled)

@@ -113,6 +113,13 @@ import Testing
     #expect(first.output.contains("classes   1 of 2: the others have no test images"))
     let evaluation = try Evaluation(contentsOf: folder / "first/evaluation.json")
     #expect(evaluation.confusion.map { $0.reduce(0, +) } == [4, 0])
+
+    try Data("no picture".utf8).write(to: folder.url.appending(path: "test/dog/0.png"))
+    let rest = try await Tool.run(command + ["--out", "rest"], in: folder.url, environment: environment(folder))
+    #expect(rest.code == 0 && rest.errors.contains("note: 1 corrupt picture left out, the first: test/dog/0.png"))
+    let strict = try await Tool.run(
+      command + ["--no-skip-corrupt", "--out", "strict"], in: folder.url, environment: environment(folder))
+    #expect(strict.code == 1 && strict.errors.contains("test/dog/0.png"))
   }
 
   @Test("check says how to get what is not there") func missing() async throws {

@@ -83,6 +83,7 @@ struct Tool {
     try standardInput.fileHandleForWriting.close()
     do { try await act?(process) } catch {
       kill(process.processIdentifier, SIGKILL)
+      Issue.record("the tool said: \((try? String(contentsOf: errors, encoding: .utf8)) ?? "")")
       throw error
     }
     let identifier = process.processIdentifier

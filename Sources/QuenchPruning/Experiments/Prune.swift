@@ -138,6 +138,12 @@ public struct Prune<Method: PruningMethod>: Experiment {
     let zeros = try network.checkedZeros(of: mask, keeping: search?.keptCount ?? target.kept(of: mask.layout))
 
     try network.write(with: mask, classNames: data.train.classNames, in: folder.url)
+    if let scores = learner.learnedScores {
+      let layout = mask.layout
+      try Safetensors.write(
+        StateDictionary(zip(layout.names, layout.split(scores))), metadata: ["quench.kind": "scores"],
+        to: folder.url.appending(path: CostTarget.scoresFileName))
+    }
     let tested = try evaluation()
     try tested.write(to: folder.artefact(Evaluation.fileName))
     return PruneOutcome(

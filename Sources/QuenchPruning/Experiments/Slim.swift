@@ -63,7 +63,7 @@ public struct Slim: Experiment {
 
   public func run(in context: RunContext) throws -> SlimOutcome {
     let device = try context.tensorDevice()
-    var inputs = try Fingerprint.inputs(["weights": weights, "mask": mask])
+    var inputs = try Fingerprint.inputs(["weights": weights, "mask": mask, "scores": cost.scores])
     var images: LearningData?
     let file: ModelFile
     if recalibrate > 0 || cost.goal != nil && cost.ranking.needsImages {
@@ -92,7 +92,7 @@ public struct Slim: Experiment {
     let folder = try context.open(inputs: inputs)
     Mask(layout: mask.layout, values: mask.values.to(network.device)).apply(to: network)
 
-    let recalibration = try images.map {
+    let recalibration = try recalibrate == 0 ? nil : images.map {
       try recalibrate(slimmed.network, beside: network, $0, folder, context.console)
     }
     try ModelFile(slimmed.network, classNames: file.classNames)

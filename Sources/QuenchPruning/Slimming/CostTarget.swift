@@ -43,6 +43,9 @@ public struct CostTarget: InlineGroup, Hashable, Sendable {
   public var latencyBatch: Int?
   /// What the ranking over all groups goes by; nil: magnitude.
   public var importance: GroupImportance?
+  /// Scores that a pruning method learned of the weights, by which channels are ranked in place of the weights
+  /// themselves: a file that such a run left.
+  public var scores: String?
   /// The least fraction of every layer's channels that stays; nil: 0.1.
   public var layerFloor: Double?
 
@@ -70,16 +73,53 @@ public struct CostTarget: InlineGroup, Hashable, Sendable {
     guard targets.count <= 1 else {
       throw InputError("one target at a time", at: "target-macs", remedy: "give the one that counts most")
     }
-    if targets.isEmpty, importance != nil || layerFloor != nil {
+    let choices = [("importance", importance != nil), ("scores", scores != nil), ("layer-floor", layerFloor != nil)]
+    if targets.isEmpty, let choice = choices.first(where: \.1) {
       throw InputError(
-        "this chooses channels for a target", at: importance == nil ? "layer-floor" : "importance",
+        "this chooses channels for a target", at: choice.0,
         remedy: "give `target-macs`, `target-parameters` or `target-latency`")
+    }
+    guard scores == nil || ranking == .magnitude else {
+      throw InputError(
+        "scores are ranked by their magnitude", at: "importance", expected: "magnitude, or nothing",
+        found: ranking.rawValue)
     }
     guard latencyBatch == nil || targetLatency != nil else {
       throw InputError("this is for a target of latency", at: "latency-batch", remedy: "give `target-latency`")
     }
     try requireSetting((0...1).contains(layerFloor ?? 0), "layer-floor", "from 0 to 1", layerFloor ?? 0)
     try requireSetting((1...4096).contains(latencyBatch ?? 1), "latency-batch", "1 to 4096", latencyBatch ?? 1)
+  }
+}
+
+extension CostTarget {
+  /// What a pruning run calls the file of the scores that it learned.
+  public static let scoresFileName = "scores.safetensors"
+
+  /// The scores of ``scores``, `[n]` in the order of the network's weights; nil where no file is named.
+  /// - Throws: `InputError` if the file is damaged or of another architecture. Weights that it does not tell of, because
+  ///   the run pruned others, score by their own magnitude.
+  func learnedScores(for network: Network) throws(InputError) -> Tensor? {
+    guard let scores else { return nil }
+    let state = try StateDictionary.weights(at: scores, for: network.architecture)
+    let layout = WeightLayout(network)
+    if let stranger = state.keys.first(where: { !layout.names.contains($0) }) ?? (state.isEmpty ? "" : nil) {
+      throw InputError(
+        "these are no scores of this network", at: scores, expected: "weights of \(network.architecture.name)",
+        found: stranger.isEmpty ? "nothing" : "an unknown tensor '\(stranger)'")
+    }
+    let own = layout.split(layout.weights(of: network))
+    var layers: [Tensor] = []
+    for (layer, weight) in zip(layout.layers, own) {
+      let known = state[layer.name] ?? weight
+      guard known.shape == layer.shape, known.dtype.isFloatingPoint else {
+        throw InputError(
+          "these are no scores of this network", at: "\(scores), \(layer.name)", expected: "\(layer.shape)",
+          found: known.summary)
+      }
+      layers.append(known.to(network.device).to(.float32))
+    }
+    return layout.joined(layers)
   }
 }
 
@@ -186,7 +226,7 @@ extension Slimming {
   ///   - target: How cheap; everything stays without a goal.
   ///   - batches: Training images, for ``GroupImportance/taylor``.
   ///   - precision: What the network computes in when it is timed.
-  /// - Throws: `InputError` if the target is out of reach, or a layer to keep is unknown.
+  /// - Throws: `InputError` if the target is out of reach, a layer to keep is unknown, or scores are of another network.
   func mask(
     of network: Network, meeting target: CostTarget, on batches: [Batch], precision: Precision
   ) throws(InputError) -> Mask {
@@ -194,8 +234,9 @@ extension Slimming {
     let groups = masks.groups
     let search = CostSearch(
       network, groups, candidates: try candidates(in: groups, of: policy),
-      scores: target.ranking.scores(of: network, groups, on: batches), target: target, roundTo: roundTo,
-      precision: precision)
+      scores: target.ranking.scores(
+        of: network, groups, on: batches, learned: try target.learnedScores(for: network)),
+      target: target, roundTo: roundTo, precision: precision)
     let kept = Tensor.ones([groups.coupled.count])
     if let goal = target.goal {
       let removed = try search.sets(for: goal).sorted()

@@ -21,7 +21,10 @@ public enum GroupImportance: String, CaseIterable, Codable, Sendable {
   ///   - network: The network that the groups are of.
   ///   - groups: Its groups.
   ///   - batches: Training images; without effect but for ``taylor``.
-  func scores(of network: Network, _ groups: ChannelGroups, on batches: [Batch]) -> [Double] {
+  ///   - learned: Scores `[n]` in the order of the network's weights, whose norm is the ``magnitude`` in place of theirs.
+  func scores(
+    of network: Network, _ groups: ChannelGroups, on batches: [Batch], learned: Tensor? = nil
+  ) -> [Double] {
     let totals = Tensor.zeros([groups.coupled.count], dtype: .float64)
     func add(_ value: Tensor, at sets: [Int]) {
       let known = sets.indices.filter { sets[$0] >= 0 }
@@ -38,7 +41,7 @@ public enum GroupImportance: String, CaseIterable, Codable, Sendable {
     let layout = WeightLayout(network)
     withoutGradient {
       switch self {
-      case .magnitude: add(layout.weights(of: network), of: layout) { $0.square().sum($1) }
+      case .magnitude: add(learned ?? layout.weights(of: network), of: layout) { $0.square().sum($1) }
       case .taylor:
         let change = withGradient { network.firstOrderChanges(layout, on: batches) }
         add(change, of: layout) { $0.sum($1).abs() }

@@ -22,8 +22,8 @@ public struct DataSelection: InlineGroup, Hashable, Sendable {
   /// How many training images to use; nil: all.
   public var trainLimit: Int?
   public var limitOrder = Order.balanced
-  /// Leave out pictures that cannot be decoded, and count them, instead of stopping.
-  public var skipCorrupt = false
+  /// Leave out pictures that cannot be decoded, and say how many, or else stop at the first.
+  public var skipCorrupt = true
   public var pictures = PictureSettings()
 
   public init() {}

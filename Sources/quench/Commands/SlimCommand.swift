@@ -32,9 +32,11 @@ struct SlimCommand: ExperimentCommand {
         quench slim --weights net.pt2 --target-macs 0.5 --policy intersection
         quench slim --weights net.pt2 --target-latency 0.6x --importance taylor \\
           --data cifar10 --data-dir ~/cifar
+        quench slim --weights runs/bip/model.safetensors --target-macs 0.5 \\
+          --scores runs/bip/scores.safetensors
 
-      With a target no mask is needed: the channels of all layers stand in one ranking,
-      of which the least important go, layer floors and --keep-layer heeded.
+      With a target no mask is needed: the channels of all layers stand in one
+      ranking, of which the least important go, layer floors and --keep-layer heeded.
 
       Writes model.safetensors, which loads like any other model and is fine-tuned by
       'quench train --initial', summary.json, config.yaml and report.html.
@@ -79,6 +81,12 @@ struct SlimCommand: ExperimentCommand {
       What a target ranks channels by: magnitude (unless given), taylor, which looks at training images, or bn-scale.
       """)
   var importance: GroupImportance?
+
+  @Option(
+    help: ArgumentHelp(
+      "Rank by the scores that 'quench prune bip' or 'hydra' learned: \(CostTarget.scoresFileName) of its run.",
+      valueName: "file"), completion: .file())
+  var scores: String?
 
   @Option(
     help: ArgumentHelp(

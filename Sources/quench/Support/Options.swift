@@ -91,8 +91,10 @@ struct DataOptions: ParsableArguments {
       """)
   var limitOrder = DataSelection.Order.balanced
 
-  @Flag(help: "Leave out pictures that cannot be decoded, and count them, instead of stopping.")
-  var skipCorrupt = false
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Leave out pictures that cannot be decoded, and say how many, or else stop at the first.")
+  var skipCorrupt = true
 
   // A group of its own would be one more level, at each of which the parser's checks of debug builds multiply.
   @Option(help: PictureOptions.imageSizeHelp) var imageSize: PictureSides?
