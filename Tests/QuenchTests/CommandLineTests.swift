@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import QuenchReporting
 import QuenchSupport
+import QuenchVision
 import TestSupport
 import Testing
 
@@ -96,7 +97,7 @@ import Testing
   ]
 
   /// The command with the flags of ``tiny`` that it has.
-  private static func quick(_ words: [String], _ help: Record) -> [String] {
+  private static func quick(_ words: [String], _ help: Record, leaving kept: [String] = []) -> [String] {
     var (command, rest) = (help, words.dropFirst())
     while let word = rest.first, let next = subcommand(word, of: command) {
       (command, rest) = (next, rest.dropFirst())
@@ -110,7 +111,7 @@ import Testing
     if words[1...].starts(with: ["red", "evaluate"]) { passedOver += ["data", "limit", "train-limit"] }
     if words[1...].starts(with: ["defend", "pretrain"]) { passedOver += ["model"] }
     if words[1] == "attack" { passedOver += ["train-limit"] + (words.contains("autoattack") ? [] : ["queries"]) }
-    let flags = options.filter { !passedOver.contains($0) }.flatMap { name in
+    let flags = options.filter { !(passedOver + kept).contains($0) }.flatMap { name in
       tiny[name].map { ["--\(name)", $0] } ?? []
     }
     // A network of one epoch answers by chance, and an attack needs right answers; one that learns from images as they
@@ -126,18 +127,58 @@ import Testing
       "DefendAModelBehindAnAPI.md", "AMicroscopesDay.md"
     ])
   func run(page: String) async throws {
-    let url = try #require(
-      (try Self.files("Sources", ".md") + [Self.root.appending(path: "README.md")])
-        .first { $0.lastPathComponent == page })
-    let help = try Self.help(Quench._dumpHelp())
     let folder = try TemporaryFolder()
+    try await Self.run(Self.page(page), in: folder)
+  }
+
+  private static func page(_ name: String) throws -> URL {
+    try #require(
+      (try files("Sources", ".md") + [root.appending(path: "README.md")]).first { $0.lastPathComponent == name })
+  }
+
+  private static func run(_ page: URL, in folder: TemporaryFolder, leaving kept: [String] = []) async throws {
+    let help = try help(Quench._dumpHelp())
     // The demo is tested by itself; what a server answers, in its own tests.
-    let commands = try ShownCommand.find(inPage: url).filter { !$0.needsMore && $0.words[1] != "demo" }
+    let commands = try ShownCommand.find(inPage: page).filter { !$0.needsMore && $0.words[1] != "demo" }
     #expect(commands.count > 4)
     for command in commands {
-      let arguments = Self.quick(command.words, help)
+      let arguments = quick(command.words, help, leaving: kept)
       let outcome = try await Tool.run(arguments, in: folder.url)
       try #require(outcome.code == 0, "\(command)\n\(arguments.joined(separator: " "))\n\(outcome.errors)")
     }
+  }
+
+  /// A Python with torch and torchvision.
+  private static let python = ProcessInfo.processInfo.environment["QUENCH_TORCH_PYTHON"]
+
+  @Test(
+    "of the page on a network from PyTorch run in their order, after the Python that it prints",
+    .enabled(if: python != nil, "QUENCH_TORCH_PYTHON names no Python with torch and torchvision"),
+    .enabled(if: Datasets.find(.fashionMNIST, split: .train) != nil, "Fashion-MNIST is absent"))
+  func fromPyTorch() async throws {
+    let page = try Self.page("ANetworkFromPyTorch.md")
+    let text = try String(contentsOf: page, encoding: .utf8)
+    let block = try #require(text.firstMatch(of: /```python\n((?s).*?)```/)?.1)
+    let folder = try TemporaryFolder()
+    let images = try #require(Datasets.find(.fashionMNIST, split: .train))
+    let raw = "data/FashionMNIST/raw"
+    // Where torchvision finds them in place of downloading them, and few enough for a test.
+    let prelude = """
+      import gzip, os, pathlib, shutil
+      os.makedirs("\(raw)", exist_ok=True)
+      for file in pathlib.Path("\(images.path)").glob("*ubyte*"):
+          source = gzip.open(file) if file.suffix == ".gz" else open(file, "rb")
+          shutil.copyfileobj(source, open(f"\(raw)/{file.name.removesuffix('.gz')}", "wb"))
+      """
+    try Data("\(prelude)\n\(block.replacing(".split(128)", with: ".split(128)[:8]"))".utf8)
+      .write(to: folder / "train.py")
+    let process = Process()
+    process.executableURL = URL(filePath: try #require(Self.python))
+    process.arguments = ["train.py"]
+    process.currentDirectoryURL = folder.url
+    try process.run()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0)
+    try await Self.run(page, in: folder, leaving: ["data", "model"])
   }
 }
