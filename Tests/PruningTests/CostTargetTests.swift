@@ -86,7 +86,7 @@ import Testing
     second[TensorIndex.all, 5].fill(with: 9)
     let ranked = try scores(StateDictionary([("layer2.1.conv1.weight", first), ("layer2.1.conv2.weight", second)]))
     #expect(inner.max { plain[$0] < plain[$1] } != inner[5] && inner.max { ranked[$0] < ranked[$1] } == inner[5])
-    let others = Set(plain.indices).subtracting(inner).filter { plain[$0].isFinite }
+    let others = try #require(groups.sets(ofWeight: "layer1.0.conv1.weight", along: .filters)).sets
     #expect(others.allSatisfy { plain[$0] == ranked[$0] })
 
     #expect(throws: InputError.self) { try scores(StateDictionary([("fc.bias.weight", own)])) }

@@ -60,7 +60,8 @@ public struct EvaluateRed: Experiment {
     let given = [
       ("data", selection.data != standard.data), ("data-dir", selection.dataDir != nil),
       ("limit", selection.limit != nil), ("train-limit", selection.trainLimit != nil),
-      ("limit-order", selection.limitOrder != standard.limitOrder), ("skip-corrupt", selection.skipCorrupt != standard.skipCorrupt)
+      ("limit-order", selection.limitOrder != standard.limitOrder),
+      ("skip-corrupt", selection.skipCorrupt != standard.skipCorrupt)
     ].filter(\.1).map(\.0)
     try InputError.require(
       defense ? given.filter { $0 == "train-limit" } : given,

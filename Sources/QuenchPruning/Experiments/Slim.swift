@@ -92,9 +92,12 @@ public struct Slim: Experiment {
     let folder = try context.open(inputs: inputs)
     Mask(layout: mask.layout, values: mask.values.to(network.device)).apply(to: network)
 
-    let recalibration = try recalibrate == 0 ? nil : images.map {
-      try recalibrate(slimmed.network, beside: network, $0, folder, context.console)
-    }
+    let recalibration =
+      try recalibrate == 0
+      ? nil
+      : images.map {
+        try recalibrate(slimmed.network, beside: network, $0, folder, context.console)
+      }
     try ModelFile(slimmed.network, classNames: file.classNames)
       .write(to: folder.artefact(ClassifierWork.modelFileName))
     let latency = LatencyFigures.batchSizes.map { batchSize in
