@@ -25,10 +25,10 @@ struct Quench: ParsableCommand {
     version: Release.version,
     subcommands: [
       DemoCommand.self, RunCommand.self, StudyCommand.self, TrainCommand.self, EvaluateCommand.self,
-      PredictCommand.self, PruneCommand.self, MaskCommand.self, SlimCommand.self, AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
+      PredictCommand.self, PruneCommand.self, MaskCommand.self, SlimCommand.self,
+      AttackCommand.self, RedCommand.self, CertifyCommand.self, DefendCommand.self,
       ServeCommand.self, CryoCommand.self, ReportCommand.self, ExportCommand.self, DataCommand.self,
-      ModelsCommand.self, ImportCommand.self,
-      BenchCommand.self, DoctorCommand.self
+      ModelsCommand.self, ImportCommand.self, BenchCommand.self, DoctorCommand.self
     ])
 
   static var _errorPrefix: String { "error: " }
