@@ -65,7 +65,12 @@ let package = Package(
   targets: [
     .target(
       name: "CTorch",
-      cxxSettings: [.unsafeFlags(["-isystem", libtorch + "/include"])],
+      exclude: ["gloo"],
+      cxxSettings: [
+        .unsafeFlags(
+          ["", "/torch/csrc/api/include"].flatMap { ["-isystem", libtorch + "/include" + $0] }
+            + ["-I", Context.packageDirectory + "/Sources/CTorch"])
+      ],
       linkerSettings: linkLibTorch),
     .target(
       name: "CImageIO",

@@ -4,6 +4,8 @@
 #error Quench needs LibTorch 2.13: run make setup in its checkout, or build with LIBTORCH=/dir (include/ and lib/ in it)
 #else
 
+#include "door.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -38,50 +40,18 @@ using torch::jit::Stack;
 
 namespace {
 
+using door::borrow;
+using door::give;
+using door::guarded;
+using door::impl;
+using door::load;
+
 struct Parameter {
   TypeKind kind;           // of the type inside an optional
   TypeKind element;        // of a list's elements, inside an optional
   bool optional;           // may be absent
   bool optional_elements;  // a list whose elements may be absent
 };
-
-int32_t fill(ct_error *error, int32_t status, const char *what) noexcept {
-  const char *end = std::strchr(what, '\n');
-  const size_t length = end ? static_cast<size_t>(end - what) : std::strlen(what);
-  error->status = status;
-  error->message = static_cast<char *>(std::malloc(length + 1));
-  if (error->message) {
-    std::memcpy(error->message, what, length);
-    error->message[length] = '\0';
-  }
-  return status;
-}
-
-// oneDNN and the system allocator report a lack of memory as a plain error; their texts are the only sign.
-bool says_out_of_memory(const char *what) noexcept {
-  return std::strstr(what, "not enough memory") || std::strstr(what, "can't allocate memory") ||
-         std::strstr(what, "out of memory");
-}
-
-template <class Body>
-int32_t guarded(ct_error *error, Body &&body) noexcept {
-  try {
-    body();
-    error->status = CT_OK;
-    return CT_OK;
-  } catch (const c10::OutOfMemoryError &x) {
-    return fill(error, CT_OUT_OF_MEMORY, x.what_without_backtrace());
-  } catch (const c10::Error &x) {
-    const char *what = x.what_without_backtrace();
-    return fill(error, says_out_of_memory(what) ? CT_OUT_OF_MEMORY : CT_INVALID, what);
-  } catch (const std::bad_alloc &x) {
-    return fill(error, CT_OUT_OF_MEMORY, x.what());
-  } catch (const std::exception &x) {
-    return fill(error, says_out_of_memory(x.what()) ? CT_OUT_OF_MEMORY : CT_OTHER, x.what());
-  } catch (...) {
-    return fill(error, CT_OTHER, "unknown C++ exception");
-  }
-}
 
 #if defined(__linux__)
 // Opens `name` so that the calls in this file find what it defines. Ends the process where it can't be opened.
@@ -107,9 +77,24 @@ bool open_libtorch() {
 }
 #endif
 
-// Loads LibTorch unless it is loaded. On Linux that waits for the first call which needs it: registering LibTorch's
-// operators takes longer than all that a command such as --help does, and its OpenMP library reads the environment
-// while it is loaded. Every function here that can be the first to need LibTorch calls this before anything else.
+std::atomic<int64_t> live{0};
+
+}  // namespace
+
+namespace door {
+
+int32_t fill(ct_error *error, int32_t status, const char *what) noexcept {
+  const char *end = std::strchr(what, '\n');
+  const size_t length = end ? static_cast<size_t>(end - what) : std::strlen(what);
+  error->status = status;
+  error->message = static_cast<char *>(std::malloc(length + 1));
+  if (error->message) {
+    std::memcpy(error->message, what, length);
+    error->message[length] = '\0';
+  }
+  return status;
+}
+
 void load() {
 #if defined(__linux__)
   static const bool loaded = open_libtorch();
@@ -117,20 +102,15 @@ void load() {
 #endif
 }
 
-std::atomic<int64_t> live{0};
-
-c10::TensorImpl *impl(ct_tensor tensor) { return reinterpret_cast<c10::TensorImpl *>(tensor); }
-
-at::Tensor borrow(ct_tensor tensor) {
-  if (!tensor) return {};
-  return at::Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl(tensor)));
-}
-
 ct_tensor give(at::Tensor tensor) {
   if (!tensor.defined()) return nullptr;
   live.fetch_add(1, std::memory_order_relaxed);
   return reinterpret_cast<ct_tensor>(tensor.unsafeReleaseTensorImpl());
 }
+
+}  // namespace door
+
+namespace {
 
 std::vector<at::Tensor> borrow(const ct_tensor *tensors, int64_t count) {
   std::vector<at::Tensor> list;
@@ -410,6 +390,8 @@ void ct_release(ct_tensor tensor) {
   c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(impl(tensor)).reset();
 }
 
+ct_tensor ct_retain(ct_tensor tensor) { return give(borrow(tensor)); }
+
 int64_t ct_live_tensors(void) { return live.load(std::memory_order_relaxed); }
 
 int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape, int32_t rank, int32_t dtype,
@@ -503,6 +485,19 @@ int32_t ct_grad(const ct_tensor *outputs, const ct_tensor *seeds, int32_t output
         torch::autograd::grad(borrow(outputs, output_count), borrow(inputs, input_count), borrow(seeds, output_count),
                               retain_graph || create_graph, create_graph, /*allow_unused=*/true);
     for (int32_t i = 0; i < input_count; ++i) out[i] = give(std::move(gradients[i]));
+  });
+}
+
+int32_t ct_on_gradient(ct_tensor tensor, ct_gradient_hook hook, void *context, void (*release)(void *),
+                       ct_error *error) {
+  return guarded(error, [&] {
+    const std::shared_ptr<void> held(context, release);
+    borrow(tensor).register_hook([hook, held](const at::Tensor &gradient) {
+      const ct_tensor result = hook(held.get(), give(gradient));
+      auto taken = borrow(result);
+      ct_release(result);
+      return taken;
+    });
   });
 }
 

@@ -94,16 +94,14 @@ public final class AdversarialTraining: Learner {
     let place = UInt64(position.epoch * stepsPerEpoch + position.batch)
     let generator = Generator(
       seed: Generator.derive(seed, "adversary-\(place)"), device: network.device)
-    let noise = batch.images.emptyLike()
-    noise.fillUniform(-epsilon, epsilon, using: generator)
-    var delta = noise
+    var delta = batch.part.drawn(like: batch.images) { $0.fillUniform(-epsilon, epsilon, using: generator) }
     for _ in 0..<(settings.method == .fgsmRS ? 1 : settings.steps) {
       let leaf = (batch.images + delta).clamped(to: 0...1).detached().requiringGrad()
       let logits = withAutocast(precision.autocast(on: network.device), on: network.device) {
         network(leaf, updatingStatistics: false)
       }
       let gradient = grad(
-        of: logits.inFullPrecision().crossEntropy(batch.labels, reduction: .sum), withRespectTo: [leaf])[0]
+        of: logits.inFullPrecision().crossEntropy(batch.labels), withRespectTo: [leaf])[0]
       delta = (delta + gradient.sign() * settings.step).clamped(to: -epsilon...epsilon)
     }
     return (batch.images + delta).clamped(to: 0...1)
@@ -117,9 +115,10 @@ public final class AdversarialTraining: Learner {
     attack.stopsAtSuccess = true
     let model = AttackedModel(network)
     let samples = Samples(
-      images: batch.images, labels: batch.labels, indices: Array(0..<batch.count), seed: seed)
+      images: batch.images, labels: batch.labels, indices: Array(batch.part.rows), seed: seed)
     let logits = model.score(attack.perturb(samples, on: model))
-    let accuracy = Double((logits.argmax(1) .== batch.labels).nonzeroCount()) / Double(batch.count)
+    let right = (logits.argmax(1) .== batch.labels).nonzeroCount()
+    let accuracy = network.world.sum([Double(right)])[0] / Double(batch.part.count)
     if accuracy < record[0].item() - settings.largestFall {
       network.takeWeights(of: sound)
       record[1].fill(with: Double(epoch))

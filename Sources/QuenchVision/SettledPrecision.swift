@@ -1,3 +1,4 @@
+import Foundation
 import QuenchReporting
 import QuenchSupport
 import QuenchTorch
@@ -16,6 +17,21 @@ public enum SettledPrecision {
   /// Goes by these, float32 or bfloat16, for as long as the process lasts.
   public static func settle(training: DType?, inference: DType?) {
     types.withLock { $0 = (training, inference) }
+  }
+}
+
+extension SettledPrecision {
+  /// Has all ranks go by what ``Precision/automatic`` is for rank 0: measurement might tell them different things.
+  public static func agree(in world: World, on device: Device) {
+    guard world.size > 1 else { return }
+    func text(_ type: DType) -> String { "\(type)" }
+    let own =
+      world.rank == 0
+      ? [Precision.automatic.autocast(on: device) ?? .float32, InferencePlan.fastest(on: device)] : []
+    let told = String(decoding: world.broadcast(Data(own.map(text).joined(separator: " ").utf8)), as: UTF8.self)
+    let types = told.split(separator: " ").map { name in [DType.float32, .bfloat16].first { text($0) == name } }
+    guard types.count == 2 else { preconditionFailure("rank 0 tells two types") }
+    settle(training: types[0], inference: types[1])
   }
 }
 

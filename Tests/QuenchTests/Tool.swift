@@ -110,9 +110,10 @@ struct Tool {
   ///
   /// The condition is watched from a thread of its own: the tests' shared ones may be busy until the run is over.
   static func run(
-    _ arguments: [String], sending signal: Int32, when condition: @escaping @Sendable () -> Bool
+    _ arguments: [String], environment: [String: String] = [:], sending signal: Int32,
+    when condition: @escaping @Sendable () -> Bool
   ) async throws -> Outcome {
-    try await run(arguments) { process in
+    try await run(arguments, environment: environment) { process in
       let identifier = process.processIdentifier
       let sent = await withCheckedContinuation { continuation in
         Thread.detachNewThread {

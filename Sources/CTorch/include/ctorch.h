@@ -86,6 +86,8 @@ int32_t ct_call(ct_operator op, const ct_value *arguments, int32_t count, ct_val
 // Tensors ------------------------------------------------------------------------------------------------------------
 
 void ct_release(ct_tensor tensor);
+// One more reference on the tensor.
+ct_tensor ct_retain(ct_tensor tensor);
 int64_t ct_live_tensors(void);
 int32_t ct_from_bytes(const void *bytes, size_t byte_count, const int64_t *shape, int32_t rank, int32_t dtype,
                       ct_tensor *out, ct_error *error);
@@ -117,6 +119,11 @@ int32_t ct_backward(ct_tensor tensor, ct_tensor seed, bool retain_graph, bool cr
 // Gradients of `outputs` seeded with `seeds` (null: ones, for scalars); absent ones come back null.
 int32_t ct_grad(const ct_tensor *outputs, const ct_tensor *seeds, int32_t output_count, const ct_tensor *inputs,
                 int32_t input_count, bool retain_graph, bool create_graph, ct_tensor *out, ct_error *error);
+
+// Has `hook` replace the derivative with respect to a tensor whenever it is computed: it owns the one that it gets and
+// gives another up. `context` is handed to it, and to `release` when the tensor's graph is gone.
+typedef ct_tensor (*ct_gradient_hook)(void *context, ct_tensor gradient);
+int32_t ct_on_gradient(ct_tensor tensor, ct_gradient_hook hook, void *context, void (*release)(void *), ct_error *error);
 
 // Thread-local modes -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import QuenchVision
 /// The training of a classifier on adversarial images of itself.
 public struct AdversarialTrain: ClassifierTrainingExperiment {
   public static let kind = "train-adversarial"
+  public static let isShared = true
 
   public var work = ClassifierWork()
   public var adversarial = AdversarialTraining.Method.fgsmRS

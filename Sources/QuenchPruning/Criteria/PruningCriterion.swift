@@ -69,6 +69,7 @@ extension Network {
   func crossEntropy(
     on batch: Batch, replacing positions: [Int], temperature: Double = 1
   ) -> ([Tensor]) -> Tensor {
+    let batch = batch.shared(in: world)
     let images = batch.images.to(device, dtype: dtype)
     let labels = batch.labels.to(device)
     return { [self] weights in
@@ -106,6 +107,14 @@ extension ImageDataset {
 }
 
 extension Batch {
+  /// This rank's part of a batch that all ranks have whole; one with fewer images than there are ranks stays whole, which
+  /// gives the same derivatives.
+  fileprivate func shared(in world: World) -> Batch {
+    let part = BatchPart(of: count, in: world)
+    guard self.part.rows.count == self.part.count, count >= world.size else { return self }
+    return Batch(images: images[part.rows], labels: labels[part.rows], position: position, part: part)
+  }
+
   /// Consecutive parts, equal in size to within one image.
   func split(into parts: Int) -> [Batch] {
     (0..<parts).map { part in

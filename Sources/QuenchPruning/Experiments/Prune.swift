@@ -7,6 +7,7 @@ import QuenchVision
 /// The pruning of a network by a method, and the test of what is left.
 public struct Prune<Method: PruningMethod>: Experiment {
   public static var kind: String { "prune-\(Method.name)" }
+  public static var isShared: Bool { true }
 
   public var method: Method
   public var start = PruningStart()
@@ -52,6 +53,7 @@ public struct Prune<Method: PruningMethod>: Experiment {
     let wanted = try WantedPictures(
       start.weights ?? start.initial, model: start.model, pixels: start.pixels, learning.selection)
     let data = try learning.load(for: wanted, on: device, context.console)
+      .shared(in: context.world, batchSize: method.batchSize)
     func network(
       _ path: String?, _ model: ModelName?, _ pixels: PixelNormalization = .init()
     ) throws(InputError) -> Network? {
@@ -103,6 +105,7 @@ public struct Prune<Method: PruningMethod>: Experiment {
     _ network: Network, by method: Method, comparedWith dense: Network?, _ data: LearningData,
     _ folder: RunFolder, _ context: RunContext
   ) throws -> PruneOutcome {
+    network.world = context.world
     let precision = learning.precision
     func evaluation() throws(InputError) -> Evaluation {
       try Evaluation(

@@ -12,6 +12,9 @@ public protocol Experiment: Codable, Sendable {
   /// Its name in `config.yaml`, such as `prune-bip`.
   static var kind: String { get }
 
+  /// Whether several processes can do it together; if not, they refuse to begin.
+  static var isShared: Bool { get }
+
   /// The keys of settings that no result depends on, such as a price: a run may go on with others than it began with.
   static var revisable: Set<String> { get }
 
@@ -47,6 +50,7 @@ public protocol Experiment: Codable, Sendable {
 }
 
 extension Experiment {
+  public static var isShared: Bool { false }
   public static var revisable: Set<String> { [] }
   public static func defaults(for settings: Record) throws(InputError) -> Record {
     try Value(encoding: Self()).record ?? [:]
@@ -160,7 +164,9 @@ public struct PerformedRun<Work: Experiment>: Sendable {
       outcome = nil
       return
     }
-    let summary = try folder.readSummary()
+    let summary = try folder.readSummary().reduce(into: Record()) { outcome, pair in
+      if !Lab.ownFigures.contains(pair.key) { outcome[pair.key] = pair.value }
+    }
     if record.isEarlier {
       outcome = try? Value.object(EarlierRuns.summary(summary))
         .decode(style: .figures, name: folder.summary.path, allowsOtherKeys: true)

@@ -6,6 +6,8 @@ public struct Lab: Sendable {
   /// `cpu`, `cuda`, `cuda:N` or `mps`.
   public var device = "cpu"
   public var console = RunConsole()
+  /// The processes that do the experiments together.
+  public var ranks: any Ranks = SingleRank()
   /// Seconds between checkpoints inside an epoch.
   public var checkpointInterval = 60.0
   /// Whether metrics are also written as TensorBoard's event files.
@@ -35,6 +37,7 @@ public struct Lab: Sendable {
     _ experiment: Work, in url: URL, resumes: Bool = false
   ) throws -> PerformedRun<Work> {
     let experiment = try experiment.checked()
+    guard ranks.size == 1 || Work.isShared else { throw Self.notShared(Work.kind) }
     try RunFolder.check(url, resume: resumes)
     let earlier = try resumes ? RunFolder(existing: url).record() : nil
     var record = RunRecord(
@@ -59,7 +62,7 @@ public struct Lab: Sendable {
       let outcome = try experiment.run(in: context)
       let folder = try context.folder ?? context.open(inputs: [:])
       let figures = try Value(encoding: outcome, style: .figures).record ?? [:]
-      try folder.writeSummary(figures.withoutNulls)
+      try folder.writeSummary(figures.withoutNulls.merging(self.ownFigures(of: record)))
       try folder.finish(.completed)
     } catch {
       // The error that ended the run is the one to report, not that the folder could not note it.
@@ -70,6 +73,24 @@ public struct Lab: Sendable {
     let run = try PerformedRun<Work>(RunFolder(existing: url))
     try run.report.write(to: run.folder.report)
     return run
+  }
+
+  /// What a summary tells beside the experiment's own outcome.
+  static let ownFigures: Set = ["ranks", "precision", "inference_precision"]
+
+  /// How many processes did the work, and in what types, where it is one of tensors.
+  private func ownFigures(of record: RunRecord) -> Record {
+    let figures: Record = [
+      "ranks": .int(ranks.size), "precision": record.versions["precision"] ?? .null,
+      "inference_precision": record.versions["inference-precision"] ?? .null
+    ]
+    return figures.withoutNulls
+  }
+
+  private static func notShared(_ kind: String) -> InputError {
+    InputError(
+      "this work is not shared among several processes", at: kind,
+      remedy: "start it once, or give --standalone so that each process does all of it by itself")
   }
 
   /// Does an experiment whose files nobody wants: they are removed after `take` has seen the run.

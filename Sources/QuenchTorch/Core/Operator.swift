@@ -116,6 +116,8 @@ struct TorchFailure: Error {
     isOutOfMemory ? "\(message); lower the batch size, the image size or the number of threads" : message
   }
 
+  init(message: String) { (self.message, isOutOfMemory) = (message, false) }
+
   init(taking error: ct_error) {
     message = error.message.map { String(cString: $0) } ?? "out of memory"
     isOutOfMemory = error.status == CT_OUT_OF_MEMORY

@@ -47,16 +47,19 @@ struct GraphEvaluator {
   ///   - isTraining: Whether batch norms use the batch's statistics and dropout drops, by LibTorch's own generator.
   ///   - updatingStatistics: Whether a training pass updates the running statistics.
   ///   - keepsValues: Whether no value that `observe` sees is written over later.
+  ///   - world: Whose images together are a training pass's batch.
   ///   - observe: Sees each node with the values at hand after it was computed.
   /// - Returns: `[N]` and ``OperatorGraph/outputShape``.
   /// - Throws: `InputError` if the images have another shape, or LibTorch refuses an operator: it names the node.
   func callAsFunction(
     _ images: Tensor, parameters: [Tensor], buffers: [Tensor], isTraining: Bool, updatingStatistics: Bool,
-    keepsValues: Bool = true, observe: ((_ node: Int, _ values: GraphValues) -> Void)? = nil
+    keepsValues: Bool = true, world: World = .alone,
+    observe: ((_ node: Int, _ values: GraphValues) -> Void)? = nil
   ) throws(InputError) -> Tensor {
     try checkShape(images)
     var values = GraphValues(count: graph.valueNames.count, device: images.device)
     values.isTraining = isTraining
+    values.world = world
     values.keepsStatistics = isTraining && !updatingStatistics
     values.mayWorkInPlace = observe == nil || !keepsValues
     values.set(graph.input.value.index, program.writesToInput ? images.cloned() : images)

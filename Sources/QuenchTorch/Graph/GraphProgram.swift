@@ -37,6 +37,18 @@ struct GraphProgram {
     var counter: Int?
     /// The operator that writes the result over the first operand, which nobody else reads and no derivative needs.
     var inPlace: OperatorSchema?
+
+    /// Whether it is a batch norm that takes the batch's statistics in training.
+    var isBatchNorm: Bool {
+      guard case .call(let schema, let operands) = operation, schema.name == "aten::batch_norm",
+        operands.indices.contains(5)
+      else { return false }
+      switch operands[5] {
+      case .training: return true
+      case .fixed(let value): return value as? Bool == true
+      default: return false
+      }
+    }
   }
 
   private(set) var steps: [Step] = []

@@ -37,6 +37,8 @@ struct GraphValues {
   }
 
   var isTraining = false
+  /// Whose images together are a training pass's batch.
+  var world = World.alone
   /// Whether a training pass leaves the running statistics alone.
   var keepsStatistics = false
   /// Whether an operator may write its result over an operand that nothing else needs.
@@ -67,6 +69,8 @@ struct GraphValues {
       for size in sizes { operands.append(try integer(size)) }
       guard let result = operation(operands) else { throw .arithmetic }
       store([.integer(result)], node)
+    case .call(_, let operands) where isTraining && world.size > 1 && step.isBatchNorm:
+      try withMode(node.mode) { (values) throws(Failure) in try values.normalizeTogether(operands, node) }
     case .call(let schema, let operands):
       let schema = worksInPlace(step, operands) ? step.inPlace ?? schema : schema
       try withMode(node.mode) { (values) throws(Failure) in try values.call(schema, operands, node) }
@@ -117,6 +121,32 @@ struct GraphValues {
       throw .results(expected: wanted, found: found.count)
     }
     store(found, node)
+  }
+
+  /// A batch norm in training over the images of all ranks.
+  private mutating func normalizeTogether(
+    _ operands: [GraphProgram.Operand], _ node: OperatorGraph.Node
+  ) throws(Failure) {
+    func found(_ position: Int) throws(Failure) -> Tensor? {
+      switch operands[position] {
+      case .tensor(let index): try tensor(at: index)
+      case .statistic(let index): keepsStatistics ? nil : try tensor(at: index)
+      default: nil
+      }
+    }
+    func real(_ position: Int) throws(Failure) -> Double {
+      guard case .fixed(let value) = operands[position], let real = value as? Double else {
+        throw .value("a batch norm whose momentum or epsilon is computed")
+      }
+      return real
+    }
+    guard let input = try found(0) else { throw .value("nothing") }
+    var running: (mean: Tensor, variance: Tensor)?
+    if let mean = try found(3), let variance = try found(4) { running = (mean, variance) }
+    let output = world.normalized(
+      input, weight: try found(1), bias: try found(2), running: running, momentum: try real(6), epsilon: try real(7)
+    )
+    store([.tensor(output)], node)
   }
 
   private mutating func append(

@@ -62,11 +62,11 @@ extension Network {
     observe: ((_ node: Int, _ values: GraphValues) -> Void)?
   ) throws(InputError) -> Tensor {
     let evaluator = try evaluator.get()
+    let parameters = world.sharing(weights ?? parameters.map(\.tensor), images: images.size(0))
     return try inPieces(normalized(images).to(inputDType)) { (images) throws(InputError) in
       try evaluator(
-        images, parameters: weights ?? parameters.map(\.tensor), buffers: buffers.map(\.tensor),
-        isTraining: isTraining, updatingStatistics: updatingStatistics, keepsValues: keepsValues,
-        observe: observe)
+        images, parameters: parameters, buffers: buffers.map(\.tensor), isTraining: isTraining,
+        updatingStatistics: updatingStatistics, keepsValues: keepsValues, world: world, observe: observe)
     }
   }
 

@@ -20,6 +20,9 @@ public final class Network {
   public private(set) var buffers: [Entry]
   /// Whether batch norm uses the batch's statistics and updates the running ones.
   public var isTraining = false
+  /// Whose images a pass's derivatives are of, and in training its batch-norm statistics: each rank computes with its own
+  /// part of a batch.
+  public var world = World.alone
 
   private let mean: Tensor?
   private let scale: Tensor?
@@ -197,6 +200,7 @@ extension Network {
     twin.convert(to: dtype)
     twin.takeWeights(of: self)
     twin.isTraining = isTraining
+    twin.world = world
     return twin
   }
 

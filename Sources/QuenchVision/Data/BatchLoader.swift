@@ -9,11 +9,15 @@ public struct Batch {
   public var labels: Tensor
   /// Where it stands in the training.
   public var position: LoaderPosition
+  /// What of the whole batch this is.
+  public var part: BatchPart
 
-  public init(images: Tensor, labels: Tensor, position: LoaderPosition) {
+  /// - Parameter part: Nil: these are all of the batch's images.
+  public init(images: Tensor, labels: Tensor, position: LoaderPosition, part: BatchPart? = nil) {
     self.images = images
     self.labels = labels
     self.position = position
+    self.part = part ?? BatchPart(0..<labels.size(0), of: labels.size(0))
   }
 
   public var count: Int { labels.size(0) }
@@ -37,7 +41,8 @@ public struct LoaderPosition: Hashable, Codable, Sendable, Comparable {
 /// Cuts a data set into batches of images, augmented or as they are.
 ///
 /// Order and augmentation follow from the seed, the position and the image alone. So a loader has no state: any
-/// batch can be made at any time, in any order, and training resumes exactly at a stored position.
+/// batch can be made at any time, in any order, and training resumes exactly at a stored position. Each rank makes its
+/// part of a batch, whose images are those that a single process would make of it.
 public struct BatchLoader {
   public var dataset: ImageDataset
   public var batchSize: Int
@@ -48,10 +53,12 @@ public struct BatchLoader {
   /// Leave out an epoch's last batch if it is smaller than the others.
   public var dropsLast: Bool
   public var seed: UInt64
+  /// The ranks that each have a part of every batch.
+  public var world: World
 
   public init(
     dataset: ImageDataset, batchSize: Int, augmentation: Augmentation?, shuffles: Bool, dropsLast: Bool,
-    seed: UInt64
+    seed: UInt64, world: World = .alone
   ) {
     precondition(batchSize > 0, "a batch needs an image")
     self.dataset = dataset
@@ -60,15 +67,16 @@ public struct BatchLoader {
     self.shuffles = shuffles
     self.dropsLast = dropsLast
     self.seed = seed
+    self.world = world
   }
 
-  /// Batches for training: shuffled, all of one size.
+  /// Batches for training: shuffled, all of one size, shared among the ranks of the data set's world.
   public static func training(
     _ dataset: ImageDataset, batchSize: Int, augmentation: Augmentation?, seed: UInt64
   ) -> BatchLoader {
     BatchLoader(
       dataset: dataset, batchSize: batchSize, augmentation: augmentation, shuffles: true, dropsLast: true,
-      seed: seed)
+      seed: seed, world: dataset.world)
   }
 
   /// Batches for evaluation: every image once, in order.
@@ -92,7 +100,7 @@ public struct BatchLoader {
     }
   }
 
-  /// The batch at `position`, whose batch is one of ``batchesPerEpoch``.
+  /// The batch at `position`, whose batch is one of ``batchesPerEpoch``, or this rank's part of it.
   ///
   /// - Parameters:
   ///   - position: The epoch, and the batch in it.
@@ -102,7 +110,11 @@ public struct BatchLoader {
     let positions = position.batch * batchSize..<min(dataset.count, (position.batch + 1) * batchSize)
     let key = SplitMix64(seed, 0, UInt64(position.epoch), UInt64(draw))
     let order = Permutation(count: dataset.count, using: key)
-    let indices = positions.map { shuffles ? order[$0] : $0 }
+    let part = BatchPart(of: positions.count, in: world)
+    let indices = part.rows.map { row in
+      let place = positions.lowerBound + row
+      return shuffles ? order[place] : place
+    }
     let selection = Tensor(indices).to(dataset.images.device)
     var images = dataset.images.selecting(selection)
     if let augmentation {
@@ -112,7 +124,8 @@ public struct BatchLoader {
       }
       images = augmented(images, augmentation, crops)
     }
-    return Batch(images: pixels(images), labels: dataset.labels.selecting(selection), position: position)
+    return Batch(
+      images: pixels(images), labels: dataset.labels.selecting(selection), position: position, part: part)
   }
 
   private func augmented(_ images: Tensor, _ augmentation: Augmentation, _ crops: [Augmentation.Crop]) -> Tensor {

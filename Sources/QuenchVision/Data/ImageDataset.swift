@@ -19,6 +19,8 @@ public struct ImageDataset {
   public var skipped: [String] = []
   /// What else a user should know about how the data were read.
   public var notes: [String] = []
+  /// The ranks that share the work on the images.
+  public var world = World.alone
 
   /// Copies the block's images into a tensor.
   public init(

@@ -33,10 +33,10 @@ public struct LearningSettings: InlineGroup, Hashable, Sendable {
 
 /// The images that a network learns from and is measured on.
 public struct LearningData {
-  public let train: ImageDataset
+  public private(set) var train: ImageDataset
   /// Images of the training file that nothing is learned from; the test file decides nothing.
-  public let heldOut: ImageDataset?
-  public let test: ImageDataset
+  public private(set) var heldOut: ImageDataset?
+  public private(set) var test: ImageDataset
   /// The fingerprints of both files.
   public let inputs: Record
 
@@ -60,6 +60,19 @@ public struct LearningData {
         expected: "\(train.imageShape) in \(train.classNames.count) classes",
         found: "\(test.imageShape) in \(test.classNames.count)")
     }
+  }
+
+  /// The same images, the work on which the ranks of a world share.
+  /// - Parameter batchSize: Of the training.
+  /// - Throws: `InputError` if a batch has fewer images than there are ranks.
+  public func shared(in world: World, batchSize: Int) throws(InputError) -> LearningData {
+    try requireSetting(
+      world.size <= min(batchSize, train.count), "batch-size", "an image at least for each of \(world.size) ranks",
+      min(batchSize, train.count))
+    var shared = self
+    for data in [\LearningData.train, \.test] { shared[keyPath: data].world = world }
+    shared.heldOut?.world = world
+    return shared
   }
 
   /// The network's accuracy on the held-out images, for a row of metrics; nil where there are none.

@@ -6,6 +6,7 @@ import QuenchTorch
 /// The training of a classifier, plain or under noise.
 public struct Train: ClassifierTrainingExperiment {
   public static let kind = "train"
+  public static let isShared = true
 
   public var work = ClassifierWork()
   /// The standard deviation of Gaussian noise on training images, whose pixels lie in [0, 1]; 0: none.
@@ -104,12 +105,14 @@ public struct ClassifierWork: InlineGroup, Hashable, Sendable {
     let device = try context.tensorDevice()
     let wanted = try WantedPictures(initial, model: model, pixels: pixels, learning.selection)
     let data = try learning.load(for: wanted, on: device, context.console)
+      .shared(in: context.world, batchSize: recipe.batchSize)
     let network =
       try initial.map { path throws(InputError) in
         try ModelFile(path: path, model: model, pixels: pixels, for: data.train, on: device, context.console)
           .network
       } ?? Network(data.train.architecture(of: model ?? .resnet20), seed: learning.seedBits, device: device)
     try network.requireTrainable()
+    network.world = context.world
     let folder = try context.open(
       inputs: data.inputs.merging(try Fingerprint.inputs(["initial": initial])).merging(
         try Fingerprint.inputs(files)))

@@ -80,10 +80,14 @@ extension RunContext {
   /// - Throws: `InputError` if there is no such device.
   public func tensorDevice() throws(InputError) -> Device { try Device(parsing: lab.device) }
 
+  /// The ranks that do the work together.
+  public var world: World { lab.ranks as? World ?? .alone }
+
   /// A session of `task` in the run's folder.
   public func session(_ task: String, in folder: RunFolder) -> TrainingSession {
     var session = TrainingSession(folder: folder)
     session.task = task
+    session.world = world
     session.resumes = isResumed
     session.checkpointInterval = lab.checkpointInterval
     session.writesTensorBoard = lab.writesTensorBoard

@@ -23,7 +23,8 @@ extension ImageDataset {
 
   /// Hands `take` the logits that `classify` answers every batch with, in order, and the batch's labels.
   ///
-  /// Every figure that is computed from logits goes through here: the largest of numbers that are none is no answer.
+  /// Every figure that is computed from logits goes through here: the largest of numbers that are none is no answer. The
+  /// ranks of the data set's world each compute a part of the batches, and all see all answers.
   /// - Throws: `InputError` at the end if an answer to any image holds NaN or infinity; it says to how many. What
   ///   `take` made of the logits is then worth nothing.
   public func answers(
@@ -31,10 +32,16 @@ extension ImageDataset {
   ) throws(InputError) {
     var withoutAnswer = 0
     withoutGradient {
-      for batch in BatchLoader.evaluation(self, batchSize: batchSize).batches() {
-        let logits = classify(batch.images)
-        withoutAnswer += batch.count - logits.isFinite().all(1).nonzeroCount()
-        take(logits, batch.labels)
+      let loader = BatchLoader.evaluation(self, batchSize: batchSize)
+      for first in stride(from: 0, to: loader.batchesPerEpoch, by: world.size) {
+        let turn = first..<min(first + world.size, loader.batchesPerEpoch)
+        // In each turn every rank has one batch, but for the last turn.
+        let own = turn.dropFirst(world.rank).first.map { loader.batch(at: LoaderPosition(batch: $0)) }
+        let answers = own.map { classify($0.images) }
+        let rows = turn.lowerBound * batchSize..<min(turn.upperBound * batchSize, count)
+        let logits = world.gatherRows(answers ?? Tensor.zeros([0, classNames.count]))
+        withoutAnswer += rows.count - logits.isFinite().all(1).nonzeroCount()
+        take(logits, labels[rows])
       }
     }
     guard withoutAnswer == 0 else {

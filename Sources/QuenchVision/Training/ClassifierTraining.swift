@@ -42,7 +42,9 @@ public final class ClassifierTraining: Learner {
     let batch = loader.batch(at: position)
     optimizer.learningRate = recipe.learningRate * factor(recipe.learningRateSchedule, at: position)
     network.isTraining = true
-    let images = recipe.noise > 0 ? batch.images.noisy(recipe.noise, seed: seed, at: position) : batch.images
+    let images =
+      recipe.noise > 0
+      ? batch.images.noisy(recipe.noise, seed: seed, at: position, part: batch.part) : batch.images
     let logits = withAutocast(precision.autocast(on: network.device), on: network.device) { network(images) }
     let byLabels = logits.inFullPrecision().crossEntropy(batch.labels, labelSmoothing: recipe.labelSmoothing)
     let loss = distillation?.loss(byLabels, logits.inFullPrecision(), images) ?? byLabels

@@ -7,10 +7,13 @@ extension Tensor {
   ///   - sigma: The noise's standard deviation, in the tensor's units.
   ///   - seed: The run's.
   ///   - position: The step that the noise is for.
-  public func noisy(_ sigma: Double, seed: UInt64, at position: LoaderPosition) -> Tensor {
+  ///   - part: Which rows of the step's batch these are; nil: all.
+  public func noisy(
+    _ sigma: Double, seed: UInt64, at position: LoaderPosition, part: BatchPart? = nil
+  ) -> Tensor {
     let generator = Generator(seed: seed, for: "noise \(position.epoch) \(position.batch)", device: device)
-    let noise = emptyLike()
-    noise.fillNormal(standardDeviation: sigma, using: generator)
+    let part = part ?? BatchPart(0..<size(0), of: size(0))
+    let noise = part.drawn(like: self) { $0.fillNormal(standardDeviation: sigma, using: generator) }
     noise += self
     return noise
   }

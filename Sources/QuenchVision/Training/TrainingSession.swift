@@ -24,6 +24,9 @@ public struct TrainingSession {
   /// last epoch.
   public var atEpochEnd: (_ epochs: Int, _ seconds: Double) throws -> Record = { _, _ in [:] }
 
+  /// The ranks that learn together. Rank 0 writes; all go on from the files that their folder holds.
+  public var world = World.alone
+
   /// Told what is amiss with the files of a run that is resumed, and does not stop it.
   public var warn: (String) -> Void = { _ in }
 
@@ -49,10 +52,11 @@ public struct TrainingSession {
         warn("note: \(folder.checkpoints.path) holds no checkpoint: the run starts from the beginning")
       }
     }
+    let written = world.rank == 0 ? folder : nil
     let total = learner.epochs * learner.stepsPerEpoch
-    let metrics = try folder.map { try MetricStream(at: $0.metrics, after: point.step, warn: warn) }
+    let metrics = try written.map { try MetricStream(at: $0.metrics, after: point.step, warn: warn) }
     let events =
-      try writesTensorBoard ? folder.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
+      try writesTensorBoard ? written.map { try TensorBoardWriter(in: $0.events, after: point.step) } : nil
     var line = ProgressLine(
       task, total: learner.images(in: total), unit: unit, startingAt: learner.images(in: point.step),
       style: progress)
@@ -64,14 +68,16 @@ public struct TrainingSession {
       let position = LoaderPosition(
         epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
       let result: StepResult
-      // An imported network's dropout follows from the step alone, so that a resumed run goes on as it would have.
-      Generator.seedOperators(Generator.derive(UInt64(point.step), "operators"))
+      // An imported network's dropout follows from step and rank alone, so that a resumed run goes on as it would have.
+      let draws = world.rank == 0 ? "operators" : "operators of rank \(world.rank)"
+      Generator.seedOperators(Generator.derive(UInt64(point.step), draws))
       do { result = try learner.step(at: position) } catch {
         // What was learned so far is not lost with the step that failed.
-        try? checkpoint?.write(learner, at: point)
+        try? written.flatMap { _ in checkpoint }?.write(learner, at: point)
         throw error is Interrupted ? Interrupted(folder: folder?.url) : error
       }
-      point.add(result)
+      let figures = StepFigures(result, in: world)
+      point.add(figures)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0
       if point.step % window == 0 || endsEpoch {
         guard point.loss.isFinite else { throw diverged(at: position) }
@@ -79,6 +85,7 @@ public struct TrainingSession {
         point.startWindow()
         if endsEpoch {
           let seconds = point.seconds + (ContinuousClock.now - clock) / .seconds(1)
+          try requireAgreement(learner)
           row.merge(try atEpochEnd(point.step / learner.stepsPerEpoch, seconds))
         }
         try metrics?.append(row)
@@ -92,11 +99,11 @@ public struct TrainingSession {
       let now = ContinuousClock.now
       point.seconds += (now - clock) / .seconds(1)
       clock = now
-      let isInterrupted = Interruption.isRequested
+      let isInterrupted = figures.isInterrupted
       if endsEpoch || isInterrupted || (now - lastCheckpoint) / .seconds(1) > checkpointInterval {
         guard point.loss.isFinite else { throw diverged(at: position) }
         try metrics?.synchronize()  // before what counts on its rows
-        try checkpoint?.write(learner, at: point)
+        if written != nil { try checkpoint?.write(learner, at: point) }
         lastCheckpoint = .now
       }
       if isInterrupted && point.step < total { throw Interrupted(folder: folder?.url) }
@@ -104,6 +111,18 @@ public struct TrainingSession {
     line.finish()
     return Outcome(
       seconds: point.seconds, imagesPerSecond: Double(learner.images(in: total)) / max(point.seconds, 1e-9))
+  }
+
+  /// - Throws: `InputError` if the ranks have come to different weights: then no result is worth anything.
+  private func requireAgreement(_ learner: some Learner) throws(InputError) {
+    guard world.size > 1 else { return }
+    let hasher = Fingerprint.Hasher()
+    for (_, tensor) in learner.state { tensor.withUnsafeBytes { hasher.update($0) } }
+    let fingerprints = world.gather(Data(hasher.finish().utf8))
+    guard let stray = fingerprints.firstIndex(where: { $0 != fingerprints[0] }) else { return }
+    throw InputError(
+      "the ranks have come to different weights", at: "ranks 0 and \(stray)",
+      remedy: "see that all run the same quench on the same kind of processor, or train with --standalone")
   }
 
   private func diverged(at position: LoaderPosition) -> InputError {
@@ -129,13 +148,13 @@ struct Checkpoint {
     /// Nil where there are none.
     var shares: [String: StepResult.Share]?
 
-    mutating func add(_ result: StepResult) {
+    mutating func add(_ figures: StepFigures) {
       step += 1
       steps += 1
-      images += result.images
-      loss += result.loss.item()
-      correct = result.correct.map { $0.item() + (correct ?? 0) }
-      for (name, share) in result.shares {
+      images += figures.images
+      loss += figures.loss
+      correct = figures.correct.map { $0 + (correct ?? 0) }
+      for (name, share) in figures.shares {
         let before = shares?[name] ?? .init(0, of: 0)
         shares = (shares ?? [:]).merging([name: .init(before.part + share.part, of: before.whole + share.whole)]) {
           $1

@@ -28,6 +28,7 @@ struct DemoCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
 
   func run() throws {
+    try machine.ranks.requireAlone()
     var demo = Demo()
     demo.precision = machine.precision
     let url = URL(filePath: out, directoryHint: .isDirectory)

@@ -50,6 +50,7 @@ struct EvaluateCommand: ParsableCommand {
   func validate() throws { try requireUsage { _ = try experiment.checked() } }
 
   func run() throws {
+    try machine.ranks.requireAlone()
     let lab = try machine.lab(output)
     if let out {
       return try output.printOutcome(

@@ -41,9 +41,15 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
 
+  @Flag(help: RankOptions.standaloneHelp) var standalone = false
+  @Option(help: RankOptions.timeoutHelp) var rankTimeout = 60.0
+
   @OptionGroup var output: OutputOptions
 
+  private var ranks: RankOptions { RankOptions(standalone: standalone, timeout: rankTimeout) }
+
   func validate() throws {
+    try ranks.validate()
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
     for pair in set where !pair.dropFirst().contains("=") {
       throw ValidationError("--set takes key=value, such as seed=2, not '\(pair)'.")
@@ -63,13 +69,21 @@ struct RunCommand: ParsableCommand {
   }
 
   private func perform<Work: Experiment>(_ type: Work.Type, _ settings: Record) throws {
-    let url =
-      out.map { URL(filePath: $0, directoryHint: .isDirectory) }
-      ?? RunFolder.location(named: Work.kind, latest: resume)
-    try RunFolder.check(url, resume: resume)
-    if resume { try RunFolder(existing: url).record().settlePrecision() }
+    if !Work.isShared { try ranks.requireAlone() }
     Interruption.watch()
     let lab = Lab(device: device, output)
-    try output.printOutcome(of: lab.perform(Work(settings: settings, name: file), in: url, resumes: resume))
+    let experiment = try Work(settings: settings, name: file)
+    try ranks.together(lab, json: output.json) { lab in
+      let folder = try RankFolder(lab.ranks, resumes: resume) {
+        let url =
+          out.map { URL(filePath: $0, directoryHint: .isDirectory) }
+          ?? RunFolder.location(named: Work.kind, latest: resume)
+        try RunFolder.check(url, resume: resume)
+        if resume { try RunFolder(existing: url).record().settlePrecision() }
+        return url
+      }
+      let run = try lab.perform(experiment, in: folder.url, resumes: resume)
+      if lab.ranks.rank == 0 { try output.printOutcome(of: run) }
+    }
   }
 }

@@ -42,15 +42,19 @@ extension RunOptions {
   func perform<Work: Experiment>(
     _ type: Work.Type, _ settings: Record, named name: String, in lab: Lab
   ) throws {
-    let url = try folder(named: name)
+    if !Work.isShared { try machine.ranks.requireAlone() }
     Interruption.watch()
     let experiment = try Work(settings: settings, name: "flags")
-    do {
-      try output.printOutcome(of: lab.perform(experiment, in: url, resumes: resume))
-    } catch let error as InputError {
-      // Data sets and networks have names like flags.
-      let keys = try Value(encoding: experiment).record?.keys ?? []
-      throw keys.contains(error.location ?? "") ? error.namingFlags : error
+    try machine.ranks.together(lab, json: output.json) { lab in
+      let folder = try RankFolder(lab.ranks, resumes: resume) { try self.folder(named: name) }
+      do {
+        let run = try lab.perform(experiment, in: folder.url, resumes: resume)
+        if lab.ranks.rank == 0 { try output.printOutcome(of: run) }
+      } catch let error as InputError {
+        // Data sets and networks have names like flags.
+        let keys = try Value(encoding: experiment).record?.keys ?? []
+        throw keys.contains(error.location ?? "") ? error.namingFlags : error
+      }
     }
   }
 }
@@ -70,7 +74,7 @@ extension LearningOptions {
 extension MachineOptions {
   /// Where experiments are done on this machine.
   func lab(_ output: OutputOptions) throws -> Lab {
-    _ = try prepare()
+    _ = try apply()
     return Lab(device: device, output)
   }
 }
@@ -102,7 +106,8 @@ extension OutputOptions {
 enum Flags {
   /// Flags on which no result depends.
   private static let others: Set<String> = [
-    "out", "resume", "device", "threads", "config", "json", "quiet", "checkpoint-interval", "tensorboard"
+    "out", "resume", "device", "threads", "config", "json", "quiet", "checkpoint-interval", "tensorboard",
+    "standalone", "rank-timeout"
   ]
 
   /// Every flag's value under its name, but for those that have none.

@@ -50,14 +50,26 @@ struct MachineOptions: ParsableArguments {
     completion: .file(extensions: ["yaml", "yml"]))
   var config: String?
 
-  /// Applies the thread count and returns the device.
+  @Flag(help: RankOptions.standaloneHelp) var standalone = false
+  @Option(help: RankOptions.timeoutHelp) var rankTimeout = 60.0
+
+  var ranks: RankOptions { RankOptions(standalone: standalone, timeout: rankTimeout) }
+
+  /// Applies the thread count and returns the device, for a command that shares its work with no other process.
   func prepare() throws -> Device {
+    try ranks.requireAlone()
+    return try apply()
+  }
+
+  /// Applies the thread count and returns the device.
+  func apply() throws -> Device {
     if let threads { LibTorch.threads = threads }
     return try Device(parsing: device)
   }
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
+    try ranks.validate()
     try requireUsage { _ = try Device(parsing: device) }
   }
 }

@@ -70,6 +70,7 @@ struct PruneStudyCommand: ParsableCommand {
   func validate() throws { try requireUsage { _ = try study.checked() } }
 
   func run() throws {
+    try machine.ranks.requireAlone()
     Interruption.watch()
     let url = URL(filePath: out, directoryHint: .isDirectory)
     try RunFolder.record(at: url)?.settlePrecision()

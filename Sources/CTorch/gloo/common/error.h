@@ -1,0 +1,2 @@
+// See ../../world.cpp: nothing of this header is needed.
+#pragma once

@@ -1,0 +1,7 @@
+// See ../../world.cpp: names alone.
+#pragma once
+
+namespace gloo::transport {
+class Device;
+class UnboundBuffer;
+}  // namespace gloo::transport
