@@ -54,6 +54,13 @@ public struct Record: Hashable, Sendable {
     for (key, value) in other { self[key] = value }
   }
 
+  /// The record with those keys of `other` that it has not.
+  public func adding(_ other: Record) -> Record {
+    var record = self
+    for (key, value) in other where self[key] == nil { record[key] = value }
+    return record
+  }
+
   /// The record with every key of `other` set.
   public func merging(_ other: Record) -> Record {
     var record = self

@@ -164,14 +164,13 @@ public struct PerformedRun<Work: Experiment>: Sendable {
       outcome = nil
       return
     }
-    let summary = try folder.readSummary().reduce(into: Record()) { outcome, pair in
-      if !Lab.ownFigures.contains(pair.key) { outcome[pair.key] = pair.value }
-    }
+    let summary = try folder.readSummary()
     if record.isEarlier {
       outcome = try? Value.object(EarlierRuns.summary(summary))
         .decode(style: .figures, name: folder.summary.path, allowsOtherKeys: true)
     } else {
-      outcome = try Value.object(summary).decode(style: .figures, name: folder.summary.path)
+      outcome = try Value.object(summary)
+        .decode(style: .figures, name: folder.summary.path, besides: Lab.ownFigures)
     }
   }
 

@@ -62,7 +62,7 @@ public struct Lab: Sendable {
       let outcome = try experiment.run(in: context)
       let folder = try context.folder ?? context.open(inputs: [:])
       let figures = try Value(encoding: outcome, style: .figures).record ?? [:]
-      try folder.writeSummary(figures.withoutNulls.merging(self.ownFigures(of: record)))
+      try folder.writeSummary(figures.withoutNulls.adding(self.ownFigures(of: record)))
       try folder.finish(.completed)
     } catch {
       // The error that ended the run is the one to report, not that the folder could not note it.

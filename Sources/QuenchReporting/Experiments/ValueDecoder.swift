@@ -7,15 +7,17 @@ extension Value {
   ///   - style: How the keys are spelled.
   ///   - name: What the value is from, for errors: usually a file's path.
   ///   - allowsOtherKeys: Whether keys that the type does not have are passed over.
+  ///   - passedOver: Keys that may be there though the type does not have them.
   /// - Throws: `InputError` that names the key and says what was expected, also for a key that the type does not have,
   ///   with the nearest that it has.
   public func decode<T: Decodable>(
-    _ type: T.Type = T.self, style: KeyStyle = .settings, name: String, allowsOtherKeys: Bool = false
+    _ type: T.Type = T.self, style: KeyStyle = .settings, name: String, allowsOtherKeys: Bool = false,
+    besides passedOver: Set<String> = []
   ) throws(InputError) -> T {
     let place = ValueDecoder.Place(value: self)
     do {
       let value = try ValueDecoder(place: place, style: style).decode(type)
-      if !allowsOtherKeys { try place.requireNoOther(at: name) }
+      if !allowsOtherKeys { try place.requireNoOther(at: name, besides: passedOver) }
       return value
     } catch let error as DecodingError {
       throw ValueDecoder.mistake(error, at: name)
@@ -53,9 +55,9 @@ struct ValueDecoder: Decoder {
     /// Makes every key of the value one that was asked for.
     func askForAll() { asked.formUnion(value.record?.keys ?? []) }
 
-    func requireNoOther(at name: String) throws(InputError) {
+    func requireNoOther(at name: String, besides passedOver: Set<String> = []) throws(InputError) {
       guard !asked.isEmpty, let record = value.record else { return }
-      for key in record.keys where !asked.contains(key) {
+      for key in record.keys where !asked.contains(key) && !passedOver.contains(key) {
         throw InputError(
           "unknown key", at: "\(name), key '\(key.excerpt(80))'",
           remedy: asked.nearest(to: key).map { "did you mean '\($0)'?" })
