@@ -113,6 +113,24 @@ import Testing
     #expect(!planned.nodes.contains { FusedActivation($0) != nil || $0.target.hasSuffix("_") })
   }
 
+  @Test("knows that what is written over under another name for the same memory is nobody else's") func aliases()
+    throws
+  {
+    var graph = activated("aten::relu_").graph
+    let position = try #require(graph.nodes.firstIndex { $0.target == "aten::relu_" })
+    var alias = graph.nodes[position]
+    let name = graph.newValue("alias")
+    (alias.target, alias.results) = ("aten::alias", [.one(name)])
+    graph.nodes[position].set("self", .value(name))
+    graph.nodes.insert(alias, at: position)
+    let simpler = try #require(graph.simplified())
+    #expect(!simpler.nodes.contains { $0.target == "aten::alias" || $0.target.hasSuffix("_") })
+    let network = Network(Architecture(name: "aliased", graph: graph), seed: 1)
+    let images = Tensor.uniform([3, 1, 8, 8], 0, 1, using: Generator(seed: 1))
+    let expected = withoutGradient { network(images) }
+    #expect((InferencePlan(network, dtype: .float32)(images) - expected).abs().max().item() <= 1e-5)
+  }
+
   @Test("of a network whose operators choose types computes in float32, as does one with tensors seen twice")
   func types() throws {
     var network = activated("aten::relu")

@@ -29,6 +29,9 @@ extension OperatorGraph {
     "aten::feature_alpha_dropout", "aten::feature_dropout", "aten::feature_dropout_"
   ]
 
+  /// Views under whose names the memory may be read otherwise.
+  private static let otherViews = views.subtracting(identities)
+
   /// The graph for evaluation without what computes nothing then, dropout for one, and without operators that write
   /// over their operand; nil where such a one can't be told apart from what shares its memory.
   package func simplified() -> OperatorGraph? {
@@ -52,7 +55,7 @@ extension OperatorGraph {
       if let target = node.writesOver {
         let names = [first] + places.filter { $0.value == first }.map(\.key)
         let isShared = names.contains { name in
-          readers[name.index].contains { $0 < position && Self.views.contains(nodes[$0].target) }
+          readers[name.index].contains { $0 < position && Self.otherViews.contains(nodes[$0].target) }
         }
         let isOwn = isSeenOnce(first, readers, producers)
         let known = Set(OperatorSchema(target)?.parameters.map(\.name) ?? [])
