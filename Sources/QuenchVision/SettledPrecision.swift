@@ -38,16 +38,19 @@ extension SettledPrecision {
 extension Precision {
   /// What it is on a device, for a run's record: `auto` becomes what measurement says.
   public func versions(on device: Device) -> Record {
-    [
-      RunRecord.precisionKey: .string("\(autocast(on: device) ?? .float32)"),
-      RunRecord.inferenceKey: .string("\(inference ?? InferencePlan.fastest(on: device))")
-    ]
+    RunRecord.precisions(
+      training: autocast(on: device) ?? .float32, inference: inference ?? InferencePlan.fastest(on: device))
   }
 }
 
 extension RunRecord {
   fileprivate static let precisionKey = "precision"
   fileprivate static let inferenceKey = "inference-precision"
+
+  /// What training and answers are computed in; nil: nothing is trained.
+  static func precisions(training: DType?, inference: DType) -> Record {
+    [precisionKey: .string("\(training ?? inference)"), inferenceKey: .string("\(inference)")]
+  }
 
   /// Lets this process compute in what the run was begun in.
   public func settlePrecision() {

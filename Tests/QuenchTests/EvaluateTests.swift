@@ -34,6 +34,39 @@ import Testing
     #expect(try String(contentsOf: run.file("report.html"), encoding: .utf8).contains("Accuracy by class"))
   }
 
+  @Test(
+    "in int8 answers like the network and says how many layers are; so does certify; commands that train refuse it",
+    .enabled(if: IntegerOperators.areOffered(on: .cpu), "exact 8-bit products are not offered here"))
+  func integers() async throws {
+    let folder = try TemporaryFolder()
+    let weights = (folder / "weights.safetensors").path
+    try ModelFixture.smallCNN().write(to: URL(filePath: weights))
+    let common = [
+      "--data", "synthetic", "--limit", "40", "--threads", "1", "--precision", "int8", "--json"
+    ]
+    let calibrated = ["--weights", weights, "--calibration-images", "32"] + common
+    let result = try await Tool.run(["evaluate"] + calibrated).json()
+    #expect(result["precision"] == "int8" && result["plan_precision"] == "int8")
+    let layers = try #require(result["layers"]?.integer)
+    #expect(layers > 0 && result["int8_layers"]?.integer == layers)
+
+    let certified = try await Tool.run(
+      ["certify", "--n", "60", "--n0", "10", "--out", (folder / "run").path] + calibrated
+    ).json()
+    #expect(certified["precision"] == "int8" && certified["int8_layers"]?.integer == layers)
+    #expect(certified["model_version"]?.string?.hasSuffix("-int8") == true)
+
+    for (arguments, words) in [
+      (["train", "--epochs", "1"], "auto, float32, bfloat16"),
+      (["bench", "--batch-size", "2"], "is for 'evaluate'"),
+      (["evaluate", "--weights", weights, "--calibration-images", "0"], "--calibration-images")
+    ] {
+      let isBench = arguments[0] == "bench"
+      let outcome = try await Tool.run(arguments + (isBench ? ["--precision", "int8"] : common))
+      #expect(outcome.code == 64 && (outcome.errors + outcome.output).contains(words), "\(outcome.errors)")
+    }
+  }
+
   @Test("gives the same accuracy as the network's own answers, and keeps its surest mistakes") func evaluation()
     throws
   {

@@ -113,7 +113,7 @@ extension RunFolder {
     var experiment = try certification()
     (experiment.certification.fixed, experiment.selection.limit) = (true, 2)
     var versions: [String] = []
-    for precision in [Precision.bfloat16, .float32] {
+    for precision in [InferencePrecision.bfloat16, .float32] {
       experiment.precision = precision
       let run = try Lab().perform(experiment, in: folder / precision.rawValue)
       let version = try #require(run.outcome?.figures.modelVersion)

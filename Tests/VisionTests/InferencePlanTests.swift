@@ -125,6 +125,92 @@ import Testing
   }
 }
 
+@Suite("Linear layers in an inference plan") struct LinearPlanTests {
+  /// A block of ConvNeXt (Liu et al. 2022, figure 4) between its input and an average, on 6 channels.
+  private func block() -> Network {
+    var names = ["input"]
+    func value(_ name: String) -> OperatorGraph.Value {
+      names.append(name)
+      return .init(names.count - 1)
+    }
+    var held: [OperatorGraph.Held] = []
+    func hold(_ name: String, _ shape: [Int]) -> OperatorGraph.Operand {
+      let value = value(name)
+      held.append(.init(kind: .parameter, name: name, value: value, shape: shape, dtype: .float32))
+      return .value(value)
+    }
+    var nodes: [OperatorGraph.Node] = []
+    func call(_ target: String, _ arguments: KeyValuePairs<String, OperatorGraph.Operand>) -> OperatorGraph.Operand
+    {
+      let result = value("node \(nodes.count)")
+      nodes.append(
+        .init(
+          name: "node \(nodes.count)", target: target, arguments: arguments.map { .init($0.key, $0.value) },
+          results: [.one(result)]))
+      return .value(result)
+    }
+    let input = OperatorGraph.Operand.value(.init(0))
+    var x = call(
+      "aten::conv2d",
+      [
+        "input": input, "weight": hold("depthwise", [6, 1, 3, 3]), "bias": hold("bias", [6]),
+        "padding": .integers([1, 1]), "groups": .integer(6)
+      ])
+    x = call("aten::permute", ["self": x, "dims": .integers([0, 2, 3, 1])])
+    x = call("aten::layer_norm", ["input": x, "normalized_shape": .integers([6])])
+    x = call("aten::linear", ["input": x, "weight": hold("wide", [12, 6]), "bias": hold("wide bias", [12])])
+    x = call("aten::gelu", ["self": x])
+    x = call("aten::linear", ["input": x, "weight": hold("narrow", [6, 12]), "bias": hold("narrow bias", [6])])
+    x = call("aten::permute", ["self": x, "dims": .integers([0, -1, 1, 2])])
+    x = call("aten::mul.Tensor", ["self": hold("scale", [6, 1, 1]), "other": x])
+    x = call("aten::add.Tensor", ["self": x, "other": input])
+    x = call("aten::mean.dim", ["self": x, "dim": .integers([2, 3])])
+    guard case .value(let output) = x else { preconditionFailure("a call has a result") }
+    let graph = OperatorGraph(
+      valueNames: names,
+      input: .init(
+        value: .init(0), dtype: .float32, sizes: [1...64, 6...6, 5...5, 4...4], example: [1, 6, 5, 4]),
+      held: held, nodes: nodes, output: output, outputShape: [6])
+    let network = Network(Architecture(name: "block", graph: graph), seed: 1)
+    let generator = Generator(seed: 1)
+    withoutGradient {
+      for entry in network.parameters {
+        entry.tensor.copy(from: .uniform(entry.tensor.shape, -1, 1, using: generator))
+      }
+    }
+    return network
+  }
+
+  @Test("take in GELU, a scale for each channel and, behind a permutation, the sum with the block's input")
+  func fused() throws {
+    let network = block()
+    let images = Tensor.uniform([3, 6, 5, 4], using: Generator(seed: 2))
+    let expected = withoutGradient { network(images) }
+    let plan = InferencePlan(network, batchSize: 3, dtype: .float32)
+    #expect((plan(images) - expected).abs().max().item() <= 1e-4 * expected.abs().max().item())
+    guard FusedOperators.areOffered(for: .float32, on: .cpu) else { return }
+    let folded = network.foldingScales()
+    let planned = try #require(PlannedNetwork(folded, batchSize: 2, dtype: .float32)?.network.graph)
+    #expect(
+      planned.nodes.map(\.target) == [
+        FusedOperators.convolution, "aten::permute", "aten::layer_norm", FusedOperators.linear, "aten::permute",
+        FusedOperators.linearAdd, "aten::permute", "aten::mean.dim"
+      ])
+  }
+
+  @Test("are MKL's where they are wide, also in batches of another size than weights were packed for") func wide() {
+    var net = ArchitectureBuilder(input: [512, 1, 1])
+    _ = net.linear("wide", net.globalAverage(net.input), 520)
+    let network = Network(net.build("wide"), seed: 1)
+    let plan = InferencePlan(network, batchSize: 4, dtype: .float32)
+    for count in [4, 3] {
+      let images = Tensor.uniform([count, 512, 1, 1], using: Generator(seed: 2))
+      let expected = withoutGradient { network(images) }
+      #expect((plan(images) - expected).abs().max().item() <= 1e-4 * expected.abs().max().item())
+    }
+  }
+}
+
 /// Networks that `scripts/reference_networks.py` exported, in a folder that `QUENCH_EXPORTED_NETWORKS` names.
 private let exportedNetworks = ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"]
 

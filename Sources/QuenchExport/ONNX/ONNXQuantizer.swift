@@ -59,15 +59,14 @@ struct ONNXQuantizer {
   private mutating func round(_ name: String) -> (name: String, scale: Double)? {
     if let known = rounded[name] { return known }
     guard let range = ranges[name] else { return nil }
-    let (low, high) = (min(range.lowerBound, 0), max(range.upperBound, 0))
-    let scale = max((high - low) / 255, 1e-8)
-    let zero = UInt8(min(max((-low / scale).rounded(), 0), 255))
+    let grid = ByteGrid(range)
     let parts = [
-      constant("\(name)/scale", [Float(scale)], .float, []), constant("\(name)/zero", [zero], .uint8, [])
+      constant("\(name)/scale", [Float(grid.scale)], .float, []),
+      constant("\(name)/zero", [UInt8(grid.zero)], .uint8, [])
     ]
     add("QuantizeLinear", [name] + parts, "\(name)/quantized")
     add("DequantizeLinear", ["\(name)/quantized"] + parts, "\(name)/rounded")
-    rounded[name] = ("\(name)/rounded", scale)
+    rounded[name] = ("\(name)/rounded", grid.scale)
     return rounded[name]
   }
 
@@ -150,28 +149,5 @@ struct ONNXQuantizer {
           }
         ]
       })
-  }
-}
-
-extension Network {
-  /// What the values of the graph are on images, which are computed in pieces.
-  /// - Parameter images: Pixels in [0, 1], `[N, C, H, W]`.
-  func ranges(on images: Tensor) -> [OperatorGraph.Value: ClosedRange<Double>] {
-    var ranges: [OperatorGraph.Value: ClosedRange<Double>] = [:]
-    func note(_ value: OperatorGraph.Value, _ tensor: Tensor) {
-      guard tensor.dtype.isFloatingPoint, tensor.count > 0 else { return }
-      let (low, high) = (tensor.min([]).item(), tensor.max().item())
-      guard low.isFinite, high.isFinite else { return }
-      let old = ranges[value] ?? low...high
-      ranges[value] = min(old.lowerBound, low)...max(old.upperBound, high)
-    }
-    withoutGradient {
-      for start in stride(from: 0, to: images.size(0), by: 50) {
-        let piece = images[start..<min(start + 50, images.size(0))]
-        note(graph.input.value, normalized(piece))
-        _ = observed(piece) { _, value, tensor in note(value, tensor) }
-      }
-    }
-    return ranges
   }
 }

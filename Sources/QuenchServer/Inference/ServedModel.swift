@@ -1,4 +1,5 @@
 import Foundation
+import QuenchReporting
 import QuenchSmoothing
 import QuenchSupport
 import QuenchTorch
@@ -36,11 +37,26 @@ public struct ServedModel: Sendable {
     }
   }
 
+  /// A classifier in 8-bit integers.
+  public struct Integers: Sendable {
+    /// What the ranges are measured on.
+    public var images: Calibration
+    /// Told how many layers are int8, and how images were drawn.
+    public var note: @Sendable (String) -> Void
+
+    public init(images: Calibration, note: @escaping @Sendable (String) -> Void) {
+      self.images = images
+      self.note = note
+    }
+  }
+
   /// In URLs.
   public var name: String
   public var source: Source
   /// Nil: the classifier alone.
   public var shield: Shield?
+  /// Nil: in float32. Only a classifier alone is computed in integers.
+  public var calibration: Integers?
   /// The most images in a request, and in a batch.
   public var batchSize: Int
   /// How an endpoint's failures are met.
@@ -79,9 +95,18 @@ public struct ServedModel: Sendable {
 
   private func classifier(_ path: String) throws(InputError) -> ModelThread.Model {
     let network = try ModelFile(contentsOf: URL(filePath: path)).network
-    let plan = InferencePlan(network, batchSize: batchSize, dtype: .float32)
+    var version = try Self.version(of: path)
+    let plan: InferencePlan
+    if let calibration {
+      let pixels = try calibration.images.pixels(for: network, nil, RunConsole(note: calibration.note))
+      plan = try InferencePlan(network, batchSize: batchSize, calibration: pixels)
+      version += "-\(plan.dtype)"
+      calibration.note(PlanPrecision(of: plan).text)
+    } else {
+      plan = InferencePlan(network, batchSize: batchSize, dtype: .float32)
+    }
     let description = InferenceModel(
-      name: name, version: try Self.version(of: path), inputShape: network.architecture.inputShape,
+      name: name, version: version, inputShape: network.architecture.inputShape,
       outputs: [.init(name: "logits", datatype: .float32, shape: network.architecture.outputShape)],
       largestBatch: batchSize)
     return ModelThread.Model(description) { images, _ in [("logits", plan(images))] }

@@ -18,7 +18,9 @@ public struct CertifyClassifier: Experiment {
   public var selection = DataSelection()
   /// Of the noise, and of the images that a limit draws.
   public var seed = 1
-  public var precision = Precision.automatic
+  public var precision = InferencePrecision.automatic
+  /// How many training images int8's ranges are measured on, with the noise of the certificates.
+  public var calibrationImages = Calibration.standardImages
 
   public init() {}
 
@@ -26,13 +28,16 @@ public struct CertifyClassifier: Experiment {
     public var model: String
     public var data: String
     public var figures: CertificationFigures
+    /// The certificates are of the network in this precision.
+    public var computed: PlanPrecision?
   }
 
-  public func versions(on device: String) -> Record { tensorVersions(on: device, precision) }
+  public func versions(on device: String) -> Record { tensorVersions(on: device, answersIn: precision) }
 
   public func checked() throws(InputError) -> CertifyClassifier {
     try requireSetting(!weights.isEmpty, "weights", "a file", "nothing")
     try selection.validate()
+    try Calibration.check(images: calibrationImages)
     _ = try pixels.value
     var experiment = self
     experiment.certification = try certification.checked()
@@ -47,11 +52,15 @@ public struct CertifyClassifier: Experiment {
     let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
       .network
     let fingerprint = try Fingerprint.sha256(ofFile: URL(filePath: weights))
-    let plan = InferencePlan(
-      network, batchSize: certification.batchSize, dtype: precision.inference ?? InferencePlan.fastest(on: device))
-    let folder = try context.open(inputs: [
-      "test images": .string(test.fingerprint), "weights": .string(fingerprint)
-    ])
+    var inputs: Record = ["test images": .string(test.fingerprint), "weights": .string(fingerprint)]
+    let plan = try precision.plan(of: network, batchSize: certification.batchSize) { () throws(InputError) in
+      let pixels = try Calibration(selection, images: calibrationImages, seed: seed)
+        .pixels(for: network, wanted, context.console)
+      inputs["calibration images"] = .string(Fingerprint.sha256(pixels.contiguous().data()))
+      let noise = Generator(seed: seedBits, for: "calibration")
+      return pixels + Tensor.normal(pixels.shape, using: noise).to(device) * certification.sigma
+    }
+    let folder = try context.open(inputs: inputs)
     if let finding = Certify.finding(onSigma: certification.sigma, ofWeights: URL(filePath: weights)) {
       context.console.note("note: \(finding)")
     }
@@ -60,7 +69,8 @@ public struct CertifyClassifier: Experiment {
       batchSize: certification.batchSize)
     return Outcome(
       model: network.architecture.name, data: selection.data.rawValue,
-      figures: try certifying.certify(in: folder, of: context) { plan($0) })
+      figures: try certifying.certify(in: folder, of: context) { plan($0) },
+      computed: PlanPrecision(of: plan))
   }
 }
 

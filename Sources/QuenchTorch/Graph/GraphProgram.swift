@@ -73,7 +73,7 @@ struct GraphProgram {
   private static let forgetful: Set = [
     "aten::conv2d", "aten::conv_transpose2d.input", "aten::batch_norm", "aten::linear", "aten::add.Tensor",
     "aten::sub.Tensor", FusedOperators.convolution, FusedOperators.convolutionAdd, FusedOperators.linear,
-    FusedOperators.linearAdd
+    FusedOperators.linearAdd, FusedOperators.wideLinear
   ]
 
   private mutating func findWorkInPlace(_ graph: OperatorGraph) {

@@ -108,7 +108,8 @@ struct GraphProgramBuilder {
 
   private mutating func schema(of node: OperatorGraph.Node, at place: String) throws(InputError) -> OperatorSchema {
     if let known = schemas[node.target] { return known }
-    let isSafe = OperatorSchema.isSafe(node.target) || callsFused && FusedOperators.all.contains(node.target)
+    let isOwn = FusedOperators.all.contains(node.target) || IntegerOperators.all.contains(node.target)
+    let isSafe = OperatorSchema.isSafe(node.target) || callsFused && isOwn
     guard isSafe, let schema = OperatorSchema(node.target) else {
       throw InputError(
         "the operator is unknown", at: place,

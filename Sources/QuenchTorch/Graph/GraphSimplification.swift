@@ -20,7 +20,7 @@ extension OperatorGraph {
     "aten::sigmoid", "aten::tanh", "aten::cat", "aten::max_pool2d", "aten::avg_pool2d",
     "aten::adaptive_avg_pool2d", "aten::mean.dim", "aten::softmax.int", "aten::scaled_dot_product_attention",
     FusedOperators.convolution, FusedOperators.convolutionAdd, FusedOperators.convolutionAddInPlace,
-    FusedOperators.linear, FusedOperators.linearAdd
+    FusedOperators.linear, FusedOperators.linearAdd, FusedOperators.wideLinear
   ]
 
   /// Operators that give back their first operand as it is, in evaluation.

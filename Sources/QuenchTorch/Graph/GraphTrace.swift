@@ -6,10 +6,12 @@ package struct GraphTrace {
   package private(set) var shapes: [[Int]?]
   package private(set) var dtypes: [DType?]
 
-  init(_ graph: OperatorGraph) {
+  /// - Parameter batch: How many images; nil for the graph's example.
+  init(_ graph: OperatorGraph, batch: Int? = nil) {
     shapes = [[Int]?](repeating: nil, count: graph.valueNames.count)
     dtypes = [DType?](repeating: nil, count: graph.valueNames.count)
-    shapes[graph.input.value.index] = graph.input.example
+    shapes[graph.input.value.index] =
+      (batch.map { [$0] } ?? Array(graph.input.example.prefix(1))) + graph.input.example.dropFirst()
     dtypes[graph.input.value.index] = graph.input.dtype
     for held in graph.held {
       shapes[held.value.index] = held.shape

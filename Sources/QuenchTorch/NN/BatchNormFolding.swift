@@ -6,21 +6,21 @@ extension Network {
   /// whose weight others multiply by.
   public func foldingBatchNorm() -> Network {
     withoutGradient {
-      var folding = BatchNormFolding(self)
-      folding.foldAll()
+      var folding = LayerFolding(self)
+      folding.foldAll { $0.foldBatchNorm($1) }
       return rewritten(as: folding.graph, with: folding.ownTensors, in: inputDType)
     }
   }
 }
 
-/// A graph and its tensors in which batch norms are worked into the layers before them.
-private struct BatchNormFolding {
-  private(set) var graph: OperatorGraph
-  private var tensors: [OperatorGraph.Value: Tensor]
+/// A graph and its tensors in which what follows a layer is worked into it.
+struct LayerFolding {
+  var graph: OperatorGraph
+  private(set) var tensors: [OperatorGraph.Value: Tensor]
   /// Tensors that were made here.
   private var made = Set<OperatorGraph.Value>()
-  private let readers: [[Int]]
-  private let producers: [Int?]
+  let readers: [[Int]]
+  let producers: [Int?]
   private let network: Network
 
   init(_ network: Network) {
@@ -38,9 +38,10 @@ private struct BatchNormFolding {
     return Dictionary(uniqueKeysWithValues: own.map { ($0, made.contains($0) ? $1 : $1.cloned()) })
   }
 
-  mutating func foldAll() {
+  /// - Parameter fold: Works the node at a position into a layer before it, where that can be.
+  mutating func foldAll(_ fold: (_ folding: inout LayerFolding, _ position: Int) -> Bool) {
     var absorbed = Set<Int>()
-    for position in graph.nodes.indices where fold(position) { absorbed.insert(position) }
+    for position in graph.nodes.indices where fold(&self, position) { absorbed.insert(position) }
     guard !absorbed.isEmpty else { return }
     graph.nodes = graph.nodes.enumerated().filter { !absorbed.contains($0.offset) }.map(\.element)
     let read = Set(graph.nodes.flatMap(\.reads))
@@ -48,7 +49,7 @@ private struct BatchNormFolding {
   }
 
   /// Works a batch norm into the layer before it, where that can be: w·γ/√(σ²+ε) and β + (b - μ)·γ/√(σ²+ε).
-  private mutating func fold(_ position: Int) -> Bool {
+  fileprivate mutating func foldBatchNorm(_ position: Int) -> Bool {
     let norm = graph.nodes[position]
     guard ["aten::batch_norm", "aten::_native_batch_norm_legit_no_training"].contains(norm.target),
       let input = norm.value("input"), readers[input.index] == [position], input != graph.output,
@@ -73,7 +74,7 @@ private struct BatchNormFolding {
     return true
   }
 
-  private mutating func set(_ value: OperatorGraph.Value, _ tensor: Tensor) {
+  mutating func set(_ value: OperatorGraph.Value, _ tensor: Tensor) {
     tensors[value] = tensor
     made.insert(value)
   }
@@ -111,7 +112,7 @@ private struct BatchNormFolding {
 }
 
 /// A layer that a batch norm can be worked into.
-private struct FoldedLayer {
+struct FoldedLayer {
   var weight: OperatorGraph.Value?
   /// The dimension of the weight that outputs lie along.
   var outputDimension = 0

@@ -100,7 +100,7 @@ extension Network {
   /// - Parameter batch: How many images; nil for as few as the graph takes.
   /// - Throws: `InputError` if the network can't be computed.
   package func trace(batch: Int? = nil) throws(InputError) -> GraphTrace {
-    var trace = GraphTrace(graph)
+    var trace = GraphTrace(graph, batch: batch)
     try observe(batch: batch) { _, value, tensor in trace.note(value, tensor) }
     return trace
   }

@@ -17,7 +17,9 @@ public struct Evaluate: Experiment {
   public var selection = DataSelection()
   /// By which a limit draws images.
   public var seed = 1
-  public var precision = Precision.automatic
+  public var precision = InferencePrecision.automatic
+  /// How many training images int8's ranges are measured on.
+  public var calibrationImages = Calibration.standardImages
 
   public init() {}
 
@@ -34,14 +36,16 @@ public struct Evaluate: Experiment {
     public var imagesPerSecond: Double
     public var peakMemoryMb: Double
     public var weights: String
+    public var computed: PlanPrecision?
   }
 
-  public func versions(on device: String) -> Record { tensorVersions(on: device, precision) }
+  public func versions(on device: String) -> Record { tensorVersions(on: device, answersIn: precision) }
 
   public func checked() throws(InputError) -> Evaluate {
     try requireSetting(!weights.isEmpty, "weights", "a file", "nothing")
     try requireSetting(batchSize > 0, "batch-size", "at least 1", batchSize)
     try selection.validate()
+    try Calibration.check(images: calibrationImages)
     _ = try pixels.value
     return self
   }
@@ -55,16 +59,20 @@ public struct Evaluate: Experiment {
       .network
     let folder = try context.open(
       inputs: Fingerprint.inputs(["weights": weights]).merging(["test images": .string(test.fingerprint)]))
+    let plan = try precision.plan(of: network) { () throws(InputError) in
+      try Calibration(selection, images: calibrationImages, seed: seed).pixels(
+        for: network, wanted, context.console)
+    }
     let evaluation = try Evaluation(
-      of: InferencePlan(network, dtype: precision.inference), on: test, batchSize: batchSize,
-      progress: context.console.progress)
+      of: plan, on: test, batchSize: batchSize, progress: context.console.progress)
     try evaluation.write(to: folder.artefact(Evaluation.fileName))
     return Outcome(
       model: network.architecture.name, data: selection.data.rawValue,
       accuracy: AccuracyFigure(evaluation.accuracy), n: evaluation.accuracy.count,
       classes: test.classNames.count, classesTested: test.classCounts.count { $0 > 0 },
       seconds: evaluation.seconds, imagesPerSecond: evaluation.imagesPerSecond,
-      peakMemoryMb: Double(ProcessMemory.peakBytes) / 1e6, weights: weights)
+      peakMemoryMb: Double(ProcessMemory.peakBytes) / 1e6, weights: weights,
+      computed: PlanPrecision(of: plan))
   }
 
   public static func text(of run: PerformedRun<Evaluate>) -> String {
@@ -74,7 +82,8 @@ public struct Evaluate: Experiment {
       "accuracy": "\(Wording.accuracy(outcome.accuracy.value)) of \(NumberText.count(outcome.n, "image")) "
         + "(95 %: \(outcome.accuracy.interval))",
       "classes": tested == classes ? "\(classes)" : "\(tested) of \(classes): the others have no test images",
-      "speed": "\(Wording.count(outcome.imagesPerSecond)) images a second"
+      "speed": "\(Wording.count(outcome.imagesPerSecond)) images a second",
+      "precision": outcome.computed?.text ?? "unknown"
     ])
   }
 

@@ -67,11 +67,21 @@ extension Experiment {
   /// What computes, where tensors do.
   public func tensorVersions(on device: String, _ precision: Precision) -> Record {
     let device = (try? Device(parsing: device)) ?? .cpu
+    return versions(on: device, precision.versions(on: device))
+  }
+
+  /// What computes answers, where tensors do.
+  public func tensorVersions(on device: String, answersIn precision: InferencePrecision) -> Record {
+    let device = (try? Device(parsing: device)) ?? .cpu
+    return versions(on: device, precision.versions(on: device))
+  }
+
+  private func versions(on device: Device, _ precisions: Record) -> Record {
     let versions: Record = [
       "quench": .string(Release.version), "libtorch": .string(LibTorch.version),
       "cpu": .string(LibTorch.cpuCapability), "device": .string("\(device)"), "threads": .int(LibTorch.threads)
     ]
-    return versions.merging(precision.versions(on: device))
+    return versions.merging(precisions)
   }
 }
 

@@ -4,6 +4,11 @@ import QuenchTorch
 struct FusedLayer {
   static let convolutions: Set = ["aten::conv2d", "aten::conv2d.padding", "aten::convolution"]
 
+  /// How many convolutions and linear layers a graph has.
+  static func count(in graph: OperatorGraph) -> Int {
+    graph.nodes.count { convolutions.contains($0.target) || $0.target == "aten::linear" }
+  }
+
   let node: OperatorGraph.Node
   let isConvolution: Bool
   let input: OperatorGraph.Value
@@ -51,6 +56,12 @@ struct FusedActivation: Equatable {
   private(set) var algorithm: String?
 
   static let none = FusedActivation(name: "none")
+
+  /// Whether oneDNN's operators on bytes have it too.
+  func isOfferedForIntegers(to layer: FusedLayer) -> Bool {
+    ["none", "relu", "swish", "hardswish", "hardtanh"].contains(name)
+      || !layer.isConvolution && ["tanh", "gelu", "leaky_relu"].contains(name)
+  }
 
   private init(name: String) { self.name = name }
 

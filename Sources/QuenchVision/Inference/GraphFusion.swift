@@ -14,8 +14,6 @@ struct GraphFusion {
   private let batches: Int
   private let dtype: DType
   private let isOffered: Bool
-  private let readers: [[Int]]
-  private let producers: [Int?]
 
   /// - Parameters:
   ///   - graph: Without operators that write over their operands.
@@ -36,12 +34,10 @@ struct GraphFusion {
     self.batches = batches
     self.dtype = dtype
     isOffered = FusedOperators.areOffered(for: dtype, on: device)
-    readers = graph.readers
-    producers = graph.producers
   }
 
   mutating func run() {
-    layOutChannelsLast()
+    graph.layOutChannelsLast()
     convertTensors()
     if isOffered { fuse() }
     graph = graph.withoutDeadParts()
@@ -51,25 +47,6 @@ struct GraphFusion {
   }
 
   // MARK: - Memory
-
-  /// A program that was exported may view rows that lie one after the other; what it views is then copied where it must.
-  private mutating func layOutChannelsLast() {
-    let hasConvolutions = graph.nodes.contains { FusedLayer.convolutions.contains($0.target) }
-    let countsOnRows = graph.nodes.contains { node in
-      ["aten::as_strided", "aten::view_as", "aten::view.dtype"].contains { node.target.hasPrefix($0) }
-    }
-    guard graph.input.memoryFormat == .contiguous, graph.input.example.count == 4, hasConvolutions, !countsOnRows
-    else { return }
-    graph.input.memoryFormat = .channelsLast
-    for position in graph.nodes.indices
-    where ["aten::view", "aten::_unsafe_view"].contains(graph.nodes[position].target) {
-      let node = graph.nodes[position]
-      guard let size = node["size"] else { continue }
-      graph.nodes[position].target = "aten::reshape"
-      graph.nodes[position].arguments.removeAll { $0.name == "size" }
-      graph.nodes[position].set("shape", size)
-    }
-  }
 
   /// Batch norms stay in float32 where others have 16 bits. Weights of linear layers are marked as learned though nothing
   /// is recorded: for others LibTorch multiplies a transposed input row by row, several times slower (`should_fold` in its
@@ -90,73 +67,48 @@ struct GraphFusion {
   // MARK: - Fusion
 
   private mutating func fuse() {
-    let isComputed = graph.dependsOnInput
-    var absorbed = Set<Int>()
-    var fused: [Int: OperatorGraph.Node] = [:]
-    func isFree(_ position: Int) -> Bool { !absorbed.contains(position) && fused[position] == nil }
-    for position in graph.nodes.indices where isFree(position) {
-      guard let layer = layer(at: position) else { continue }
-      var (chain, value) = ([position], layer.result)
-      var other: OperatorGraph.Value?
-      if let sum = onlyReader(value), isFree(sum), let addend = addend(of: sum, beside: value),
-        isComputed[addend.index], isReady(addend, for: position)
-      {
-        chain.append(sum)
-        (other, value) = (addend, graph.nodes[sum].defines[0])
-      }
-      var activation = FusedActivation.none
-      if let reader = onlyReader(value), isFree(reader), let found = FusedActivation(graph.nodes[reader]),
-        bounds.isFinite(value.index), other == nil || layer.takesAfterSum(found)
-      {
-        chain.append(reader)
-        (activation, value) = (found, graph.nodes[reader].defines[0])
-      }
-      absorbed.formUnion(chain.dropLast())
-      fused[chain[chain.count - 1]] = node(of: layer, other, activation, as: value)
+    let rules = LayerChains.Rules { layer, weight in
+      layer.isConvolution || !FusedOperators.isWide(linear: weight)
+    } takesSum: { _ in
+      true
+    } takesActivation: { [bounds] activation, layer, isSummed, value in
+      bounds.isFinite(value.index) && (!isSummed || layer.takesAfterSum(activation))
     }
-    graph.nodes = graph.nodes.indices.filter { !absorbed.contains($0) }.map { fused[$0] ?? graph.nodes[$0] }
-  }
-
-  private func onlyReader(_ value: OperatorGraph.Value) -> Int? {
-    value != graph.output && readers[value.index].count == 1 ? readers[value.index][0] : nil
-  }
-
-  private func layer(at position: Int) -> FusedLayer? {
-    guard let layer = FusedLayer(graph.nodes[position]), layer.isConvolution || dtype.byteCount < 4,
-      let weight = tensors[layer.weight],
-      weight.rank == (layer.isConvolution ? 4 : 2), weight.dtype == dtype,
-      let shape = trace.shape(layer.input), layer.isConvolution ? shape.count == 4 : shape.count > 1,
-      weight.count > 0, !shape.contains(0),
-      layer.bias.map({ tensors[$0] != nil }) ?? true
-    else { return nil }
-    return layer
-  }
-
-  /// The value that a node adds to `value`, one of the same shape and type; nil where it does something else.
-  private func addend(of position: Int, beside value: OperatorGraph.Value) -> OperatorGraph.Value? {
-    let node = graph.nodes[position]
-    guard node.target == "aten::add.Tensor", node["alpha"] == nil, let first = node.value("self"),
-      let second = node.value("other"), first != second
-    else { return nil }
-    let other = first == value ? second : first
-    guard trace.shape(other) == trace.shape(value), trace.dtypes[other.index] == trace.dtypes[value.index] else {
-      return nil
+    let chains = LayerChains(graph, tensors, trace: trace, dtype: dtype, rules)
+    graph.nodes = graph.nodes.indices.compactMap { position in
+      if let call = chains.calls[position] { return node(of: call) }
+      return chains.absorbed.contains(position) ? nil : wide(graph.nodes[position]) ?? graph.nodes[position]
     }
-    return other
   }
 
-  /// Whether an addend is there when the layer is computed, or no other layer could take the addition in.
-  private func isReady(_ addend: OperatorGraph.Value, for position: Int) -> Bool {
-    guard let producer = producers[addend.index], producer > position else { return true }
-    return layer(at: producer) == nil || onlyReader(addend) == nil
+  /// The node of a linear layer that MKL computes; nil for others.
+  private mutating func wide(_ node: OperatorGraph.Node) -> OperatorGraph.Node? {
+    guard let layer = FusedLayer(node), !layer.isConvolution, let weight = tensors[layer.weight], weight.rank == 2,
+      weight.dtype == dtype, FusedOperators.isWide(linear: weight), layer.bias.map({ tensors[$0] != nil }) ?? true,
+      let rows = rows(of: layer), rows > 0
+    else { return nil }
+    var node = node
+    let own = weight.detached().contiguous()
+    tensors[layer.weight] = own
+    node.target = FusedOperators.wideLinear
+    node.arguments = [
+      .init("X", .value(layer.input)),
+      .init("MKL_W", .value(hold(FusedOperators.packed(wideLinear: own, rows: rows), "\(node.name).packed"))),
+      .init("ORI_W", .value(layer.weight)), .init("B", layer.bias.map { .value($0) } ?? .none),
+      .init("batch_size", .integer(rows))
+    ]
+    return node
   }
 
-  private mutating func node(
-    of layer: FusedLayer, _ addend: OperatorGraph.Value?, _ activation: FusedActivation,
-    as result: OperatorGraph.Value
-  ) -> OperatorGraph.Node {
+  /// How many rows a linear layer has in a batch that weights are packed for.
+  private func rows(of layer: FusedLayer) -> Int? {
+    trace.shape(layer.input).map { $0.dropLast().reduce(batches, *) }
+  }
+
+  private mutating func node(of call: LayerChains.Call) -> OperatorGraph.Node {
+    let layer = call.layer
     var node = layer.node
-    node.results = [.one(result)]
+    node.results = [.one(call.result)]
     let weight = hold(packed(layer), "\(node.name).packed")
     node.arguments = [
       .init("X", .value(layer.input)), .init("W", .value(weight)),
@@ -168,8 +120,8 @@ struct GraphFusion {
         .init("dilation", .integers(layer.dilation)), .init("groups", .integer(layer.groups))
       ]
     }
-    node.arguments += activation.arguments(beside: addend, isConvolution: layer.isConvolution)
-    switch (layer.isConvolution, addend != nil) {
+    node.arguments += call.activation.arguments(beside: call.addend, isConvolution: layer.isConvolution)
+    switch (layer.isConvolution, call.addend != nil) {
     case (true, false): node.target = FusedOperators.convolution
     case (true, true): node.target = FusedOperators.convolutionAdd
     case (false, false): node.target = FusedOperators.linear
@@ -179,13 +131,12 @@ struct GraphFusion {
   }
 
   private func packed(_ layer: FusedLayer) -> Tensor {
-    guard let weight = tensors[layer.weight], var shape = trace.shape(layer.input) else {
+    guard let weight = tensors[layer.weight], var shape = trace.shape(layer.input), let rows = rows(of: layer)
+    else {
       preconditionFailure("a layer's weight and input are known")
     }
+    guard layer.isConvolution else { return FusedOperators.packed(linear: weight.contiguous(), rows: rows) }
     shape[0] *= batches
-    guard layer.isConvolution else {
-      return FusedOperators.packed(linear: weight.contiguous(), rows: shape.dropLast().reduce(1, *))
-    }
     return FusedOperators.packed(
       convolution: weight, padding: layer.padding, stride: layer.stride, dilation: layer.dilation,
       groups: layer.groups, imageShape: shape)
@@ -222,17 +173,5 @@ struct GraphFusion {
         graph.nodes[position].target = node.target + "_"
       }
     }
-  }
-}
-
-extension OperatorGraph {
-  /// For each value whether it is computed from the input.
-  fileprivate var dependsOnInput: [Bool] {
-    var depends = [Bool](repeating: false, count: valueNames.count)
-    depends[input.value.index] = true
-    for node in nodes where node.reads.contains(where: { depends[$0.index] }) {
-      for value in node.defines { depends[value.index] = true }
-    }
-    return depends
   }
 }

@@ -52,6 +52,7 @@ struct BenchTableCommand: ParsableCommand {
     guard (2...65_536).contains(batchSize) else { throw ValidationError("--batch-size must be 2 to 65536.") }
     guard (0...60).contains(seconds) else { throw ValidationError("--seconds must be 0 to 60.") }
     guard model.isClassifier else { throw ValidationError("--model must be a classifier.") }
+    _ = try machine.layerPrecision
   }
 
   func run() throws {
@@ -60,7 +61,7 @@ struct BenchTableCommand: ParsableCommand {
     let workload = BenchWorkload(architecture, batchSize: batchSize, device: device)
     let offersBFloat16 = device != .cpu || LibTorch.offersBFloat16
     let precisions: [Precision] =
-      offersBFloat16 && machine.precision != .float32 ? [.float32, .bfloat16] : [.float32]
+      try offersBFloat16 && machine.layerPrecision != .float32 ? [.float32, .bfloat16] : [.float32]
 
     var rows = precisions.map { row("train", $0, workload.training($0)) }
     rows.append(row("infer", .float32, workload.eager(.float32)))

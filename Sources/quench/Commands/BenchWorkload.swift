@@ -57,6 +57,14 @@ struct BenchWorkload {
     return { plan(images) }
   }
 
+  /// In 8-bit integers, whose ranges are those of the batch.
+  /// - Throws: `InputError` if the network can't be computed in them here.
+  func integerPlan() throws(InputError) -> () -> Tensor {
+    let plan = try InferencePlan(network, batchSize: batchSize, calibration: images)
+    let images = images
+    return { plan(images) }
+  }
+
   private var network: Network { trained?.copy() ?? Network(architecture, seed: 0, device: device) }
 
   /// Pixels in [0, 1].
@@ -97,6 +105,9 @@ struct BenchServer {
     case ("infer", "channels-last-bfloat16"): step = workload.eager(.bfloat16)
     case ("infer", "plan-float32"): step = workload.plan(.float32)
     case ("infer", "plan-bfloat16"): step = workload.plan(.bfloat16)
+    case ("infer", "plan-int8"):
+      guard let plan = try? workload.integerPlan() else { return nil }
+      step = plan
     default: return nil
     }
     _ = Throughput.time(Throughput.warmUpSteps, step)

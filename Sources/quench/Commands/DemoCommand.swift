@@ -27,10 +27,12 @@ struct DemoCommand: ParsableCommand {
   @OptionGroup var machine: MachineOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws { _ = try machine.layerPrecision }
+
   func run() throws {
     try machine.ranks.requireAlone()
     var demo = Demo()
-    demo.precision = machine.precision
+    demo.precision = try machine.layerPrecision
     let url = URL(filePath: out, directoryHint: .isDirectory)
     let earlier = try RunFolder.record(at: url)
     if let earlier, try earlier.settings["steps"] != demo.checked().settings["steps"] {

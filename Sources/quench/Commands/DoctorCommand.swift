@@ -23,9 +23,11 @@ struct DoctorCommand: ParsableCommand {
   @OptionGroup var machine: MachineOptions
   @OptionGroup var output: OutputOptions
 
+  func validate() throws { _ = try machine.layerPrecision }
+
   func run() throws {
     let device = try machine.prepare()
-    let findings = MachineFindings(device: device, precision: machine.precision)
+    let findings = MachineFindings(device: device, precision: try machine.layerPrecision)
     output.printResult(findings.record, findings.text)
     if let failure = findings.failure { throw failure }
   }

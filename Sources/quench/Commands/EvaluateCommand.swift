@@ -14,9 +14,15 @@ struct EvaluateCommand: ParsableCommand {
         quench evaluate --weights runs/train/model.safetensors
         quench evaluate --weights resnet20.pt --model resnet20 --data cifar10 --json
         quench evaluate --weights runs/train/model.safetensors --out runs/evaluate
+        quench evaluate --weights runs/train/model.safetensors --precision int8
 
       The interval holds the accuracy on all images of this kind with 95 %
       confidence (Wilson).
+
+      With --precision int8 convolutions and linear layers multiply 8-bit integers,
+      whose ranges are measured on training images of the same data set. All else,
+      and a layer whose input is not finite, stays in float32: the result says how
+      many layers are int8.
       """)
 
   @Option(
@@ -33,6 +39,9 @@ struct EvaluateCommand: ParsableCommand {
   var batchSize = 500
 
   @OptionGroup(title: "Data") var data: DataOptions
+
+  @Option(help: ArgumentHelp("Measure int8's ranges on n training images.", valueName: "n"))
+  var calibrationImages = Calibration.standardImages
 
   @Option(help: "Seed by which --limit draws images.")
   var seed = 1

@@ -11,10 +11,6 @@ struct ExportCommand: ParsableCommand {
     case onnx, sparse, safetensors
   }
 
-  enum Bits: String, CaseIterable, ExpressibleByArgument {
-    case float32, int8
-  }
-
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write a network for other programs, or pack a pruned one.",
@@ -71,14 +67,7 @@ struct ExportCommand: ParsableCommand {
   @Option(help: "What an ONNX file computes in; int8 wants --calibration.")
   var precision = Bits.float32
 
-  @Option(help: "The data set on whose training images int8's ranges are measured.")
-  var calibration: DataName?
-
-  @Option(help: ArgumentHelp("Folder that holds --calibration's files.", valueName: "dir"), completion: .directory)
-  var dataDir: String?
-
-  @Option(help: ArgumentHelp("Measure on n images.", valueName: "n"))
-  var calibrationImages = 512
+  @OptionGroup var calibration: CalibrationOptions
 
   @OptionGroup var output: OutputOptions
 
@@ -86,13 +75,7 @@ struct ExportCommand: ParsableCommand {
     guard precision == .float32 || format == .onnx else {
       throw ValidationError("--precision int8 is for --format onnx.")
     }
-    guard (precision == .int8) == (calibration != nil) else {
-      throw ValidationError("--precision int8 and --calibration go together.")
-    }
-    guard dataDir == nil || calibration != nil else { throw ValidationError("--data-dir is for --calibration.") }
-    guard (1...100_000).contains(calibrationImages) else {
-      throw ValidationError("--calibration-images must be 1 to 100000.")
-    }
+    _ = try calibration.images(for: precision)
     guard fold || format == .onnx else { throw ValidationError("--no-fold is for --format onnx.") }
     if let classes, !(1...100_000).contains(classes) { throw ValidationError("--classes must be 1 to 100000.") }
     guard model != nil || (input == nil && classes == nil && data == nil) else {
@@ -113,8 +96,8 @@ struct ExportCommand: ParsableCommand {
     case .onnx:
       var export = ONNXExport()
       export.foldsBatchNorm = fold
-      try export.write(
-        network, classNames: file.classNames, calibration: try calibrationPixels(for: network), to: target)
+      let pixels = try calibration.images(for: precision)?.pixels(for: network, nil, output.console)
+      try export.write(network, classNames: file.classNames, calibration: pixels, to: target)
     case .sparse: try file.write(to: target, packsZeros: true)
     case .safetensors: try file.write(to: target)
     }
@@ -125,21 +108,6 @@ struct ExportCommand: ParsableCommand {
       "parameters": .int(size.parameters), "prunable_weights": .int(size.prunableWeights),
       "zero_weights": .int(ModelsDescribeCommand.zeros(of: network))
     ])
-  }
-
-  /// Images in [0, 1] to measure int8's ranges on; nil without `--calibration`.
-  private func calibrationPixels(for network: Network) throws(InputError) -> Tensor? {
-    guard let calibration else { return nil }
-    var selection = DataSelection()
-    (selection.data, selection.dataDir, selection.trainLimit) = (calibration, dataDir, calibrationImages)
-    let images = try selection.load(.train, on: .cpu, seed: 1, output.console).images
-    let shape = Array(images.shape.dropFirst())
-    guard network.architecture.accepts(imageShape: shape) else {
-      throw InputError(
-        "the network does not take these images", at: "--calibration", expected: network.architecture.inputText,
-        found: shape.map(String.init).joined(separator: " x "))
-    }
-    return images.to(.float32) * (1.0 / 255)
   }
 
   /// What `--model` is; nil where the weights are to say.

@@ -61,6 +61,7 @@ struct PredictCommand: ParsableCommand {
     guard !pictures.isEmpty else { throw ValidationError("Name a picture or a folder of pictures.") }
     guard top >= 1 else { throw ValidationError("--top must be at least 1.") }
     guard batchSize >= 1 else { throw ValidationError("--batch-size must be at least 1.") }
+    _ = try machine.layerPrecision
   }
 
   func run() throws {
@@ -76,7 +77,7 @@ struct PredictCommand: ParsableCommand {
     output.tell(file, at: weights)
     var predictor = try PicturePredictor(
       file, labels: pixels.settings.labels(for:), pictures: settings,
-      dtype: machine.precision == .bfloat16 ? .bfloat16 : .float32, at: weights)
+      dtype: try machine.layerPrecision == .bfloat16 ? .bfloat16 : .float32, at: weights)
     (predictor.top, predictor.batchSize) = (top, batchSize)
     let inspect = try PictureInspection(
       inspection, size: predictor.size, classNames: predictor.classNames, on: device)

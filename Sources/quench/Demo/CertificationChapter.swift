@@ -16,7 +16,7 @@ enum CertificationChapter: DemoChapter {
       var certification = CertifyClassifier()
       certification.weights = folder.appending(path: "\(network)/\(ClassifierWork.modelFileName)").relativePath
       (certification.certification.sigma, certification.certification.radii) = (0.25, radii)
-      (certification.selection.limit, certification.precision) = (100, precision)
+      (certification.selection.limit, certification.precision) = (100, InferencePrecision(precision))
       return certification
     }
     return [

@@ -42,8 +42,22 @@ struct MachineOptions: ParsableArguments {
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
 
-  @Option(help: "auto is bfloat16 where the device is faster with it.")
-  var precision = Precision.automatic
+  @Option(
+    help: """
+      auto is bfloat16 where the device is faster with it; int8 is for 'evaluate', 'certify' and 'serve' alone.
+      """)
+  var precision = InferencePrecision.automatic
+
+  /// ``precision`` for commands that do not offer int8.
+  /// - Throws: `ValidationError` for int8.
+  var layerPrecision: Precision {
+    get throws {
+      guard let layers = Precision(rawValue: precision.rawValue) else {
+        throw ValidationError("--precision \(precision.rawValue) is for 'evaluate', 'certify' and 'serve' alone.")
+      }
+      return layers
+    }
+  }
 
   @Option(
     help: ArgumentHelp("YAML file with the same keys as the flags; flags win.", valueName: "file"),
@@ -180,7 +194,7 @@ struct RecipeOptions: ParsableArguments {
   var augmentation = true
 }
 
-extension Precision: ExpressibleByArgument {}
+extension InferencePrecision: ExpressibleByArgument {}
 extension DataName: ExpressibleByArgument {}
 extension DataSelection.Order: ExpressibleByArgument {}
 extension TrainingRecipe.Course: ExpressibleByArgument {}

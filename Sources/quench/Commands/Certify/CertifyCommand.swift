@@ -25,8 +25,9 @@ struct CertifyCommand: ParsableCommand {
       Unless --fixed is given, sampling stops as soon as the radii are decided (at
       most --n copies), with the same guarantee. Writes certified.tsv, one row per
       image as soon as it is certified, summary.json and report.html; --resume
-      continues an interrupted run and ends with the same rows. All flags: quench
-      certify run --help.
+      continues an interrupted run and ends with the same rows. A certificate is of
+      the network in the precision that summary.json names: with --precision int8 of
+      the network in 8-bit integers. All flags: quench certify run --help.
       """,
     subcommands: [CertifyRunCommand.self, CertifyPredictCommand.self, CertifyPlotCommand.self],
     defaultSubcommand: CertifyRunCommand.self)
@@ -47,6 +48,10 @@ struct CertifyRunCommand: ExperimentCommand {
   var model: ClassifierName?
 
   @OptionGroup var pixels: NormalizationOptions
+
+  @Option(
+    help: ArgumentHelp("Measure int8's ranges on n training images under the same noise.", valueName: "n"))
+  var calibrationImages = Calibration.standardImages
 
   @OptionGroup(title: "Certification") var certification: CertificationOptions
   @OptionGroup(title: "Data") var data: DataOptions

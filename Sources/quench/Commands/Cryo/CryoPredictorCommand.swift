@@ -191,6 +191,7 @@ struct PredictorPredictCommand: ParsableCommand {
 
   func validate() throws {
     guard batchSize > 0 else { throw ValidationError("--batch-size must be at least 1.") }
+    _ = try machine.layerPrecision
   }
 
   func run() throws {
@@ -201,7 +202,7 @@ struct PredictorPredictCommand: ParsableCommand {
       URL(filePath: images, directoryHint: .isDirectory), holes: holes, side: predictor.pictureSide, output.console)
     var line = ProgressLine("Predicting", total: pictures.count, unit: "pictures", style: output.progress)
     let clock = ContinuousClock.now
-    let predictions = predictor.predict(pictures, batchSize: batchSize, precision: machine.precision) {
+    let predictions = predictor.predict(pictures, batchSize: batchSize, precision: try machine.layerPrecision) {
       line.update($0)
     }
     let seconds = (ContinuousClock.now - clock) / .seconds(1)

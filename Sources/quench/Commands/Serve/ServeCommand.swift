@@ -13,6 +13,8 @@ struct ServeCommand: ParsableCommand {
     discussion: """
       Examples:
         quench serve --weights model.safetensors --name box --port 8000
+        quench serve --weights model.safetensors --precision int8 \\
+          --calibration cifar10
         quench serve --defend runs/defend --weights model.safetensors
         quench serve --defend runs/defend --endpoint http://host:8000/v2/models/box
 
@@ -87,6 +89,11 @@ struct ServeCommand: ParsableCommand {
   @Option(help: "Probability that an answer's radius is wrong (default: 0.001).")
   var alpha: Double?
 
+  @Option(help: "What --weights compute in; int8 wants --calibration.")
+  var precision = Bits.float32
+
+  @OptionGroup var calibration: CalibrationOptions
+
   // MARK: Server
 
   @Option(help: "The model's name in URLs.")
@@ -145,6 +152,9 @@ struct ServeCommand: ParsableCommand {
   func validate() throws {
     guard (weights == nil) != (endpoint == nil) else {
       throw ValidationError("Name the model with either --weights or --endpoint.")
+    }
+    guard try calibration.images(for: precision) == nil || weights != nil && defend == nil else {
+      throw ValidationError("--precision int8 is for --weights without --defend.")
     }
     guard defend != nil || weights != nil else { throw ValidationError("--endpoint needs --defend.") }
     for (flag, isGiven) in [

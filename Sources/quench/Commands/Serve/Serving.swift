@@ -5,6 +5,7 @@
   import QuenchSmoothing
   import QuenchSupport
   import QuenchTorch
+  import QuenchVision
 
   extension ServeCommand {
     func serve() async throws {
@@ -23,6 +24,9 @@
       let shield = try shield()
       shield.flatMap { Defense.finding(onSigma: $0.certify.sigma, in: URL(filePath: $0.folder)) }.map(Self.note)
       var served = ServedModel(name: name, source: source, shield: shield, batchSize: batchSize)
+      if let images = try calibration.images(for: precision) {
+        served.calibration = ServedModel.Integers(images: images, note: Self.note)
+      }
       served.patience.tries = tries ?? 3
       served.patience.longestPause = 2  // somebody waits
       served.patience.rate = queryRate
