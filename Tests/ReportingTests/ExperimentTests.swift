@@ -84,7 +84,7 @@ private struct Count: Experiment {
     let folder = try TemporaryFolder()
     let run = try Lab().perform(Count(), in: folder / "run")
     #expect(run.outcome == .init(meanCount: .init(value: 3, low: 1)))
-    #expect(try run.folder.readSummary() == ["mean_count": 3.0, "mean_count_low": 1.0])
+    #expect(try run.folder.readSummary() == ["mean_count": 3.0, "mean_count_low": 1.0, "ranks": 1])
     #expect(FileManager.default.fileExists(atPath: run.folder.report.path))
     let record = try RunRecord(contentsOf: run.folder.config)
     #expect(record.kind == "count" && record.outcome == .completed && record.inputs == ["numbers": "1234"])
