@@ -101,6 +101,29 @@ struct Crew {
     #expect(try sameBytes(whole.file("model.safetensors"), broken.file("model.safetensors")))
   }
 
+  @Test("certify and attack images as one process does, row by row") func rows() async throws {
+    let folder = try TemporaryFolder()
+    let network = RunPlace(folder / "network")
+    let train = Self.train.map { $0 == "4" ? "1" : $0 }
+    #expect(try await Tool.run(train + ["--out", network.path]).code == 0)
+    let images = ["--data", "synthetic", "--threads", "1", "--precision", "float32", "--quiet"]
+    let weights = ["--weights", network.file("model.safetensors").path] + images
+    let certify = ["certify", "--sigma", "0.25", "--n", "100", "--n0", "10", "--limit", "21"] + weights
+    let attack = ["attack", "pgd", "--steps", "2", "--batch-size", "7", "--limit", "30"] + weights
+    for (command, file) in [(certify, "certified.tsv"), (attack, "rows.csv")] {
+      let (one, two) = (RunPlace(folder / "\(command[0])-1"), RunPlace(folder / "\(command[0])-2"))
+      #expect(try await Tool.run(command + ["--out", one.path]).code == 0)
+      let outcomes = try await Crew.run(2, command + ["--out", two.path])
+      #expect(outcomes.map(\.code) == [0, 0], "\(outcomes)")
+      let rows = try [one, two].map {
+        try String(contentsOf: $0.file(file), encoding: .utf8).split(separator: "\n")
+      }
+      // What an image costs in time and noisy copies is another thing than what is found out about it.
+      let told = rows.map { rows in rows.map { $0.split(separator: "\t").prefix(5) } }
+      #expect(told[0] == told[1] && told[0].count > 20)
+    }
+  }
+
   @Test("a command that shares nothing refuses, and --standalone works alone") func refusal() async throws {
     let folder = try TemporaryFolder()
     let environment = ["RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"]

@@ -45,6 +45,8 @@ public struct AttackEvaluator {
   public var probes = true
   /// Given each image that is broken, as soon as it is; an `InputError` ends the run.
   public var keepBroken: ((BrokenImage) throws(InputError) -> Void)?
+  /// The ranks that share the work: each attacks some of the batches, and all see what came of every one.
+  public var world = World.alone
   public var progress = ProgressLine.Style.quiet
   /// Told what is amiss with the files of a run that is resumed, and does not stop it.
   public var warn: (String) -> Void = { _ in }
@@ -83,27 +85,33 @@ public struct AttackEvaluator {
     for (number, stage) in stages.enumerated() {
       let (point, attack) = (stage.point, stage.attack)
       let work = stage.isProbe ? board.survivors(at: point) : board.work(at: point, mode)
-      for start in stride(from: 0, to: work.count, by: batchSize) {
-        let places = Array(work[start..<min(work.count, start + batchSize)])
-        let entry: AttackJournal.Entry
-        if let known = try journal?.entry(unit, attack: attack.name, places: places) {
-          entry = known
-        } else {
-          if Interruption.isRequested, let folder { throw Interrupted(folder: folder.url) }
-          entry = try attempt(stage, places, targets, on: model, data, &board)
-          try journal?.append(entry, unit: unit)
+      var done = 0
+      while done < work.count {
+        let turn = stride(from: done, to: min(work.count, done + batchSize * world.size), by: batchSize)
+          .map { Array(work[$0..<min(work.count, $0 + batchSize)]) }
+        var known: [AttackJournal.Entry?] = []
+        for (offset, places) in turn.enumerated() {
+          known.append(try journal?.entry(unit + offset, attack: attack.name, places: places))
         }
-        unit += 1
-        if stage.isProbe {
-          board.applyProbe(entry, at: point)
-        } else {
-          board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
-          let isLast = number == stages.count - 1 && start + batchSize >= work.count
-          try rows?.append(board.rows(of: board.settled(after: point, mode, isLast: isLast)))
+        if known.contains(where: { $0 == nil }) {
+          let isInterrupted = world.sum([Interruption.isRequested ? 1 : 0])[0] > 0
+          if isInterrupted, let folder { throw Interrupted(folder: folder.url) }
         }
-        line.update(
-          number * data.count + data.count - work.count + start + places.count,
-          note: "\(attack.name), robust \(NumberText.percent(board.robustShare(at: point), decimals: 1))")
+        for (entry, isNew) in try attempts(stage, turn, known, targets, on: model, data, &board) {
+          if isNew { try journal?.append(entry, unit: unit) }
+          unit += 1
+          done += entry.outcomes.count
+          if stage.isProbe {
+            board.applyProbe(entry, at: point)
+          } else {
+            board.apply(entry, at: point, spans: attack.isBounded ? nil : budgets.count, mode)
+            let isLast = number == stages.count - 1 && done >= work.count
+            try rows?.append(board.rows(of: board.settled(after: point, mode, isLast: isLast)))
+          }
+          line.update(
+            number * data.count + data.count - work.count + done,
+            note: "\(attack.name), robust \(NumberText.percent(board.robustShare(at: point), decimals: 1))")
+        }
       }
       if !stage.isProbe { board.close(attack, at: point, tried: work.count, mode) }
     }
@@ -174,11 +182,41 @@ public struct AttackEvaluator {
     }
   }
 
+  /// What came of a turn's batches, in order, and whether it is new: each rank attacks one of those that are not known.
+  private func attempts(
+    _ stage: Stage, _ turn: [[Int]], _ known: [AttackJournal.Entry?], _ targets: Tensor?, on model: AttackedModel,
+    _ data: AttackData, _ board: inout Board
+  ) throws -> [(AttackJournal.Entry, isNew: Bool)] {
+    var found: [(AttackJournal.Entry, isNew: Bool)] = []
+    var own: (entry: AttackJournal.Entry, images: Tensor)?
+    if world.rank < turn.count, known[world.rank] == nil {
+      own = try attempt(stage, turn[world.rank], targets, on: model, data, board)
+    }
+    let isNew = known.contains { $0 == nil }
+    let told = isNew ? world.gather(own.map { Data(Value.object($0.entry.record).json().utf8) } ?? Data()) : []
+    let keepsAny = isNew && !stage.isProbe && (keepsImages || keepBroken != nil)
+    var images = keepsAny ? world.gatherRows(own?.images ?? .zeros([0] + data.shape, device: model.device)) : nil
+    for (rank, places) in turn.enumerated() {
+      if let entry = known[rank] {
+        found.append((entry, false))
+        continue
+      }
+      guard
+        let entry = try rank == world.rank
+          ? own?.entry : Value(json: told[rank], name: "rank \(rank)").record.flatMap(AttackJournal.Entry.init)
+      else { preconditionFailure("a rank tells what it found") }
+      found.append((entry, true))
+      guard let all = images else { continue }
+      try keep(all[..<places.count], entry, stage, data, &board)
+      images = all[places.count...]
+    }
+    return found
+  }
+
   /// Attacks one batch and judges what came of it.
   private func attempt(
-    _ stage: Stage, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData,
-    _ board: inout Board
-  ) throws(InputError) -> AttackJournal.Entry {
+    _ stage: Stage, _ places: [Int], _ targets: Tensor?, on model: AttackedModel, _ data: AttackData, _ board: Board
+  ) throws(InputError) -> (entry: AttackJournal.Entry, images: Tensor) {
     let (start, attack) = (ContinuousClock.now, stage.attack)
     let chosen = Tensor(places).to(model.device)
     let clean = data.pixels(at: chosen.to(data.labels.device)).to(model.device)
@@ -193,18 +231,25 @@ public struct AttackEvaluator {
       attack: attack, places: places, images: images, samples: samples, logits: logits,
       seconds: (ContinuousClock.now - start) / .seconds(1)
     ) { model.score($0, passes: board.passes) }
-    if stage.isProbe { return entry }
-    board.images?.setRows(images, at: chosen)
-    guard let keepBroken else { return entry }
+    return (entry, images)
+  }
+
+  /// Keeps the images of a batch, where they are wanted.
+  private func keep(
+    _ images: Tensor, _ entry: AttackJournal.Entry, _ stage: Stage, _ data: AttackData, _ board: inout Board
+  ) throws(InputError) {
+    board.images?.setRows(images, at: Tensor(entry.outcomes.map(\.place)).to(images.device))
+    guard let keepBroken else { return }
     for (row, outcome) in entry.outcomes.enumerated() {
-      guard let first = board.firstBreak(outcome, from: stage.point, isBounded: attack.isBounded) else { continue }
+      guard let first = board.firstBreak(outcome, from: stage.point, isBounded: stage.attack.isBounded) else {
+        continue
+      }
       try keepBroken(
         BrokenImage(
-          image: images[row], index: samples.indices[row], label: board.labels[outcome.place],
+          image: images[row], index: data.indices[outcome.place], label: board.labels[outcome.place],
           answer: outcome.after, answerRounded: outcome.picture?.after,
           deceivesRounded: outcome.picture?.isBroken == true, epsilon: budgets[first]))
     }
-    return entry
   }
 
   /// - Throws: `InputError` if the attack did not keep to the pixel range or its budget.

@@ -71,6 +71,7 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
     var evaluator = try make(target, test, device)
     (evaluator.seed, evaluator.batchSize, evaluator.expectedCleanAccuracy) = (seed, batchSize, expectedAccuracy)
     (evaluator.staysOnGrid, evaluator.probes) = (eightBit, probe)
+    evaluator.world = context.world
     (evaluator.progress, evaluator.warn) = (context.console.progress, context.console.note)
     let files = try Fingerprint.inputs(["weights": weights, "from": from])
     let images: Record = ["test images": .string(test.fingerprint)]
@@ -101,5 +102,6 @@ public protocol AttackExperiment: Experiment where Outcome == AttackOutcome {
 }
 
 extension AttackExperiment {
+  public static var isShared: Bool { true }
   public func versions(on device: String) -> Record { tensorVersions(on: device, target.precision) }
 }

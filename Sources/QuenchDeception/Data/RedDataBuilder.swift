@@ -47,6 +47,8 @@ public struct RedDataBuilder {
   public var unseenAttacks: [RedAttack] = RedAttack.unseen
   public var seed: UInt64 = 1
   public var batchSize = 250
+  /// The ranks that share the attacks on each cell.
+  public var world = World.alone
   public var progress = ProgressLine.Style.quiet
 
   public init(victims: [Victim]) { self.victims = victims }
@@ -98,7 +100,7 @@ public struct RedDataBuilder {
       if FileManager.default.fileExists(atPath: url.path) {
         cell = try PairCell(contentsOf: url)
       } else {
-        if Interruption.isRequested { throw Interrupted(folder: folder) }
+        if world.sum([Interruption.isRequested ? 1 : 0])[0] > 0 { throw Interrupted(folder: folder) }
         guard let (dataset, indices) = sources[key.part],
           let victim = (victims + unseenVictims).first(where: { $0.name == key.victim })
         else { continue }
@@ -157,6 +159,7 @@ public struct RedDataBuilder {
     (evaluator.seed, evaluator.batchSize, evaluator.keepsImages) = (
       Generator.derive(seed, "red-\(key.name)"), batchSize, true
     )
+    evaluator.world = world
     evaluator.probes = false  // images are wanted, not a robust accuracy
     let report = try evaluator.run(on: victim.model, AttackData(chosen, indices: indices))
     guard let images = report.images, let rows = report.points.first?.rows else {

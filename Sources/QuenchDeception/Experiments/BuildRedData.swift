@@ -7,6 +7,7 @@ import QuenchVision
 /// The making of an attack data set: pairs of clean and adversarial images.
 public struct BuildRedData: Experiment {
   public static let kind = "red-build-data"
+  public static let isShared = true
 
   public var preset = RedPreset.small
   /// Pairs of each training cell; nil: the preset's.
@@ -80,6 +81,7 @@ public struct BuildRedData: Experiment {
     builder.testPairs = testPairs ?? preset.testPairs
     (builder.attacks, builder.unseenAttacks) = (attacks, unseenAttacks)
     (builder.seed, builder.batchSize) = (UInt64(bitPattern: Int64(seed)), batchSize)
+    builder.world = context.world
     builder.progress = context.console.progress
     let folder = try context.open(inputs: victims.all.inputs("victim").merging(images.inputs))
     let start = ContinuousClock.now

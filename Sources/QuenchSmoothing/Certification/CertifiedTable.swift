@@ -4,7 +4,7 @@ import QuenchVision
 
 /// One image of a certification: a line of `certified.tsv`. The first six columns are those of the public code of Cohen
 /// et al. 2019 and its descendants, so that their analysis reads it.
-public struct CertifiedRow: Hashable, Sendable {
+public struct CertifiedRow: Hashable, Codable, Sendable {
   public var index: Int
   public var label: Int
   /// Nil where it abstained; -1 in the file.

@@ -89,8 +89,9 @@ public final class DefenseTraining: Learner {
   public func step(at position: LoaderPosition) throws -> StepResult {
     let start = ContinuousClock.now
     defer { seconds.all += (ContinuousClock.now - start) / .seconds(1) }
-    let images = loader.batch(at: position).images
-    let noisy = images.noisy(recipe.sigma, seed: seed, at: position)
+    let batch = loader.batch(at: position)
+    let images = batch.images
+    let noisy = images.noisy(recipe.sigma, seed: seed, at: position, part: batch.part)
     let device = images.device
     let result = try trained.training {
       let codes = withAutocast(precision.autocast(on: device), on: device) { defense.codes(noisy) }

@@ -48,8 +48,9 @@ public final class Pretraining: Learner {
   public var learningRate: Double { trained.optimizer.learningRate }
 
   public func step(at position: LoaderPosition) throws -> StepResult {
-    let images = loader.batch(at: position).images
-    let input = input(images, seed: seed, at: position)
+    let batch = loader.batch(at: position)
+    let images = batch.images
+    let input = input(batch, seed: seed)
     let loss = try trained.training {
       let output = withAutocast(precision.autocast(on: images.device), on: images.device) {
         chain.reduce(input) { $1.network($0) }
@@ -62,34 +63,37 @@ public final class Pretraining: Learner {
     return StepResult(loss: loss, correct: nil, images: images.size(0))
   }
 
-  private func input(_ images: Tensor, seed: UInt64, at position: LoaderPosition) -> Tensor {
-    let shown = measurement?(images) ?? images
-    let noisy = noise > 0 ? shown.noisy(noise, seed: seed, at: position) : shown
+  private func input(_ batch: Batch, seed: UInt64) -> Tensor {
+    let shown = measurement?(batch.images) ?? batch.images
+    let noisy = noise > 0 ? shown.noisy(noise, seed: seed, at: batch.position, part: batch.part) : shown
     return denoiser.map { denoiser in withoutGradient { denoiser(noisy) } } ?? noisy
   }
 
   /// The mean squared error on a data set's images as they are, with the noise that is trained for.
   public func error(on dataset: ImageDataset) -> Double {
-    var sum = 0.0
-    forEachAnswer(on: dataset) { sum += $0.meanSquaredError($1.images).item() * Double($1.count) }
-    return sum / Double(dataset.count)
+    sum(over: dataset) { $0.meanSquaredError($1.images).item() * Double($1.count) } / Double(dataset.count)
   }
 
   /// How often `classifier` (images to logits) is right about what the chain gives back of a data set's images, with the
   /// noise that is trained for.
   public func accuracy(of classifier: (Tensor) -> Tensor, on dataset: ImageDataset) -> Accuracy {
-    var correct = 0
-    forEachAnswer(on: dataset) { correct += (classifier($0).argmax(1) .== $1.labels).nonzeroCount() }
-    return Accuracy(correct: correct, count: dataset.count)
+    let correct = sum(over: dataset) { Double((classifier($0).argmax(1) .== $1.labels).nonzeroCount()) }
+    return Accuracy(correct: Int(correct), count: dataset.count)
   }
 
-  private func forEachAnswer(on dataset: ImageDataset, _ body: (Tensor, Batch) -> Void) {
+  /// The sum over a data set's batches, of which each rank computes some.
+  /// - Parameter figure: Of what the chain gives back, and the batch.
+  private func sum(over dataset: ImageDataset, _ figure: (Tensor, Batch) -> Double) -> Double {
+    let (world, loader) = (dataset.world, BatchLoader.evaluation(dataset, batchSize: 500))
+    var figures = [Double](repeating: 0, count: loader.batchesPerEpoch)
     withoutGradient {
-      for batch in BatchLoader.evaluation(dataset, batchSize: 500).batches() {
-        let input = input(batch.images, seed: Generator.derive(seed, "test"), at: batch.position)
-        body(chain.reduce(input) { $1.network($0) }, batch)
+      for index in stride(from: world.rank, to: figures.count, by: world.size) {
+        let batch = loader.batch(at: LoaderPosition(batch: index))
+        let input = input(batch, seed: Generator.derive(seed, "test"))
+        figures[index] = figure(chain.reduce(input) { $1.network($0) }, batch)
       }
     }
+    return world.sum(figures).reduce(0, +)
   }
 
   public var state: StateDictionary { trained.state }

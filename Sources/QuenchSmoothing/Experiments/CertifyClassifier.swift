@@ -7,6 +7,7 @@ import QuenchVision
 /// The certification of a classifier's answers under noise, on a data set's test images.
 public struct CertifyClassifier: Experiment {
   public static let kind = "certify"
+  public static let isShared = true
   public static let revisable: Set<String> = ["batch-size"]
 
   /// The file of weights.
@@ -117,13 +118,19 @@ struct DatasetCertification {
     var run = CertificationRun(certify, seed: seed)
     run.batchSize = batchSize
     run.device = data.images.device
-    try run(indices.dropFirst(table.rows.count), of: data, classify: classify) { result in
-      try table.append(CertifiedRow(result, label: labels[result.index], seed: seed, version: version))
+    var turns = RowsInTurns(context.world, of: indices.dropFirst(table.rows.count)) { row in
+      try table.append(row)
       line.update(
         table.rows.count,
         note: "certified at \(Certify.name(of: radius)): "
           + Wording.accuracy(table.rows.certifiedAccuracy(at: radius).fraction))
     }
+    do {
+      try run(turns.own, of: data, classify: classify) { result in
+        try turns.add(CertifiedRow(result, label: labels[result.index], seed: seed, version: version))
+      }
+    } catch is Interrupted { try turns.handIn(isInterrupted: true) }
+    try turns.finish()
     line.finish()
     let figures = CertificationFigures(table.rows, certify, settings.reportedRadii, version: version)
     if figures.noAnswer > 0 {

@@ -7,6 +7,7 @@ import QuenchVision
 /// The training of a part of a defense without the model, or of a reconstructor: a model to defend.
 public struct PretrainDefense: Experiment {
   public static let kind = "defend-pretrain"
+  public static let isShared = true
 
   public enum Part: String, CaseIterable, Codable, Sendable {
     case autoencoder, denoiser, reconstructor
@@ -70,12 +71,14 @@ public struct PretrainDefense: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let data = try learning.load(on: device, context.console)
+      .shared(in: context.world, batchSize: recipe.batchSize)
     let measurement = task.measurement(of: data.train)
     let autoencoder = part == .autoencoder ? try freshAutoencoder(for: data, device) : nil
     let network = try freshNetwork(for: data, device)
     let chain =
       autoencoder.map { [("encoder", $0.encoder), ("decoder", $0.decoder)] }
       ?? network.map { [(part.rawValue, $0)] } ?? []
+    for (_, network) in chain { network.world = context.world }
     let trained = try trainedDenoiser(for: data, device)
     let classifier = try weights.map { path throws(InputError) in
       InferencePlan(

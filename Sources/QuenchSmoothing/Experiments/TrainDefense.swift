@@ -7,6 +7,7 @@ import QuenchVision
 /// The training of a defense from a model's answers (Zhang et al. 2022), or for comparison with its gradients.
 public struct TrainDefense: Experiment {
   public static let kind = "defend-train"
+  public static let isShared = true
   public static let revisable = BlackBoxSettings.revisable.union(LedgerSettings.revisable)
 
   /// How the loss's slope is estimated.
@@ -92,8 +93,15 @@ public struct TrainDefense: Experiment {
 
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
+    guard !method.usesQueriesOnly || context.world.size == 1 else {
+      throw InputError(
+        "training from queries is not shared among several processes", at: "method", found: method.rawValue,
+        remedy: "start it once, or give --standalone so that each process does all of it by itself")
+    }
     let data = try learning.load(on: device, context.console)
+      .shared(in: context.world, batchSize: recipe.batchSize)
     let defense = try freshDefense(for: data, device)
+    for (_, network) in defense.trained { network.world = context.world }
     let model = method.usesQueriesOnly ? try blackBox(for: data.train, device, context.lab) : nil
     let network = method.usesQueriesOnly ? nil : try network(for: data.train, device, context.console)
     let folder = try context.open(inputs: data.inputs.merging(Fingerprint.inputs(["weights": box.weights])))

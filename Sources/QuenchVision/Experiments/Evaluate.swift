@@ -6,6 +6,7 @@ import QuenchTorch
 /// The accuracy of a network on a data set's test images.
 public struct Evaluate: Experiment {
   public static let kind = "evaluate"
+  public static let isShared = true
 
   /// The file of weights.
   public var weights = ""
@@ -53,8 +54,9 @@ public struct Evaluate: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let wanted = try WantedPictures(weights, model: model, pixels: pixels, selection)
-    let test = try selection.load(
+    var test = try selection.load(
       .test, for: wanted, on: device, seed: UInt64(bitPattern: Int64(seed)), context.console)
+    test.world = context.world
     let network = try ModelFile(path: weights, model: model, pixels: pixels, for: test, on: device, context.console)
       .network
     let folder = try context.open(

@@ -59,12 +59,13 @@ struct EvaluateCommand: ParsableCommand {
   func validate() throws { try requireUsage { _ = try experiment.checked() } }
 
   func run() throws {
-    try machine.ranks.requireAlone()
-    let lab = try machine.lab(output)
-    if let out {
-      return try output.printOutcome(
-        of: lab.perform(experiment, in: URL(filePath: out, directoryHint: .isDirectory)))
+    try machine.ranks.together(machine.lab(output), json: output.json) { lab in
+      func tell(_ run: PerformedRun<Evaluate>) throws {
+        if lab.ranks.rank == 0 { try output.printOutcome(of: run) }
+      }
+      guard let out else { return try lab.perform(experiment) { try tell($0) } }
+      let folder = try RankFolder(lab.ranks, resumes: false) { URL(filePath: out, directoryHint: .isDirectory) }
+      try tell(lab.perform(experiment, in: folder.url))
     }
-    try lab.perform(experiment) { try output.printOutcome(of: $0) }
   }
 }
