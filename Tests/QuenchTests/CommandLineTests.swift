@@ -110,6 +110,7 @@ import Testing
     // An attack refuses what it has no use for, and so does the evaluation of a denoiser.
     if words[1...].starts(with: ["red", "evaluate"]) { passedOver += ["data", "limit", "train-limit"] }
     if words[1...].starts(with: ["defend", "pretrain"]) { passedOver += ["model"] }
+    if words.contains("int8") { passedOver += ["precision"] }
     if words[1] == "attack" { passedOver += ["train-limit"] + (words.contains("autoattack") ? [] : ["queries"]) }
     let flags = options.filter { !(passedOver + kept).contains($0) }.flatMap { name in
       tiny[name].map { ["--\(name)", $0] } ?? []
