@@ -8,10 +8,12 @@
 // never looks into one: gloo/ beside this file declares as much of them as that takes. All of gloo is computed in
 // LibTorch, by code that knows the whole types.
 #define USE_C10D_GLOO
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -42,6 +44,8 @@ int32_t ct_store_open(const char *host, int32_t port, bool serves, int64_t milli
                       ct_error *error) {
   door::load();
   return door::guarded(error, [&] {
+    // c10d tells of a lost connection with a whole stack, at every call; here whoever called says what it means.
+    FLAGS_caffe2_log_level = std::max(FLAGS_caffe2_log_level, static_cast<int>(c10::GLOG_ERROR));
     c10d::TCPStoreOptions options;
     options.port = static_cast<uint16_t>(port);
     options.isServer = serves;

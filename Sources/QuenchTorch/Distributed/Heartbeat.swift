@@ -72,9 +72,10 @@ final class Heartbeat: Sendable {
   }
 
   /// Waits until the others have left, where they need this process for that: it may serve the store.
-  func waitForOthers(seconds: Double) {
+  /// - Parameter lost: One that will not.
+  func waitForOthers(seconds: Double, besides lost: Int? = nil) {
     let deadline = ContinuousClock.now + .seconds(seconds)
-    for rank in 0..<place.size {
+    for rank in 0..<place.size where rank != lost {
       while (try? store["left/\(rank)"]) == .some(nil), .now < deadline { Thread.sleep(forTimeInterval: 0.01) }
     }
   }
@@ -134,10 +135,10 @@ final class Heartbeat: Sendable {
     let rank = parts.first?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
     let who = rank.flatMap { (try? store["who/\($0)"]) ?? nil }
     try? store.set("left/\(place.rank)", "")
-    if place.rank == 0 { waitForOthers(seconds: 2) }
+    if place.rank == 0 { waitForOthers(seconds: 2, besides: rank) }
     lose(
       InputError(
-        parts.first ?? "a rank is lost", at: who, found: parts.last,
+        parts.joined(separator: ": "), at: who,
         remedy: "start all ranks again with `resume`: the run goes on from its last checkpoint"))
   }
 }
