@@ -46,7 +46,7 @@ import Testing
       (["attack", "autoatack", "--weights", "x"], "there is no 'autoatack'", "did you mean 'autoattack'?"),
       (["train", "--lerning-rate", "1"], "there is no flag '--lerning-rate'", "did you mean '--learning-rate'?"),
       (["prune", "study", "--methods", "foo"], "--methods: no such method", nil),
-      (["bake"], "there is no command 'bake' (expected demo, run, train", nil)
+      (["bake"], "there is no command 'bake' (expected demo, run, study, train", nil)
     ] as [([String], String, String?)])
   func unknownNames(arguments: [String], problem: String, suggestion: String?) async throws {
     let outcome = try await Tool.run(arguments)
