@@ -110,7 +110,7 @@ import Testing
       command + ["--limit-order", "first", "--out", "first"], in: folder.url, environment: environment(folder))
     #expect(first.errors.contains("note: the first 4 of 12 test images"))
     #expect(first.errors.contains("all are of one class, 'cat'"))
-    #expect(first.output.contains("classes   1 of 2: the others have no test images"))
+    #expect(first.output.contains("1 of 2: the others have no test images"))
     let evaluation = try Evaluation(contentsOf: folder / "first/evaluation.json")
     #expect(evaluation.confusion.map { $0.reduce(0, +) } == [4, 0])
 

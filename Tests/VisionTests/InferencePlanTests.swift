@@ -82,7 +82,12 @@ import Testing
       graph.nodes[position].target = target
       graph.nodes[position].arguments += arguments
     }
-    let changed = Network(Architecture(name: "activated", graph: graph), seed: 1)
+    return rewritten(network, as: graph)
+  }
+
+  /// A network of another graph with the tensors of `network`.
+  private func rewritten(_ network: Network, as graph: OperatorGraph) -> Network {
+    let changed = Network(Architecture(name: "changed", graph: graph), seed: 1)
     withoutGradient {
       for (mine, theirs) in zip(changed.parameters + changed.buffers, network.parameters + network.buffers) {
         mine.tensor.copy(from: theirs.tensor)
@@ -116,7 +121,8 @@ import Testing
   @Test("knows that what is written over under another name for the same memory is nobody else's") func aliases()
     throws
   {
-    var graph = activated("aten::relu_").graph
+    let plain = activated("aten::relu_")
+    var graph = plain.graph
     let position = try #require(graph.nodes.firstIndex { $0.target == "aten::relu_" })
     var alias = graph.nodes[position]
     let name = graph.newValue("alias")
@@ -125,10 +131,12 @@ import Testing
     graph.nodes.insert(alias, at: position)
     let simpler = try #require(graph.simplified())
     #expect(!simpler.nodes.contains { $0.target == "aten::alias" || $0.target.hasSuffix("_") })
-    let network = Network(Architecture(name: "aliased", graph: graph), seed: 1)
+    let network = rewritten(plain, as: graph)
     let images = Tensor.uniform([3, 1, 8, 8], 0, 1, using: Generator(seed: 1))
     let expected = withoutGradient { network(images) }
-    #expect((InferencePlan(network, dtype: .float32)(images) - expected).abs().max().item() <= 1e-5)
+    let largest: Double = expected.abs().max().item()
+    #expect((InferencePlan(network, dtype: .float32)(images) - expected).abs().max().item() <= 1e-4 * largest)
+    #expect(expected.isEqual(to: withoutGradient { plain(images) }))
   }
 
   @Test("of a network whose operators choose types computes in float32, as does one with tensors seen twice")
