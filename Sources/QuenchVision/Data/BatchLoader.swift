@@ -12,7 +12,11 @@ public struct Batch {
   /// What of the whole batch this is.
   public var part: BatchPart
 
-  /// - Parameter part: Nil: these are all of the batch's images.
+  /// - Parameters:
+  ///   - images: `[B, C, H, W]`, pixels in [0, 1].
+  ///   - labels: `[B]`.
+  ///   - position: Where it stands in the training.
+  ///   - part: What of the whole batch this is; nil: all of it.
   public init(images: Tensor, labels: Tensor, position: LoaderPosition, part: BatchPart? = nil) {
     self.images = images
     self.labels = labels

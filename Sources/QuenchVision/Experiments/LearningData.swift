@@ -63,7 +63,9 @@ public struct LearningData {
   }
 
   /// The same images, the work on which the ranks of a world share.
-  /// - Parameter batchSize: Of the training.
+  /// - Parameters:
+  ///   - world: The ranks.
+  ///   - batchSize: Of the training.
   /// - Throws: `InputError` if a batch has fewer images than there are ranks.
   public func shared(in world: World, batchSize: Int) throws(InputError) -> LearningData {
     try requireSetting(
