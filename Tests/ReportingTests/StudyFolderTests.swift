@@ -124,11 +124,14 @@ private struct Add: CompositeExperiment {
     let (losses, lost) = AsyncStream<Void>.makeStream()
     let claim = try #require(try StudyClaim(folder, lease: 1) { lost.finish() })
     #expect(FileManager.default.fileExists(atPath: folder.appending(path: ".claim-2").path))
+    #expect(!FileManager.default.fileExists(atPath: dead.path), "a holder that was asleep finds its file gone")
     #expect(try StudyClaim(folder, lease: 1) == nil, "a holder that lives keeps its run")
-    try Data().write(to: folder.appending(path: ".claim-3"))
+    try FileManager.default.removeItem(at: folder.appending(path: ".claim-2"))
     for await _ in losses {}
+    let next = try #require(try StudyClaim(folder, lease: 1))
     claim.release()
-    #expect(!FileManager.default.fileExists(atPath: folder.appending(path: ".claim-2").path))
+    #expect(try StudyClaim(folder, lease: 1) == nil, "who lost a run does not give back what another holds")
+    next.release()
   }
 
   @Test("is done once by many workers at a time") func race() throws {

@@ -6,7 +6,8 @@ import Synchronization
 ///
 /// The n-th holder of a run made the file `.claim-n` in its folder, which file systems grant to one process alone, also over
 /// a network. It touches the file as long as it lives; a file that was not touched for the time of a lease, by the file
-/// system's own clock, is of a holder that is gone, and whoever makes `.claim-(n+1)` comes in its place.
+/// system's own clock, is of a holder that is gone: whoever makes `.claim-(n+1)` comes in its place and removes it, which tells
+/// a holder that was only asleep.
 public final class StudyClaim: Sendable {
   /// Seconds without a sign of life after which a holder counts as gone.
   public static let usualLease = 120.0
@@ -14,6 +15,7 @@ public final class StudyClaim: Sendable {
   private static let prefix = ".claim-"
 
   private let file: URL
+  private let descriptor: Int32
   private let isReleased = Atomic(false)
 
   /// Claims the run in `folder`; nil where another worker holds it.
@@ -29,22 +31,27 @@ public final class StudyClaim: Sendable {
     if let last, try last.age(in: folder) < lease { return nil }
     let number = (last?.number ?? 0) + 1
     file = folder.appending(path: "\(Self.prefix)\(number)")
-    let descriptor = open(file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    descriptor = open(file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       guard errno != EEXIST else { return nil }
       throw InputError.writing(file, POSIXError(.init(rawValue: errno) ?? .EIO))
     }
     var text = "process \(getpid()) on \(ProcessInfo.processInfo.hostName) since \(Date.now.formatted(.iso8601))"
     _ = text.withUTF8 { write(descriptor, $0.baseAddress, $0.count) }
-    close(descriptor)
-    keep(in: folder, number, lease, didLose)
+    if let last { unlink(last.file.path) }
+    keep(lease, didLose)
   }
 
-  deinit { release() }
+  deinit {
+    release()
+    if descriptor >= 0 { close(descriptor) }
+  }
 
-  /// Gives the run back.
+  /// Gives the run back, if it was not lost.
   public func release() {
-    if isReleased.exchange(true, ordering: .relaxed) == false { unlink(file.path) }
+    // An initializer that lost the race for the file comes by here too, without one.
+    guard descriptor >= 0, !isReleased.exchange(true, ordering: .relaxed), isThere else { return }
+    unlink(file.path)
   }
 
   /// Who holds the run in `folder`; nil where nobody does.
@@ -55,18 +62,29 @@ public final class StudyClaim: Sendable {
     return text.isEmpty ? "another worker" : String(decoding: text, as: UTF8.self)
   }
 
-  private func keep(in folder: URL, _ number: Int, _ lease: Double, _ didLose: @escaping @Sendable () -> Void) {
-    Thread.detachNewThread { [weak self, file] in
+  private func keep(_ lease: Double, _ didLose: @escaping @Sendable () -> Void) {
+    Thread.detachNewThread { [weak self] in
       var next = ContinuousClock.now
-      while let isReleased = self?.isReleased.load(ordering: .relaxed), !isReleased {
+      while let claim = self, !claim.isReleased.load(ordering: .relaxed) {
         if .now >= next {
-          utimes(file.path, nil)
-          if let last = try? Self.last(in: folder), last.number > number { return didLose() }
+          guard claim.isTouched() else { return didLose() }
           next = .now + .seconds(lease / 6)
         }
         Thread.sleep(forTimeInterval: min(0.2, lease / 6))
       }
     }
+  }
+
+  /// Whether the file has its name still.
+  private var isThere: Bool {
+    var file = stat()
+    return fstat(descriptor, &file) == 0 && file.st_nlink > 0
+  }
+
+  /// Gives a sign of life.
+  /// - Returns: Whether this worker holds the run still, or gave it back.
+  private func isTouched() -> Bool {
+    futimens(descriptor, nil) == 0 && isThere || isReleased.load(ordering: .relaxed)
   }
 
   private struct Last {
