@@ -82,14 +82,10 @@ import Testing
   @Test(
     "cuts half of every class of the networks in a folder",
     .enabled(
-      if: ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"] != nil,
+      if: NetworkFolder.exported.isPresent,
       "QUENCH_EXPORTED_NETWORKS names no folder that scripts/reference_networks.py wrote"))
   func folder() throws {
-    let folder = URL(filePath: try #require(ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"]))
-    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-      .filter { $0.pathExtension == "pt2" }.sorted { $0.path < $1.path }
-    #expect(!files.isEmpty)
-    for url in files {
+    for url in NetworkFolder.exported.files {
       let name = url.deletingPathExtension().lastPathComponent
       do {
         let network = try ModelFile(contentsOf: url).network

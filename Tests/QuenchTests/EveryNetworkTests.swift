@@ -4,15 +4,8 @@ import QuenchSupport
 import TestSupport
 import Testing
 
-/// Every command on networks made elsewhere: one step and one check each. `QUENCH_EVERY_NETWORK` names a folder of programs
-/// for 3 x 32 x 32 images of 10 classes: `SIDE=32 scripts/reference_networks.py FOLDER NAME ...` exports such.
+/// Every command on networks made elsewhere, ``NetworkFolder/small``: one step and one check each.
 @Suite("Every command") struct EveryNetworkTests {
-  private static let networks: [String] = {
-    guard let folder = ProcessInfo.processInfo.environment["QUENCH_EVERY_NETWORK"] else { return [] }
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.filter { $0.hasSuffix(".pt2") || $0.hasSuffix(".onnx") }.sorted().map { "\(folder)/\($0)" }
-  }()
-
   private static let tiny = [
     "--data", "synthetic", "--threads", "1", "--precision", "float32", "--limit", "20", "--json"
   ]
@@ -92,8 +85,8 @@ import Testing
 
   @Test(
     "works on every network made elsewhere",
-    .enabled(if: !networks.isEmpty, "QUENCH_EVERY_NETWORK names no folder of exported networks"),
-    arguments: networks)
+    .enabled(if: NetworkFolder.small.isPresent, "QUENCH_EVERY_NETWORK names no folder of exported networks"),
+    arguments: NetworkFolder.small.files.map(\.path))
   func works(network: String) async throws {
     let folder = try TemporaryFolder()
     for room in Self.rooms(network, folder) {

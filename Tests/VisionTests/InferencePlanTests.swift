@@ -1,5 +1,6 @@
 import Foundation
 import QuenchTorch
+import TestSupport
 import Testing
 
 @testable import QuenchVision
@@ -237,18 +238,12 @@ import Testing
   }
 }
 
-/// Networks that `scripts/reference_networks.py` exported, in a folder that `QUENCH_EXPORTED_NETWORKS` names.
-private let exportedNetworks = ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"]
-
 @Suite("Inference plans of many exported networks") struct ExportedPlanTests {
   @Test(
     "answer as the networks do",
-    .enabled(if: exportedNetworks != nil, "QUENCH_EXPORTED_NETWORKS names no folder of exported networks"))
+    .enabled(if: NetworkFolder.exported.isPresent, "QUENCH_EXPORTED_NETWORKS names no folder of exported networks"))
   func folder() throws {
-    let folder = URL(filePath: try #require(exportedNetworks))
-    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-      .filter { $0.pathExtension == "pt2" }.sorted { $0.path < $1.path }
-    for file in files {
+    for file in NetworkFolder.exported.files {
       let name = file.deletingPathExtension().lastPathComponent
       let network = try ExportedProgram.load(file)
       let images = Tensor.uniform([3] + network.architecture.inputShape, using: Generator(seed: 1))

@@ -40,7 +40,6 @@ public final class World: Ranks {
     private let store: RankStore
     private let group: UInt
     let heartbeat: Heartbeat
-    let bytes = Atomic(0)
 
     init(
       _ place: RankPlace, patience: Double, lose: @escaping @Sendable (InputError) -> Never
@@ -68,16 +67,12 @@ public final class World: Ranks {
 
     func sum(_ tensor: Tensor) {
       heartbeat.count()
-      bytes.add(tensor.count * tensor.dtype.byteCount, ordering: .relaxed)
       var error = ct_error()
       guard ct_group_sum(OpaquePointer(bitPattern: group), tensor.raw, &error) == CT_OK else {
         heartbeat.explain(TorchFailure(taking: error))
       }
     }
   }
-
-  /// Bytes that this rank has added up with the others.
-  public var bytesSummed: Int { link?.bytes.load(ordering: .relaxed) ?? 0 }
 
   /// The work is done: waits for the others, and lets go of them.
   public func leave() {

@@ -90,15 +90,11 @@ enum ExportedNetworks {
   @Test(
     "compute the same bits, in a folder of many",
     .enabled(
-      if: ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"] != nil,
+      if: NetworkFolder.exported.isPresent,
       "QUENCH_EXPORTED_NETWORKS names no folder that scripts/reference_networks.py wrote"))
   func folder() throws {
-    let folder = URL(filePath: try #require(ProcessInfo.processInfo.environment["QUENCH_EXPORTED_NETWORKS"]))
-    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-      .filter { $0.pathExtension == "pt2" }.sorted { $0.path < $1.path }
-    #expect(!files.isEmpty)
     func text(_ value: Double?) -> String { value.map { $0 == 0 ? "equal" : String(format: "%.1e", $0) } ?? "-" }
-    for url in files {
+    for url in NetworkFolder.exported.files {
       let name = url.deletingPathExtension().lastPathComponent
       do {
         let outcome = try ExportedNetworks.compare(url)

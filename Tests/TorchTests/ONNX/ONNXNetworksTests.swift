@@ -1,5 +1,6 @@
 import Foundation
 import QuenchTorch
+import TestSupport
 import Testing
 
 @Suite("ONNX networks beside onnxruntime") struct ONNXNetworksTests {
@@ -7,15 +8,11 @@ import Testing
   @Test(
     "compute the same logits, in a folder of many",
     .enabled(
-      if: ProcessInfo.processInfo.environment["QUENCH_ONNX_NETWORKS"] != nil,
+      if: NetworkFolder.onnx.isPresent,
       "QUENCH_ONNX_NETWORKS names no folder that scripts/reference_onnx.py wrote"))
   func folder() throws {
-    let folder = URL(filePath: try #require(ProcessInfo.processInfo.environment["QUENCH_ONNX_NETWORKS"]))
-    let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-      .filter { $0.pathExtension == "onnx" }.sorted { $0.path < $1.path }
-    #expect(!files.isEmpty)
     var equal = 0
-    for url in files {
+    for url in NetworkFolder.onnx.files {
       let name = url.deletingPathExtension().lastPathComponent
       do {
         let figures = try StateDictionary.load(
@@ -42,6 +39,6 @@ import Testing
         #expect(gradient.isFinite().logicalNot().to(.float32).sum().item() == 0, "\(name)")
       } catch { Issue.record("\(name): \(error)") }
     }
-    #expect(equal >= min(16, files.count), "\(equal) of \(files.count)")
+    #expect(equal >= min(16, NetworkFolder.onnx.files.count), "\(equal) of \(NetworkFolder.onnx.files.count)")
   }
 }
