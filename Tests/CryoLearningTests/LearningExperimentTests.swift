@@ -55,6 +55,31 @@ import Testing
     #expect(try Lab().perform(evaluation, in: files.folder / "dqn-evaluation").outcome?.budgets["10"]?.n == 2)
   }
 
+  @Test("the epoch is chosen by tiles that training does not see, and tiles that are none are refused")
+  func validationTiles() throws {
+    let files = try SurveyFiles(seeds: 5)
+    let survey = try files.source(5).load(RunConsole()).survey
+    let tiles = survey.tiles.map(\.name)
+    var training = TrainDQN()
+    training.source = files.source(5)
+    (training.method.epochs, training.method.stepsPerEpoch, training.method.validationEpisodes) = (1, 20, 2)
+    training.method.batchSize = 8
+    training.validationTile = [tiles[0]]
+    let run = try Lab().perform(training, in: files.folder / "held-out")
+    let outcome = try #require(run.outcome)
+    #expect(outcome.validationHoles == survey.tiles[0].holes.count)
+    let share = Double(survey.tiles[0].holes.count) / Double(outcome.holes)
+    #expect(try abs(#require(outcome.validationMinutes) - 480 * share) < 1e-9)
+    #expect(outcome.holes == survey.count - survey.tiles[0].holes.count)
+    #expect(run.report.html.contains("held-out tiles \(tiles[0])"))
+    for refused in [["no-such-tile"], tiles] {
+      training.validationTile = refused
+      #expect { try Lab().perform(training, in: files.folder / "refused") } throws: {
+        "\($0)".contains("validation-tile")
+      }
+    }
+  }
+
   @Test("a session trains a network as its steps alone do, also from a checkpoint on") func session() throws {
     let survey = try SyntheticSurvey().make(seed: 4)
     var method = DQN()

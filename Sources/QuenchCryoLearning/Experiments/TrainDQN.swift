@@ -14,6 +14,8 @@ public struct TrainDQN: Experiment {
   /// The settings that a file or a command begins from; a program sets ``method``.
   public var preset = DQN.Preset.readme
   public var method = DQN(.readme)
+  /// Names of tiles to leave out of the training and to choose the epoch by; if empty, by the survey learned from.
+  public var validationTile: [String] = []
   public var seed = 1
 
   public static let weightsFileName = "q-network.safetensors"
@@ -28,7 +30,8 @@ public struct TrainDQN: Experiment {
   }
 
   public struct Outcome: Codable, Sendable {
-    /// The epoch whose network was kept, and what its episodes on the training survey earned on average.
+    /// The epoch whose network was kept, and what its episodes earned on average: on the tiles that were held out, or
+    /// else on the training survey.
     public var bestEpoch: Int
     public var bestReward: Double
     public var epochs: Int
@@ -37,7 +40,12 @@ public struct TrainDQN: Experiment {
     public var secondsPerEpoch: Double
     public var parameters: Int
     public var peakMemoryMb: Double
+    /// Holes to learn from.
     public var holes: Int
+    /// Holes of the tiles held out; nil where none are.
+    public var validationHoles: Int?
+    /// Minutes of an episode on them.
+    public var validationMinutes: Double?
     public var seed: Int
   }
 
@@ -52,9 +60,10 @@ public struct TrainDQN: Experiment {
   }
 
   public func run(in context: RunContext) throws -> Outcome {
-    let survey = try source.load(context.console).survey
+    let (survey, heldOut) = try source.load(context.console).survey.holdingOut(validationTile)
     let training = try DQNTraining(
-      method, on: survey, rules: rules.rules(budget: method.budget), seed: UInt64(bitPattern: Int64(seed)))
+      method, on: survey, validatedOn: heldOut, rules: rules.rules(budget: method.budget),
+      seed: UInt64(bitPattern: Int64(seed)))
     let folder = try context.open(inputs: Fingerprint.inputs(source.files))
     var session = context.session("Training", in: folder)
     session.unit = "steps"
@@ -69,7 +78,36 @@ public struct TrainDQN: Experiment {
       bestEpoch: training.bestEpoch, bestReward: training.bestReward, epochs: method.epochs,
       updates: training.updates, seconds: cost.seconds, secondsPerEpoch: cost.seconds / Double(method.epochs),
       parameters: training.best.parameterCount, peakMemoryMb: Double(ProcessMemory.peakBytes) / 1e6,
-      holes: survey.count, seed: seed)
+      holes: survey.count, validationHoles: heldOut?.count,
+      validationMinutes: heldOut.map { _ in training.validationMinutes }, seed: seed)
+  }
+
+  private var validationText: String {
+    validationTile.isEmpty
+      ? "on the training survey" : "on the held-out tiles \(validationTile.joined(separator: ", "))"
+  }
+}
+
+extension Survey {
+  /// The survey without the tiles of these names, and those tiles; nothing is held out where no names are given.
+  /// - Throws: `InputError` if there is no such tile, or no other one, or one is not measured.
+  fileprivate func holdingOut(_ names: [String]) throws(InputError) -> (training: Survey, heldOut: Survey?) {
+    guard !names.isEmpty else { return (self, nil) }
+    let known = tiles.map(\.name)
+    if let stranger = names.first(where: { !known.contains($0) }) {
+      throw InputError(
+        "there is no tile of this name in the survey", at: "validation-tile",
+        expected: known.sorted().joined(separator: ", "), found: "'\(stranger)'")
+    }
+    let isHeldOut = holes.indices.map { names.contains(tiles[region(of: $0, .tile)].name) }
+    guard isHeldOut.contains(false) else {
+      throw InputError(
+        "every tile is held out", at: "validation-tile", remedy: "leave at least one tile to learn from")
+    }
+    return (
+      try subset(holes.indices.filter { !isHeldOut[$0] }, from: "survey"),
+      try subset(holes.indices.filter { isHeldOut[$0] }, from: "validation-tile")
+    )
   }
 }
 
@@ -80,7 +118,7 @@ extension TrainDQN {
     guard let outcome = run.outcome else { return "" }
     return """
       best epoch     \(outcome.bestEpoch) of \(outcome.epochs), mean reward \(NumberText.plain(outcome.bestReward)) \
-      on the training survey
+      \(run.experiment.validationText)
       training       \(Wording.duration(outcome.seconds)), \
       \(NumberText.plain(outcome.secondsPerEpoch, digits: 3)) s an epoch, \
       peak \(Wording.count(outcome.peakMemoryMb)) MB
@@ -97,10 +135,16 @@ extension TrainDQN {
       }
     }
     let epoch = Axis("Epoch", unit: nil)
+    let method = run.experiment.method
     let good = LineChart(
       "Good micrographs of test episodes", x: epoch, y: Axis("Good micrographs", unit: nil),
-      series: [.init("training survey", points("validation_good"))],
-      caption: "Mean over ten episodes of 480 minutes on the training survey, acting greedily.")
+      series: [
+        .init(
+          run.experiment.validationTile.isEmpty ? "training survey" : "held-out tiles", points("validation_good"))
+      ],
+      caption: "Mean over \(NumberText.count(method.validationEpisodes, "episode")) of "
+        + "\(NumberText.plain(run.outcome?.validationMinutes ?? method.budget)) minutes \(run.experiment.validationText), "
+        + "acting greedily.")
     let loss = LineChart(
       "Loss", x: epoch, y: Axis("Mean squared error", unit: nil), series: [.init("updates", points("loss"))])
     var sections: [Report.Section] = .caution(of: run)
@@ -109,7 +153,7 @@ extension TrainDQN {
       title: "cryoRL, preset \(run.experiment.preset.rawValue)",
       summary:
         "A deep Q network was trained on `\(run.experiment.source.survey)`; the network of the epoch whose episodes "
-        + "on the training survey earned most was kept.",
+        + "\(run.experiment.validationText) earned most was kept.",
       keyFigures: [
         .init(
           "Best epoch", run.outcome.map { "\($0.bestEpoch)" } ?? "–", detail: "of \(run.experiment.method.epochs)"),

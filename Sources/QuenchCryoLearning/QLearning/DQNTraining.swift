@@ -29,10 +29,14 @@ public final class DQNTraining {
   /// - Parameters:
   ///   - method: The settings.
   ///   - survey: With measurements and predictions.
+  ///   - heldOut: The survey whose episodes choose the best epoch, with measurements and predictions; they are as long
+  ///     for its holes as the method's budget is for those of `survey`. Nil: `survey`.
   ///   - rules: Costs and threshold; the budget is the method's.
   ///   - seed: Of everything random.
   /// - Throws: `InputError` if the survey lacks measurements or the settings make no sense.
-  public init(_ method: DQN, on survey: Survey, rules: AcquisitionRules, seed: UInt64) throws(InputError) {
+  public init(
+    _ method: DQN, on survey: Survey, validatedOn heldOut: Survey? = nil, rules: AcquisitionRules, seed: UInt64
+  ) throws(InputError) {
     try method.validate()
     var rules = rules
     rules.budget = method.budget
@@ -40,7 +44,8 @@ public final class DQNTraining {
     self.method = method
     self.seed = seed
     environment = try Environment(survey, rules: rules, rewards: method.rewards)
-    validation = try Environment(survey, rules: rules, rewards: RewardRule(method.rewards.table))
+    if let heldOut { rules.budget *= Double(heldOut.count) / Double(survey.count) }
+    validation = try Environment(heldOut ?? survey, rules: rules, rewards: RewardRule(method.rewards.table))
     encoder = FeatureEncoder(environment, mode: method.features)
     func network(_ seed: UInt64) -> QNetwork { QNetwork(method.features, isDueling: method.isDueling, seed: seed) }
     self.network = network(seed)
@@ -60,6 +65,8 @@ public final class DQNTraining {
   public var fillingIterations: Int { method.batchSize }
   public var iterationsPerEpoch: Int { method.stepsPerEpoch / method.environments }
   public var totalIterations: Int { fillingIterations + method.epochs * iterationsPerEpoch }
+  /// Minutes of a validation episode.
+  public var validationMinutes: Double { validation.rules.budget }
   /// Updates done.
   public var updates: Int { max(0, iteration - fillingIterations) }
   public var isDone: Bool { iteration >= totalIterations }
@@ -186,7 +193,8 @@ public final class DQNTraining {
     return all.selecting(Tensor(starts))
   }
 
-  /// At an epoch's end: plays episodes on the training survey with predictions and keeps the network if it is the best.
+  /// At an epoch's end: plays episodes with predictions on the held-out survey, or else on the training survey, and keeps
+  /// the network if it is the best.
   /// - Returns: Mean reward and good holes of the episodes.
   public func validate() throws(InputError) -> (reward: Double, good: Double) {
     var generator = SplitMix64(seed, .max - 1)
@@ -194,7 +202,7 @@ public final class DQNTraining {
     let policy = DQNPolicy(network)
     for _ in 0..<method.validationEpisodes {
       let start = Int.random(in: 0..<max(validation.survey.count - 1, 1), using: &generator)
-      let result = validation.run(policy, from: start).result(budget: method.budget, rule: .reference)
+      let result = validation.run(policy, from: start).result(budget: validationMinutes, rule: .reference)
       reward += result.reward / Double(method.validationEpisodes)
       good += Double(result.good) / Double(method.validationEpisodes)
     }

@@ -23,10 +23,13 @@ struct CryoTrainCommand: CryoExperimentCommand {
           --preset train-sh --out runs/dqn
         quench cryo train --survey train.csv --predictions train.txt \\
           --out runs/dqn --resume
+        quench cryo train --survey train.csv --predictions train.txt \\
+          --validation-tile 00020 --validation-tile 00021
 
       Writes q-network.safetensors, the network of the epoch whose episodes on the
-      training survey earned most, and summary.json, metrics.jsonl, config.yaml and
-      report.html. Ctrl-C leaves a checkpoint; --resume goes on from there and ends
+      training survey, or on tiles held out of it, earned most, and summary.json,
+      metrics.jsonl, config.yaml and report.html. An agent learns its survey by
+      heart: held-out tiles tell how many epochs are too many. Ctrl-C leaves a checkpoint; --resume goes on from there and ends
       with the same weights as a run without a break.
       """)
 
@@ -35,6 +38,11 @@ struct CryoTrainCommand: CryoExperimentCommand {
 
   @Option(help: "The settings to begin from: see above.")
   var preset = DQN.Preset.readme
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave this tile out of the training and choose the epoch by it. Give several.", valueName: "name"))
+  var validationTile: [String] = []
 
   @OptionGroup(title: "Method") var method: DQNOptions
 
