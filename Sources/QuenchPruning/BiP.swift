@@ -106,13 +106,16 @@ public struct BiP: PruningMethod, Hashable {
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
-    let training = try BiPTraining(self, network, on: dataset, seed: seed, precision: precision)
+    let training = try BiPTraining(
+      self, network, on: dataset, seed: seed, precision: precision, distillation: distillation)
     guard finetuneEpochs > 0 else { return training }
     var recipe = TrainingRecipe()
     (recipe.epochs, recipe.batchSize, recipe.augmentation) = (finetuneEpochs, batchSize, augmentation)
-    return FinetunedPruning(training, on: dataset, recipe: recipe, seed: seed, precision: precision)
+    return FinetunedPruning(
+      training, on: dataset, recipe: recipe, seed: seed, precision: precision, distillation: distillation)
   }
 }
 
@@ -129,11 +132,13 @@ public final class BiPTraining: PruningLearner {
 
   /// - Throws: `InputError` if the method's target does not fit the network.
   public init(
-    _ method: BiP, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ method: BiP, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws(InputError) {
     self.method = method
     let scored = try ScoredNetwork(
-      network, method.target, start: .weights, sharesStorage: method.mode == .repoTied, precision: precision)
+      network, method.target, start: .weights, sharesStorage: method.mode == .repoTied, precision: precision,
+      distillation: distillation)
     self.scored = scored
 
     func loader(_ name: String) -> BatchLoader {

@@ -46,9 +46,10 @@ public struct EarlyBirdPruning: PruningMethod {
   /// - Throws: `InputError` if the recipe leaves no epoch to train the ticket, or the network's batch norms do not
   ///   follow convolutions.
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
-    try EarlyBirdTraining(self, network, on: dataset, seed: seed, precision: precision)
+    try EarlyBirdTraining(self, network, on: dataset, seed: seed, precision: precision, distillation: distillation)
   }
 }
 
@@ -98,7 +99,7 @@ public final class EarlyBirdTraining: PruningLearner {
   /// - Throws: `InputError` if the network has a batch norm that does not follow a convolution.
   public init(
     _ method: EarlyBirdPruning, _ network: Network, on dataset: ImageDataset, seed: UInt64,
-    precision: Precision = .automatic
+    precision: Precision = .automatic, distillation: Distillation? = nil
   ) throws(InputError) {
     guard (1..<max(1, method.recipe.epochs)).contains(method.lastSearchEpoch) else {
       throw InputError(
@@ -118,7 +119,7 @@ public final class EarlyBirdTraining: PruningLearner {
     keptCount = layout.count
     detector = EarlyBirdDetector(earlyBird)
     training = ClassifierTraining(
-      network, on: dataset, recipe: method.recipe, seed: seed, precision: precision,
+      network, on: dataset, recipe: method.recipe, seed: seed, precision: precision, distillation: distillation,
       penalty: { if ticket.apply == nil { earlyBird.addPenalty(toGradientsOf: network) } },
       constraint: { ticket.apply?() })
   }

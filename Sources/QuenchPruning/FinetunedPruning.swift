@@ -18,9 +18,10 @@ public final class FinetunedPruning: PruningLearner {
   ///   - recipe: Its batches must be of the pruning's size, so that epochs have as many steps.
   ///   - seed: Of the order and the augmentation.
   ///   - precision: What layers compute in.
+  ///   - distillation: What the last mask's weights learn from beside the labels.
   public init(
     _ pruning: any PruningLearner, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
-    precision: Precision = .automatic
+    precision: Precision = .automatic, distillation: Distillation? = nil
   ) {
     self.pruning = pruning
     self.recipe = recipe
@@ -28,7 +29,7 @@ public final class FinetunedPruning: PruningLearner {
     makeFinetuning = { mask in
       MaskedTraining(
         pruning.network, mask, on: dataset, recipe: recipe, seed: Generator.derive(seed, "finetuning"),
-        precision: precision)
+        precision: precision, distillation: distillation)
     }
   }
 

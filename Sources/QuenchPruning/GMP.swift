@@ -42,7 +42,8 @@ public struct GMP: PruningMethod {
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
     let layout = try target.layout(of: network)
     _ = try target.checkedMask(layout.weights(of: network).abs(), layout)
@@ -50,7 +51,7 @@ public struct GMP: PruningMethod {
       self,
       MaskedTraining(
         network, Mask(layout: layout, values: .ones([layout.count], device: network.device)), on: dataset,
-        recipe: recipe, seed: seed, precision: precision))
+        recipe: recipe, seed: seed, precision: precision, distillation: distillation))
   }
 }
 

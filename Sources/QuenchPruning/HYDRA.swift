@@ -40,10 +40,13 @@ public struct HYDRA: PruningMethod, Hashable {
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
-    let scores = try HYDRATraining(self, network, on: dataset, seed: seed, precision: precision)
-    return FinetunedPruning(scores, on: dataset, recipe: finetuning, seed: seed, precision: precision)
+    let scores = try HYDRATraining(
+      self, network, on: dataset, seed: seed, precision: precision, distillation: distillation)
+    return FinetunedPruning(
+      scores, on: dataset, recipe: finetuning, seed: seed, precision: precision, distillation: distillation)
   }
 
   public var batchSize: Int { finetuning.batchSize }
@@ -66,10 +69,12 @@ public final class HYDRATraining: PruningLearner {
 
   /// - Throws: `InputError` if the method's target does not fit the network.
   public init(
-    _ method: HYDRA, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ method: HYDRA, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws(InputError) {
     self.method = method
-    let scored = try ScoredNetwork(network, method.target, start: method.scoreStart, precision: precision)
+    let scored = try ScoredNetwork(
+      network, method.target, start: method.scoreStart, precision: precision, distillation: distillation)
     self.scored = scored
     loader = .training(
       dataset, batchSize: method.batchSize, augmentation: method.finetuning.augmentation ? Augmentation() : nil,

@@ -70,9 +70,10 @@ public struct IMP: PruningMethod {
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
-    try IMPTraining(self, network, on: dataset, seed: seed, precision: precision)
+    try IMPTraining(self, network, on: dataset, seed: seed, precision: precision, distillation: distillation)
   }
 }
 
@@ -90,7 +91,8 @@ public final class IMPTraining: PruningLearner {
 
   /// - Throws: `InputError` if the method's target or its early weights do not fit the network.
   public init(
-    _ method: IMP, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ method: IMP, _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws(InputError) {
     self.method = method
     self.network = network
@@ -105,7 +107,7 @@ public final class IMPTraining: PruningLearner {
     let makeTraining: (Int) -> ClassifierTraining = { number in
       ClassifierTraining(
         network, on: dataset, recipe: method.recipe, seed: Generator.derive(seed, "round \(number)"),
-        precision: precision)
+        precision: precision, distillation: distillation)
     }
     self.makeTraining = makeTraining
     round = (-1, makeTraining(0))

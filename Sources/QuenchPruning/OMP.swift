@@ -38,12 +38,14 @@ public struct OMP: PruningMethod {
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
     let mask = try mask(for: network)
     if let rewindFile {
       try network.load(.weights(at: rewindFile, for: network.architecture), from: rewindFile)
     }
-    return MaskedTraining(network, mask, on: dataset, recipe: recipe, seed: seed, precision: precision)
+    return MaskedTraining(
+      network, mask, on: dataset, recipe: recipe, seed: seed, precision: precision, distillation: distillation)
   }
 }

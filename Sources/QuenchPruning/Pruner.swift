@@ -14,9 +14,10 @@ public protocol Pruner {
   ///   - dataset: Training images.
   ///   - seed: Of every random choice.
   ///   - precision: What layers compute in.
+  ///   - distillation: What the network learns from beside the labels, such as the dense network's answers.
   /// - Throws: `InputError` if the target or weights given to the method do not fit the network.
   func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision, distillation: Distillation?
   ) throws -> any PruningLearner
 }
 
@@ -75,11 +76,12 @@ public final class MaskedTraining: PruningLearner {
   /// Applies `mask` to `network` at once.
   public init(
     _ network: Network, _ mask: Mask, on dataset: ImageDataset, recipe: TrainingRecipe, seed: UInt64,
-    precision: Precision = .automatic
+    precision: Precision = .automatic, distillation: Distillation? = nil
   ) {
     self.mask = mask
     mask.apply(to: network)
-    training = ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed, precision: precision)
+    training = ClassifierTraining(
+      network, on: dataset, recipe: recipe, seed: seed, precision: precision, distillation: distillation)
   }
 
   public var network: Network { training.network }

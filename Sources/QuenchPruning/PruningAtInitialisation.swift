@@ -28,12 +28,14 @@ public struct PruningAtInitialisation<Criterion: PruningCriterion>: PruningMetho
   }
 
   public func training(
-    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic
+    _ network: Network, on dataset: ImageDataset, seed: UInt64, precision: Precision = .automatic,
+    distillation: Distillation? = nil
   ) throws -> any PruningLearner {
     let layout = try target.layout(of: network)
     let ranking = try criterion.ranking(
       of: network, layout: layout, on: dataset, seed: Generator.derive(seed, "criterion"))
     let mask = try target.checkedMask(ranking, layout)
-    return MaskedTraining(network, mask, on: dataset, recipe: recipe, seed: seed, precision: precision)
+    return MaskedTraining(
+      network, mask, on: dataset, recipe: recipe, seed: seed, precision: precision, distillation: distillation)
   }
 }

@@ -34,6 +34,7 @@ final class ScoredNetwork {
   /// m, `[n]`.
   private(set) var mask: Mask
   private let precision: Precision
+  private let distillation: Distillation?
   /// Batch norms and biases as they were before ``finish()`` silenced those of pruned groups.
   private var loud: [(parameter: Int, value: Tensor)] = []
 
@@ -41,11 +42,11 @@ final class ScoredNetwork {
   /// - Throws: `InputError` if the target does not fit the network.
   init(
     _ network: Network, _ target: PruningTarget, start: ScoreStart, sharesStorage: Bool = false,
-    precision: Precision
+    precision: Precision, distillation: Distillation?
   ) throws(InputError) {
     self.network = network
     self.target = target
-    self.precision = precision
+    (self.precision, self.distillation) = (precision, distillation)
     let layout = try target.layout(of: network)
     let weights = layout.weights(of: network)
     let scores = sharesStorage ? weights : withoutGradient { start.scores(weights, layout) }
@@ -80,7 +81,8 @@ final class ScoredNetwork {
           with: masked + silenced.map { network.parameters[$0].tensor * $1 }),
         updatingStatistics: updatingStatistics)
     }
-    let loss = logits.inFullPrecision().crossEntropy(batch.labels)
+    let byLabels = logits.inFullPrecision().crossEntropy(batch.labels)
+    let loss = distillation?.loss(byLabels, logits.inFullPrecision(), batch.images) ?? byLabels
     let found = gradients(of: [loss], withRespectTo: masked + others)
     let gradient = layout.joined(zip(masked, found).map { $1 ?? $0.zerosLike() })
     return (StepResult(loss: loss, logits: logits, labels: batch.labels), gradient, Array(found[masked.count...]))

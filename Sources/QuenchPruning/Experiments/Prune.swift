@@ -11,6 +11,9 @@ public struct Prune<Method: PruningMethod>: Experiment {
 
   public var method: Method
   public var start = PruningStart()
+  /// The share of the loss by which the network learns from the dense one's answers, above 0 and at most 1; nil: from the
+  /// labels alone.
+  public var distillation: Double?
   public var learning = LearningSettings()
 
   public init() { self.init(Method(PruningTarget(keepRatio: KeepRatio(keeping: 1, of: 10)))) }
@@ -36,6 +39,14 @@ public struct Prune<Method: PruningMethod>: Experiment {
     experiment.start = try start.checked(startsTrained: Method.startsTrained)
     try method.validate()
     try learning.validate()
+    if let distillation {
+      try requireSetting(
+        distillation > 0 && distillation <= 1, "distillation", "above 0 and at most 1", distillation)
+      guard Method.startsTrained || start.dense != nil else {
+        throw InputError(
+          "there is no dense network to learn from", at: "distillation", remedy: "name a trained one by `dense`")
+      }
+    }
     if let epoch = method.snapshotEpoch {
       guard start.weights == nil else {
         throw InputError(
@@ -120,8 +131,12 @@ public struct Prune<Method: PruningMethod>: Experiment {
     if let leftOut { context.console.note("note: \(Wording.leftOut(leftOut, of: data.train.count))") }
     let layout = try target.layout(of: network)
     let magnitude = target.mask(layout.weights(of: network).abs(), layout)
+    let teacher = distillation.flatMap { share in
+      dense.map { Distillation($0.copy(), share: share, batchSize: method.batchSize, precision: precision) }
+    }
     let learner = try method.training(
-      network, on: data.train, seed: Generator.derive(learning.seedBits, "prune"), precision: precision)
+      network, on: data.train, seed: Generator.derive(learning.seedBits, "prune"), precision: precision,
+      distillation: teacher)
 
     var session = context.session("Pruning", in: folder)
     session.divergenceRemedy = "use a lower learning rate"

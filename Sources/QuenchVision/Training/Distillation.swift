@@ -16,7 +16,7 @@ public struct Distillation {
     public init() {}
 
     var share: Double { distillation ?? 0.5 }
-    var softening: Double { temperature ?? 4 }
+    var softening: Double { temperature ?? Distillation.usualTemperature }
 
     /// - Throws: `InputError` for a number out of its range, or without a teacher.
     func validate() throws(InputError) {
@@ -31,6 +31,8 @@ public struct Distillation {
     }
   }
 
+  public static let usualTemperature = 4.0
+
   private let teacher: InferencePlan
   private let share: Double
   private let temperature: Double
@@ -42,7 +44,7 @@ public struct Distillation {
   ///   - batchSize: Images a training step.
   ///   - precision: What the teacher computes in.
   public init(
-    _ teacher: Network, share: Double, temperature: Double, batchSize: Int,
+    _ teacher: Network, share: Double, temperature: Double = usualTemperature, batchSize: Int,
     precision: Precision = .automatic
   ) {
     self.teacher = InferencePlan(teacher, batchSize: batchSize, dtype: precision.inference)
@@ -54,7 +56,7 @@ public struct Distillation {
   ///   - loss: L, by the labels.
   ///   - logits: The network's, `[N, classes]`.
   ///   - images: What both see, `[N, C, H, W]`.
-  func loss(_ loss: Tensor, _ logits: Tensor, _ images: Tensor) -> Tensor {
+  public func loss(_ loss: Tensor, _ logits: Tensor, _ images: Tensor) -> Tensor {
     let known = (teacher(images) / temperature).logSoftmax(1)
     let learned = (logits / temperature).logSoftmax(1)
     let divergence = (known.exp() * (known - learned)).sum([1]).mean()

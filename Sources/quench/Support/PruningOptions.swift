@@ -93,6 +93,8 @@ struct DenseOptions: ParsableArguments {
 
   @Option(help: "Epochs of the dense training where no --weights are given (default: 10).")
   var denseEpochs: Int?
+
+  @Option(help: DistillationOption.help) var distillation: Double?
 }
 
 /// The new network that a method starts from.
@@ -107,8 +109,18 @@ struct InitialOptions: ParsableArguments {
   @OptionGroup var pixels: NormalizationOptions
 
   @Option(
-    help: ArgumentHelp("A trained dense network to compare with.", valueName: "file"), completion: .file())
+    help: ArgumentHelp(
+      "A trained dense network to compare with, and to learn from by --distillation.", valueName: "file"),
+    completion: .file())
   var dense: String?
+
+  @Option(help: DistillationOption.help) var distillation: Double?
+}
+
+enum DistillationOption {
+  static let help = ArgumentHelp(
+    "Learn from the dense network's answers as well as from the labels, by this share of the loss.",
+    valueName: "share")
 }
 
 extension Granularity: ExpressibleByArgument {}
