@@ -139,7 +139,7 @@ struct BenchServeCommand: ParsableCommand {
   @OptionGroup var machine: MachineOptions
 
   func validate() throws {
-    guard (2...65_536).contains(batchSize) else { throw ValidationError("--batch-size must be 2 to 65536.") }
+    guard (1...65_536).contains(batchSize) else { throw ValidationError("--batch-size must be 1 to 65536.") }
   }
 
   func run() throws {
