@@ -11,6 +11,13 @@ struct DeviceTests {
     for device in Device.available { #expect(try Device(parsing: device.description) == device) }
   }
 
+  @Test("auto is a CUDA device where there is one, another for each process of the machine, and the CPU elsewhere")
+  func automatic() throws {
+    let devices = Device.available.filter { $0 != .cpu && $0 != .mps }
+    #expect(try Device(parsing: "auto") == devices.first ?? .cpu)
+    #expect(Device.preferred(localRank: 5) == (devices.isEmpty ? .cpu : .cuda(5 % devices.count)))
+  }
+
   @Test(
     "a name that is no device is refused with the names that are",
     arguments: [
@@ -18,7 +25,7 @@ struct DeviceTests {
     ])
   func unknown(_ name: String) {
     let error = #expect(throws: InputError.self) { try Device(parsing: name) }
-    #expect(error?.description.contains("expected cpu, cuda, cuda:N or mps, found '\(name)'") == true)
+    #expect(error?.description.contains("expected auto, cpu, cuda, cuda:N or mps, found '\(name)'") == true)
   }
 
   @Test("a device that this machine lacks is refused with advice")

@@ -3,7 +3,7 @@ import QuenchSupport
 
 /// Where experiments are done: what of a machine is used, and where to it is told how the work goes.
 public struct Lab: Sendable {
-  /// `cpu`, `cuda`, `cuda:N` or `mps`.
+  /// `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
   public var device = "cpu"
   public var console = RunConsole()
   /// The processes that do the experiments together.

@@ -29,11 +29,12 @@ public enum Device: Hashable, Sendable {
     }
   }
 
-  /// Reads `cpu`, `cuda`, `cuda:1` or `mps`, and checks that this machine has it.
+  /// Reads `auto`, `cpu`, `cuda`, `cuda:1` or `mps`, and checks that this machine has it.
   /// - Throws: `InputError` for another name or a device that is not there.
   public init(parsing name: String) throws(InputError) {
     let parts = name.split(separator: ":", omittingEmptySubsequences: false)
     switch (parts.first, parts.count) {
+    case ("auto", 1): self = .preferred()
     case ("cpu", 1): self = .cpu
     case ("mps", 1): self = .mps
     case ("cuda", 1): self = .cuda(0)
@@ -41,7 +42,8 @@ public enum Device: Hashable, Sendable {
       guard let index = Int(parts[1]), index >= 0 else { fallthrough }
       self = .cuda(index)
     default:
-      throw InputError("unknown device", at: "device", expected: "cpu, cuda, cuda:N or mps", found: "'\(name)'")
+      throw InputError(
+        "unknown device", at: "device", expected: "auto, cpu, cuda, cuda:N or mps", found: "'\(name)'")
     }
     guard isAvailable else {
       throw InputError(
@@ -51,6 +53,14 @@ public enum Device: Hashable, Sendable {
   }
 
   public var isAvailable: Bool { index < Int(ct_device_count(type)) }
+
+  /// A CUDA device where LibTorch finds one, and the CPU otherwise. MPS, which lacks 64-bit floating-point numbers, has to
+  /// be named.
+  /// - Parameter localRank: This process's place among those of the machine, which share its devices out.
+  public static func preferred(localRank: Int = 0) -> Device {
+    let count = Int(ct_device_count(Device.cuda(0).type))
+    return count > 0 ? .cuda(localRank % count) : .cpu
+  }
 
   /// The devices of this machine that LibTorch can use; the CPU comes last.
   public static var available: [Device] {

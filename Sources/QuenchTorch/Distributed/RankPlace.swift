@@ -9,6 +9,8 @@ public struct RankPlace: Hashable, Sendable {
   public var rank: Int
   /// How many processes there are, at least 2.
   public var size: Int
+  /// From 0 among the processes of this machine.
+  public var localRank = 0
   /// The machine on which the processes find each other.
   public var address: String
   public var port: Int
@@ -47,6 +49,7 @@ public struct RankPlace: Hashable, Sendable {
     let job = try names == .slurm ? variables.integer("SLURM_JOB_ID", in: 0...Int.max) : nil
     let port = try variables.integer("MASTER_PORT", in: 1...65535) ?? job.map { 20_000 + $0 % 20_000 } ?? 29500
     self.init(rank: rank, size: size, address: address, port: port)
+    localRank = try variables.integer(names.localRank, in: 0...size - 1) ?? 0
     isServed = environment["TORCHELASTIC_USE_AGENT_STORE"] == "True"
     attempt = try variables.integer("TORCHELASTIC_RESTART_COUNT", in: 0...Int.max) ?? 0
   }
@@ -56,9 +59,10 @@ public struct RankPlace: Hashable, Sendable {
   private struct Names: Equatable {
     let rank: String
     let size: String
+    let localRank: String
 
-    static let torch = Names(rank: "RANK", size: "WORLD_SIZE")
-    static let slurm = Names(rank: "SLURM_PROCID", size: "SLURM_NTASKS")
+    static let torch = Names(rank: "RANK", size: "WORLD_SIZE", localRank: "LOCAL_RANK")
+    static let slurm = Names(rank: "SLURM_PROCID", size: "SLURM_NTASKS", localRank: "SLURM_LOCALID")
   }
 
   private struct Variables {

@@ -35,8 +35,7 @@ struct RunCommand: ParsableCommand {
   @Flag(help: "Continue the run in the --out folder, or the kind's latest in runs/, from its last checkpoint.")
   var resume = false
 
-  @Option(help: "cpu, cuda, cuda:N or mps.")
-  var device = "cpu"
+  @Option(help: RankOptions.deviceHelp) var device = "auto"
 
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
@@ -71,7 +70,7 @@ struct RunCommand: ParsableCommand {
   private func perform<Work: Experiment>(_ type: Work.Type, _ settings: Record) throws {
     if !Work.isShared { try ranks.requireAlone() }
     Interruption.watch()
-    let lab = Lab(device: device, output)
+    let lab = Lab(device: try ranks.device(named: device), output)
     let experiment = try Work(settings: settings, name: file)
     try ranks.together(lab, json: output.json) { lab in
       let folder = try RankFolder(lab.ranks, resumes: resume) {

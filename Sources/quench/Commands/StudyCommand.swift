@@ -102,8 +102,7 @@ struct StudyNextCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Seconds without a sign of life after which a worker counts as gone.", valueName: "s"))
   var lease = StudyClaim.usualLease
 
-  @Option(help: "cpu, cuda, cuda:N or mps.")
-  var device = "cpu"
+  @Option(help: RankOptions.deviceHelp) var device = "auto"
 
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
@@ -118,7 +117,7 @@ struct StudyNextCommand: ParsableCommand {
   func run() throws {
     if let threads { LibTorch.threads = threads }
     Interruption.watch()
-    let lab = Lab(device: device, output)
+    let lab = Lab(device: try Device(parsing: device), output)
     var folder = StudyFolder(URL(filePath: study, directoryHint: .isDirectory))
     folder.lease = lease
     if retryFailed {

@@ -74,17 +74,17 @@ extension LearningOptions {
 extension MachineOptions {
   /// Where experiments are done on this machine.
   func lab(_ output: OutputOptions) throws -> Lab {
-    _ = try apply()
-    return Lab(device: device, output)
+    Lab(device: try apply(), output)
   }
 }
 
 extension Lab {
   /// Where a command's experiments are done on this machine.
-  init(device: String, _ output: OutputOptions) {
+  init(device: Device, _ output: OutputOptions) {
     self.init()
-    self.device = device
+    self.device = "\(device)"
     console = output.console
+    if device != .cpu { console.note("note: computing on \(device)") }
     services = Experiments.services
     command = ["quench"] + CommandLine.arguments.dropFirst()
   }

@@ -36,8 +36,7 @@ struct RunOptions: ParsableArguments {
 
 /// Where and how tensors are computed.
 struct MachineOptions: ParsableArguments {
-  @Option(help: "cpu, cuda, cuda:N or mps.")
-  var device = "cpu"
+  @Option(help: RankOptions.deviceHelp) var device = "auto"
 
   @Option(help: ArgumentHelp("CPU threads; all cores unless given.", valueName: "n"))
   var threads: Int?
@@ -78,13 +77,13 @@ struct MachineOptions: ParsableArguments {
   /// Applies the thread count and returns the device.
   func apply() throws -> Device {
     if let threads { LibTorch.threads = threads }
-    return try Device(parsing: device)
+    return try ranks.device(named: device)
   }
 
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
     try ranks.validate()
-    try requireUsage { _ = try Device(parsing: device) }
+    try requireUsage { _ = try ranks.device(named: device) }
   }
 }
 

@@ -11,6 +11,7 @@ struct RankOptions {
     Work alone, whatever torchrun, Slurm or Kubernetes say in the environment: without this the processes that they \
     start share one run.
     """
+  static let deviceHelp: ArgumentHelp = "auto, cpu, cuda, cuda:N or mps; auto is cuda where there is one, else cpu."
   static let timeoutHelp = ArgumentHelp(
     "How long ranks wait for one of them that hangs before all end; one that died is noticed sooner.",
     valueName: "seconds")
@@ -29,6 +30,13 @@ struct RankOptions {
     get throws(InputError) {
       standalone ? nil : try RankPlace(environment: ProcessInfo.processInfo.environment)
     }
+  }
+
+  /// The device of a name; processes of one machine that leave the choice to us take different ones.
+  /// - Throws: `InputError` for another name or a device that is not there.
+  func device(named name: String) throws(InputError) -> Device {
+    guard name == "auto", let place = try place else { return try Device(parsing: name) }
+    return .preferred(localRank: place.localRank)
   }
 
   /// - Throws: `InputError` where a launcher started several processes: the command does all by itself in each.

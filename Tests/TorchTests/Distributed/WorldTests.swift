@@ -120,7 +120,8 @@ enum Crew {
     #expect(try RankPlace(environment: torch) == RankPlace(rank: 1, size: 4, address: "node7", port: 4711))
     let agent = ["TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "2"]
     let served = try #require(try RankPlace(environment: torch.merging(agent) { $1 }))
-    #expect(served.isServed && served.attempt == 2)
+    #expect(served.isServed && served.attempt == 2 && served.localRank == 0)
+    #expect(try RankPlace(environment: torch.merging(["LOCAL_RANK": "1"]) { $1 })?.localRank == 1)
     let slurm = [
       "SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_STEP_NODELIST": "gpu[07-09,12],big1", "SLURM_JOB_ID": "40005"
     ]
