@@ -71,6 +71,9 @@ extension World {
 }
 
 extension Tensor {
+  /// Whether what is computed of it now can be differentiated with respect to it.
+  var isRecorded: Bool { ct_grad_mode() && requiresGrad }
+
   /// Whether it lies in memory with the channels last.
   private var hasChannelsLast: Bool { rank == 4 && !isContiguous() && isContiguous(.channelsLast) }
 
@@ -83,7 +86,7 @@ extension Tensor {
   /// Another value in the place of this tensor's.
   /// - Parameter change: What the derivative with respect to the value becomes with respect to this; nil: it stays.
   fileprivate func replaced(by value: Tensor, _ change: ((Tensor) -> Tensor)? = nil) -> Tensor {
-    guard ct_grad_mode(), requiresGrad else { return value }
+    guard isRecorded else { return value }
     let result = value + (self - detached())
     if let change { result.onGradient(change) }
     return result
