@@ -147,9 +147,11 @@ let package = Package(
       dependencies: ["Fuzzing", "QuenchSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]
     ),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestRanks", dependencies: ["QuenchTorch", "QuenchSupport"], path: "Tests/TestRanks"),
     .testTarget(name: "SupportTests", dependencies: ["TestSupport", "QuenchSupport"]),
     .testTarget(
-      name: "TorchTests", dependencies: ["TestSupport", "QuenchTorch", "QuenchSupport"], exclude: ["Reference"]),
+      name: "TorchTests", dependencies: ["TestSupport", "TestRanks", "QuenchTorch", "QuenchSupport"],
+      exclude: ["Reference"]),
     .testTarget(name: "ReportingTests", dependencies: ["TestSupport", "QuenchReporting", "QuenchSupport"]),
     .testTarget(
       name: "VisionTests",
@@ -169,7 +171,8 @@ let package = Package(
     .testTarget(
       name: "DeceptionTests",
       dependencies: [
-        "TestSupport", "QuenchDeception", "QuenchAttacks", "ReferenceModels", "QuenchVision", "QuenchTorch",
+        "TestSupport", "TestRanks", "QuenchDeception", "QuenchAttacks", "ReferenceModels", "QuenchVision",
+        "QuenchTorch",
         "QuenchReporting", "QuenchSupport"
       ]),
     .testTarget(
@@ -193,7 +196,8 @@ let package = Package(
     .testTarget(
       name: "SmoothingTests",
       dependencies: [
-        "TestSupport", "CStatistics", "QuenchSmoothing", "QuenchVision", "QuenchTorch", "QuenchReporting",
+        "TestSupport", "TestRanks", "CStatistics", "QuenchSmoothing", "QuenchVision", "QuenchTorch",
+        "QuenchReporting",
         "QuenchSupport"
       ]),
     .testTarget(

@@ -71,6 +71,13 @@ struct Crew {
     #expect(try outcomes[0].json() == summary && outcomes[1].output == "" && outcomes[1].errors == "")
     #expect(summary["ranks"] == 2 && summary["precision"] == "float32")
     #expect(try one.folder.readSummary()["ranks"] == 1)
+    // The gradient of all weights and a count in float32; two sums of each batch norm's channel and a count, there and
+    // back, and four figures of the step in float64.
+    let vectors = [16, 32, 32, 64].map { 2 * (2 * $0 + 1) }.reduce(0, +) + 4
+    let isParameter = { (name: String) in name.hasSuffix(".weight") || name.hasSuffix(".bias") }
+    let parameters = try Self.weights(two).filter { isParameter($0.name) }.map(\.tensor.count)
+    #expect(summary["bytes_per_step"] == .int(4 * (parameters.reduce(0, +) + 1) + 8 * vectors))
+    #expect(summary["messages_per_step"]?.number == 10)
     #expect(try summary["accuracy"] == one.folder.readSummary()["accuracy"])
     let (a, b) = (try Self.weights(one), try Self.weights(two))
     for (name, tensor) in a {

@@ -76,12 +76,16 @@ public struct Lab: Sendable {
   }
 
   /// What a summary tells beside the experiment's own outcome.
-  static let ownFigures: Set = ["ranks", "precision", "inference_precision"]
+  static let ownFigures: Set = ["ranks", "bytes_per_step", "messages_per_step", "precision", "inference_precision"]
 
-  /// How many processes did the work, and in what types, where it is one of tensors.
+  /// How many processes did the work, what each gave to the others in a training step, and in what types it was done,
+  /// where it is a work of tensors.
   private func ownFigures(of record: RunRecord) -> Record {
+    let traffic = ranks.stepTraffic
     let figures: Record = [
-      "ranks": .int(ranks.size), "precision": record.versions["precision"] ?? .null,
+      "ranks": .int(ranks.size), "bytes_per_step": traffic.map { .int(Int($0.bytes.rounded())) } ?? .null,
+      "messages_per_step": traffic.map { .double($0.messages) } ?? .null,
+      "precision": record.versions["precision"] ?? .null,
       "inference_precision": record.versions["inference-precision"] ?? .null
     ]
     return figures.withoutNulls

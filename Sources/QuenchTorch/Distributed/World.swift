@@ -35,8 +35,15 @@ public final class World: Ranks {
     self.init(rank: place.rank, size: place.size, link: link)
   }
 
+  /// Tensors that this rank gave to be added up.
+  private struct Given {
+    var (messages, bytes, steps) = (0, 0, 0)
+  }
+
   /// The connection to the other ranks.
   private final class Link: Sendable {
+    let given = Mutex(Given())
+    let givenInSteps = Mutex(Given())
     private let store: RankStore
     private let group: UInt
     let heartbeat: Heartbeat
@@ -67,6 +74,10 @@ public final class World: Ranks {
 
     func sum(_ tensor: Tensor) {
       heartbeat.count()
+      given.withLock {
+        $0.messages += 1
+        $0.bytes += tensor.count * tensor.dtype.byteCount
+      }
       var error = ct_error()
       guard ct_group_sum(OpaquePointer(bitPattern: group), tensor.raw, &error) == CT_OK else {
         heartbeat.explain(TorchFailure(taking: error))
@@ -103,6 +114,30 @@ extension RankStore {
       }
       Thread.sleep(forTimeInterval: 0.02)
     }
+  }
+}
+
+// MARK: - What a training step costs
+
+extension World {
+  public var stepTraffic: StepTraffic? {
+    guard let all = link?.givenInSteps.withLock({ $0 }), all.steps > 0 else { return nil }
+    let steps = Double(all.steps)
+    return StepTraffic(bytes: Double(all.bytes) / steps, messages: Double(all.messages) / steps)
+  }
+
+  /// Does a training step, whose share in ``stepTraffic`` is counted.
+  public func step<Result>(_ body: () throws -> Result) rethrows -> Result {
+    guard let link else { return try body() }
+    let before = link.given.withLock { $0 }
+    let result = try body()
+    let after = link.given.withLock { $0 }
+    link.givenInSteps.withLock {
+      $0.messages += after.messages - before.messages
+      $0.bytes += after.bytes - before.bytes
+      $0.steps += 1
+    }
+    return result
   }
 }
 

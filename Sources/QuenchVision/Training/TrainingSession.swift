@@ -67,16 +67,15 @@ public struct TrainingSession {
     while point.step < total {
       let position = LoaderPosition(
         epoch: point.step / learner.stepsPerEpoch, batch: point.step % learner.stepsPerEpoch)
-      let result: StepResult
+      let figures: StepFigures
       // An imported network's dropout follows from step and rank alone, so that a resumed run goes on as it would have.
       let draws = world.rank == 0 ? "operators" : "operators of rank \(world.rank)"
       Generator.seedOperators(Generator.derive(UInt64(point.step), draws))
-      do { result = try learner.step(at: position) } catch {
+      do { figures = try world.step { StepFigures(try learner.step(at: position), in: world) } } catch {
         // What was learned so far is not lost with the step that failed.
         try? written.flatMap { _ in checkpoint }?.write(learner, at: point)
         throw error is Interrupted ? Interrupted(folder: folder?.url) : error
       }
-      let figures = StepFigures(result, in: world)
       point.add(figures)
       let endsEpoch = point.step % learner.stepsPerEpoch == 0
       if point.step % window == 0 || endsEpoch {

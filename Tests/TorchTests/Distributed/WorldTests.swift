@@ -1,42 +1,9 @@
 import Foundation
 import QuenchSupport
-import Synchronization
+import TestRanks
 import Testing
 
 @testable import QuenchTorch
-
-/// Ranks as threads of this process, which find each other as processes do.
-enum Crew {
-  static func run<Result: Sendable>(
-    _ size: Int, _ work: @escaping @Sendable (World) -> Result
-  ) async throws -> [Result] {
-    let store = try RankStore(host: "127.0.0.1", port: 0, serves: true, prefix: "", seconds: 60)
-    let results = await withTaskGroup(of: (Int, Result?).self) { group in
-      for rank in 0..<size {
-        var place = RankPlace(rank: rank, size: size, address: "127.0.0.1", port: store.port)
-        place.isServed = true
-        group.addTask { [place] in
-          await withCheckedContinuation { continuation in
-            let thread = Thread {
-              let world = try? World(joining: place) { error in
-                Issue.record("\(error)")
-                while true { Thread.sleep(forTimeInterval: 60) }
-              }
-              let result = world.map(work)
-              world?.leave()
-              continuation.resume(returning: (rank, result))
-            }
-            thread.stackSize = 8 << 20
-            thread.start()
-          }
-        }
-      }
-      return await group.reduce(into: [Int: Result]()) { $0[$1.0] = $1.1 }
-    }
-    withExtendedLifetime(store) {}
-    return try (0..<size).map { try #require(results[$0]) }
-  }
-}
 
 @Suite("A world of ranks") struct WorldTests {
   @Test("adds up, gathers in order and shares out") func calls() async throws {
@@ -65,6 +32,23 @@ enum Crew {
     }
     let alone = seen(.alone)
     #expect(alone.sum == [0, 0.5] && alone.gathered == [Data()] && alone.part == 3..<10)
+  }
+
+  @Test("counts what a training step gives to the others, and nothing beside it") func traffic() async throws {
+    let all = try await Crew.run(2) { world in
+      world.barrier()
+      for _ in 0..<2 {
+        world.step {
+          _ = world.sum([1, 2])
+          _ = world.sum(Tensor.zeros([3]))
+        }
+      }
+      _ = world.sum([1])
+      return world.stepTraffic
+    }
+    #expect(all == [StepTraffic(bytes: 28, messages: 2), StepTraffic(bytes: 28, messages: 2)])
+    World.alone.step { _ = World.alone.sum([1]) }
+    #expect(World.alone.stepTraffic == nil)
   }
 
   /// What a step learns from its images.
