@@ -1,6 +1,7 @@
 import QuenchReporting
 import QuenchSupport
 import QuenchTorch
+import QuenchVision
 
 /// What a denoiser is trained to minimise over pairs of adversarial and clean images: DO, DS and CDD-RED as settings of
 /// one formula,
@@ -69,14 +70,15 @@ public struct RedObjective: InlineGroup, Hashable, Sendable {
     public var reconstruction: Tensor
     public var benign: Tensor
     public var adversarial: Tensor
-    /// How many samples each cross-entropy counts.
+    /// How many samples of the whole batch each cross-entropy counts.
     var kept: (benign: Int, adversarial: Int)
     /// The surrogate's logits of the denoised batch, transformed copies included, and its targets.
     var logits: Tensor?
     var targets: Tensor?
   }
 
-  /// The loss of a batch.
+  /// The loss of a batch, or of this rank's part of it: the mean over the ranks, each weighed by its images, is the whole
+  /// batch's.
   /// - Parameters:
   ///   - clean: `[N, C, H, W]`, pixels in [0, 1].
   ///   - adversarial: Of the same shape.
@@ -84,13 +86,15 @@ public struct RedObjective: InlineGroup, Hashable, Sendable {
   ///   - denoise: D; its output is not clamped.
   ///   - surrogate: s, logits `[N, classes]`, differentiable and frozen.
   ///   - answers: The same without gradients, where there is a faster way.
+  ///   - world: The ranks, all of which have the whole batch.
   func callAsFunction(
     clean: Tensor, adversarial attacked: Tensor, moves: [Transformation.Move], denoise: (Tensor) -> Tensor,
-    surrogate: (Tensor) -> Tensor, answers: ((Tensor) -> Tensor)? = nil
+    surrogate: (Tensor) -> Tensor, answers: ((Tensor) -> Tensor)? = nil, in world: World = .alone
   ) -> Value {
     let copies = [.identity] + moves
-    let x = Tensor.concatenated(copies.map { $0(clean) })
-    let attackedCopies = Tensor.concatenated(copies.map { $0(attacked) })
+    let part = BatchPart(of: clean.size(0), in: world)
+    let x = Tensor.concatenated(copies.map { $0(clean)[part.rows] })
+    let attackedCopies = Tensor.concatenated(copies.map { $0(attacked)[part.rows] })
     let denoised = denoise(attackedCopies)
     let zero = Tensor.zeros([], device: clean.device)
     let error =
@@ -107,20 +111,27 @@ public struct RedObjective: InlineGroup, Hashable, Sendable {
       return (logits[0].argmax(1), logits[1].argmax(1))
     }
     let kept = kept(cleanAnswers, attackedAnswers, copies: copies.count)
+    let counts = world.sum([kept.benign, kept.adversarial].map { Double($0.nonzeroCount()) })
+    // The mean over what all ranks keep, in terms of this rank's images.
+    let share = Double(part.count) / Double(part.rows.count)
+    func mean(_ values: Tensor, over mask: Tensor, _ count: Double) -> Tensor {
+      (values * mask.to(values.dtype)).sum() / max(count, 1) * share
+    }
     if benign != 0 {
       let logits = surrogate(denoised)
-      let term = Self.mean(logits.inFullPrecision().crossEntropy(cleanAnswers, reduction: .none), over: kept.benign)
+      let term = mean(
+        logits.inFullPrecision().crossEntropy(cleanAnswers, reduction: .none), over: kept.benign, counts[0])
       value.loss = value.loss + term * benign
       (value.benign, value.logits, value.targets) = (term.detached(), logits, cleanAnswers)
     }
     if adversarial != 0 {
       let logits = surrogate(attackedCopies - denoised + x)
-      let term = Self.mean(
-        logits.inFullPrecision().crossEntropy(attackedAnswers, reduction: .none), over: kept.adversarial)
+      let term = mean(
+        logits.inFullPrecision().crossEntropy(attackedAnswers, reduction: .none), over: kept.adversarial, counts[1])
       value.loss = value.loss + term * adversarial
       value.adversarial = term.detached()
     }
-    value.kept = (kept.benign.nonzeroCount(), kept.adversarial.nonzeroCount())
+    value.kept = (Int(counts[0]), Int(counts[1]))
     return value
   }
 
@@ -140,11 +151,5 @@ public struct RedObjective: InlineGroup, Hashable, Sendable {
       let all = clean.onesLike().to(.bool)
       return (all, all)
     }
-  }
-
-  /// The mean over the kept samples; 0 where none is.
-  private static func mean(_ values: Tensor, over mask: Tensor) -> Tensor {
-    let weights = mask.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamped(to: 1...)
   }
 }

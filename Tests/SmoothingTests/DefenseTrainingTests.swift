@@ -2,6 +2,7 @@ import Foundation
 import QuenchSupport
 import QuenchTorch
 import QuenchVision
+import TestRanks
 import TestSupport
 import Testing
 
@@ -260,6 +261,50 @@ private final class Answering: BlackBox {
     let estimated = try change(.queries(box, GradientEstimator()))
     #expect(exact.norm().item() > 0)
     #expect((estimated - exact).norm().item() / exact.norm().item() < 0.03)
+  }
+
+  /// What a step from queries comes to, and what the book says where there is one.
+  private struct Learned: Sendable {
+    var weights: [Double]
+    var queries: Int
+    var book: [QueryLedger.Purpose: Int]
+
+    init(_ world: World, _ estimator: GradientEstimator, autoencoder: Bool, ledger url: URL) throws {
+      var dataset = try Tiny.dataset()
+      dataset.world = world
+      let defense = Tiny.defense(autoencoder: autoencoder)
+      for (_, network) in defense.trained { network.world = world }
+      let ledger = try world.rank == 0 ? QueryLedger(at: url, model: "tiny", budget: nil) : nil
+      let box = MeteredBlackBox(LocalBlackBox(Tiny.network(), version: "tiny"), ledger: ledger)
+      var recipe = Tiny.recipe
+      recipe.adamEpochs = 0
+      let training = DefenseTraining(
+        defense, of: .queries(box, estimator), on: dataset, recipe: recipe, seed: 5, precision: .float32)
+      _ = try training.step(at: LoaderPosition())
+      weights = defense.trained.flatMap { $0.network.state.flatMap { $0.tensor.to(.float64).array(Double.self) } }
+      queries = training.queries
+      book = try ledger?.counts ?? [:]
+    }
+  }
+
+  @Test("Ranks ask as many queries as one process, enter them in one book and learn the same") func ranks()
+    async throws
+  {
+    let coordinates = GradientEstimator(difference: .forward, smoothingStep: 0.05)
+    let directions = GradientEstimator(.random(directions: 5), smoothingStep: 0.05)
+    for (estimator, usesCode, sizes) in [(coordinates, true, [2, 4]), (directions, false, [2])] {
+      let (one, folder) = (folder / "\(usesCode)-1", folder)
+      let whole = try Learned(.alone, estimator, autoencoder: usesCode, ledger: one)
+      for size in sizes {
+        let all = try await Crew.run(size) { world in
+          Result { try Learned(world, estimator, autoencoder: usesCode, ledger: folder / "\(usesCode)-\(size)") }
+        }.map { try $0.get() }
+        #expect(all.allSatisfy { $0.queries == whole.queries && $0.weights == all[0].weights })
+        #expect(all[0].book == whole.book && whole.book.values.reduce(0, +) == whole.queries)
+        let distance = zip(all[0].weights, whole.weights).map { abs($0 - $1) }.max() ?? 1
+        #expect(distance < 1e-5)
+      }
+    }
   }
 
   @Test("Labels alone suffice to learn from")

@@ -7,6 +7,7 @@ import QuenchVision
 /// The training of a denoiser on an attack data set.
 public struct TrainRed: Experiment {
   public static let kind = "red-train"
+  public static let isShared = true
 
   /// What is learned.
   public enum Method: String, CaseIterable, Codable, Sendable {
@@ -121,7 +122,8 @@ public struct TrainRed: Experiment {
       try network.load(StateDictionary.weights(at: initial, for: network.architecture), from: initial)
     }
     let training = try RedTraining(
-      network, on: data.train, surrogates: surrogates, recipe: recipe, seed: seedBits, precision: precision)
+      network, on: data.train, surrogates: surrogates, recipe: recipe, seed: seedBits, precision: precision,
+      world: context.world)
     let folder = try context.open(
       inputs: surrogate.inputs("surrogate").merging(Fingerprint.inputs(["initial": initial])))
 

@@ -52,6 +52,7 @@ public final class RedTraining: Learner {
   private let precision: Precision
   private let optimizer: Adam
   private let seed: UInt64
+  private let world: World
   private let clean: Tensor
   private let adversarial: Tensor
   /// Held-out pairs.
@@ -84,16 +85,19 @@ public final class RedTraining: Learner {
   ///   - recipe: What is minimised, and how.
   ///   - seed: Of the order of pairs, the transformations and the noise.
   ///   - precision: Of the passes.
-  /// - Throws: `InputError` if no pair is left to train on, or a surrogate takes other images.
+  ///   - world: The ranks that learn together.
+  /// - Throws: `InputError` if no pair is left to train on, a batch has fewer pairs than there are ranks, or a surrogate
+  ///   takes other images.
   public init(
     _ network: Network, on cells: [PairCell], surrogates: [Victim], recipe: RedRecipe, seed: UInt64,
-    precision: Precision = .automatic
+    precision: Precision = .automatic, world: World = .alone
   ) throws(InputError) {
     precondition(!surrogates.isEmpty, "no surrogate")
     self.network = network
     self.recipe = recipe
     self.precision = precision
     self.seed = seed
+    self.world = world
     let (training, validation) = Self.split(cells, recipe)
     guard let first = training.first, training.contains(where: { $0.count > 0 }) else {
       throw InputError(
@@ -118,6 +122,11 @@ public final class RedTraining: Learner {
       parameters: network.parameters.map { ($0.name, $0.tensor) }, learningRate: recipe.learningRate,
       weightDecay: recipe.weightDecay)
     best = network.copy()
+    network.world = world
+    let fewest = self.surrogates.map(\.rows.count).filter { $0 > 0 }.min() ?? 0
+    try requireSetting(
+      world.size <= min(recipe.batchSize, fewest), "batch-size", "a pair at least for each of \(world.size) ranks",
+      min(recipe.batchSize, fewest))
   }
 
   /// Splits each cell's pairs by source image, so that no source is in both parts.
@@ -161,7 +170,7 @@ public final class RedTraining: Learner {
     optimizer.zeroGradients()
     value.loss.backward()
     optimizer.step()
-    let logits = value.logits ?? surrogate.answers(x)
+    let logits = value.logits ?? surrogate.answers(x[BatchPart(of: x.size(0), in: world).rows])
     return StepResult(loss: value.loss, logits: logits, labels: value.targets ?? logits.argmax(1))
   }
 
@@ -172,7 +181,7 @@ public final class RedTraining: Learner {
     withAutocast(precision.autocast(on: network.device), on: network.device) {
       recipe.objective(
         clean: x, adversarial: xA, moves: moves, denoise: { network($0) },
-        surrogate: { surrogate.victim.network($0) }, answers: { surrogate.answers($0) })
+        surrogate: { surrogate.victim.network($0) }, answers: { surrogate.answers($0) }, in: world)
     }
   }
 
@@ -224,7 +233,10 @@ public final class RedTraining: Learner {
     }
     let denoise = Self.frozen(network)
     let victims = surrogates.map(\.victim)
-    let figures = validation.map { cell in
+    // The ranks deal the cells out among themselves.
+    var alignments = [Double](repeating: 0, count: 2 * validation.count)
+    for index in stride(from: world.rank, to: validation.count, by: world.size) {
+      let cell = validation[index]
       let judge = victims[Self.surrogate(of: cell, among: victims)]
       var figures = PairFigures()
       for (x, xA) in zip(cell.clean.split(500), cell.adversarial.split(500)) {
@@ -233,15 +245,17 @@ public final class RedTraining: Learner {
           clean: PairCell.pixels(x), attacked: attacked, denoised: denoise(attacked)
         ) { judge.logits($0) }
       }
-      return figures
+      alignments[index] = figures.benignAlignment.fraction
+      alignments[validation.count + index] = figures.adversarialAlignment.fraction
     }
-    let benign = PairFigures.mean(figures.map(\.benignAlignment.fraction))
+    alignments = world.sum(alignments)
+    let benign = PairFigures.mean(Array(alignments[..<validation.count]))
     if benign > score.item() {
       score.fill(with: benign)
       best.takeWeights(of: network)
     }
     return Validation(
-      benign: benign, adversarial: PairFigures.mean(figures.map(\.adversarialAlignment.fraction)))
+      benign: benign, adversarial: PairFigures.mean(Array(alignments[validation.count...])))
   }
 
   /// D in evaluation mode, without gradients; unclamped.

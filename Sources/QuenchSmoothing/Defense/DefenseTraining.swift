@@ -107,12 +107,12 @@ public final class DefenseTraining: Learner {
           loss: loss, correct: withoutGradient { feedback.agreements(answers, with: targets) },
           images: images.size(0))
       case .queries(let model, let estimator):
-        let estimate = try estimate(estimator, of: model, at: codes, images, position)
+        let estimate = try shared(estimatedSlope(estimator, of: model, at: codes, batch), of: batch.part, model)
         // A scalar whose gradient is that of the mean loss: the slope at the codes is a constant in it.
-        let surrogate = (estimate.slope * codes).sum() * (1 / Double(estimate.losses.count))
+        let surrogate = (estimate.slope * codes).sum() * estimate.weight
         surrogate.backward()
         var result = StepResult(
-          loss: estimate.losses.mean(), correct: estimate.correct, images: images.size(0))
+          loss: estimate.losses.sum() * estimate.weight, correct: estimate.correct, images: images.size(0))
         if estimator.isOfDifferences { result.shares["zero_differences"] = estimate.zeroDifferences }
         return result
       }
@@ -129,15 +129,44 @@ public final class DefenseTraining: Learner {
     var losses: Tensor
     /// How many keep the clean image's class; nil where the model tells images.
     var correct: Double?
+    /// Images that were asked about beside the batch's own.
+    var queries: Int
     var zeroDifferences: StepResult.Share
+    /// Of an image in the mean over all that are not left out, as a share of this rank's.
+    var weight = 1.0
   }
 
-  /// The estimated slope of the stability loss at the codes. The clean images, the codes and those round them are asked
-  /// about in one stream, so that the model's connections never idle.
-  private func estimate(
-    _ estimator: GradientEstimator, of model: MeteredBlackBox, at codes: Tensor, _ images: Tensor,
-    _ position: LoaderPosition
-  ) throws -> SlopeEstimate {
+  /// The estimate, when all ranks have theirs: they count together, and if the user asked one of them to leave, all do.
+  private func shared(_ estimate: SlopeEstimate?, of part: BatchPart, _ model: MeteredBlackBox) throws
+    -> SlopeEstimate
+  {
+    let world = loader.world
+    let images = part.rows.count
+    let (queries, zero) = (estimate?.queries ?? 0, estimate?.zeroDifferences ?? .init(0, of: 0))
+    let all = world.sum(
+      [estimate == nil ? 1 : 0, queries, estimate?.losses.count ?? 0, zero.whole, zero.part].map(Double.init)
+    ).map { Int($0) }
+    guard var estimate, all[0] == 0 else { throw Interrupted(folder: nil) }
+    // Rank 0 keeps the book; what the others asked is entered when the step is done.
+    if world.rank == 0, world.size > 1 {
+      let others = part.count - images
+      try model.ledger?.enter(others, for: .target)
+      try model.ledger?.enter(others, for: .base)
+      try model.ledger?.enter(all[1] - queries - others, for: .perturbation)
+    }
+    withoutGradient { asked += part.count + all[1] }
+    try tally.add(differences: (all[3], all[4]), images: part.count, leftOut: part.count - all[2]).forEach(
+      onFinding)
+    estimate.weight = Double(part.count) / Double(images) / Double(all[2])
+    return estimate
+  }
+
+  /// The estimated slope of the stability loss at the codes; nil where the user asked to leave. The clean images, the
+  /// codes and those round them are asked about in one stream, so that the model's connections never idle.
+  private func estimatedSlope(
+    _ estimator: GradientEstimator, of model: MeteredBlackBox, at codes: Tensor, _ batch: Batch
+  ) throws -> SlopeEstimate? {
+    let (images, position) = (batch.images, batch.position)
     let (feedback, waited) = (model.model.feedback, model.secondsWaited)
     defer { seconds.waiting += model.secondsWaited - waited }
     let generator = Generator(
@@ -148,7 +177,7 @@ public final class DefenseTraining: Learner {
     var targets = Tensor.zeros([0])
     var isTarget = Tensor.zeros([0])
     var correct: Double?
-    let estimate = try estimator(at: codes, batchSize: model.batchSize, using: generator) { probes, take in
+    func ask(_ probes: AnyIterator<GradientEstimator.Probe>, _ take: (Tensor) -> Void) throws {
       var open: [GradientEstimator.Probe] = []
       let questions = AnyIterator<MeteredBlackBox.Question> {
         if let question = clean.popFirst() { return question }
@@ -175,22 +204,22 @@ public final class DefenseTraining: Learner {
         take(feedback.losses(answers, against: expected))
       }
     }
-    return try withoutGradient {
-      asked += images.size(0) + estimate.queries
+    let estimate: GradientEstimator.Estimate
+    do {
+      estimate = try estimator(
+        at: codes, batchSize: model.batchSize, part: batch.part, using: generator, stream: ask)
+    } catch is Interrupted { return nil }
+    return withoutGradient {
       let isUsable = isTarget * estimate.values.isFinite() * estimate.gradient.isFinite().all(1)
       let usable = isUsable.nonzero().reshaped([-1])
-      let zeroDifferences = StepResult.Share(estimate.differences.zero, of: estimate.differences.all)
-      try tally.add(
-        differences: estimate.differences, images: images.size(0), leftOut: images.size(0) - usable.count
-      ).forEach(onFinding)
-      guard usable.count < images.size(0) else {
-        return SlopeEstimate(
-          slope: estimate.gradient, losses: estimate.values, correct: correct, zeroDifferences: zeroDifferences)
-      }
-      let slope = estimate.gradient.zerosLike()
-      slope.put(estimate.gradient.selecting(usable), at: [usable])
-      return SlopeEstimate(
-        slope: slope, losses: estimate.values.selecting(usable), correct: correct, zeroDifferences: zeroDifferences)
+      var found = SlopeEstimate(
+        slope: estimate.gradient, losses: estimate.values, correct: correct, queries: estimate.queries,
+        zeroDifferences: StepResult.Share(estimate.differences.zero, of: estimate.differences.all))
+      guard usable.count < images.size(0) else { return found }
+      found.slope = estimate.gradient.zerosLike()
+      found.slope.put(estimate.gradient.selecting(usable), at: [usable])
+      found.losses = estimate.values.selecting(usable)
+      return found
     }
   }
 

@@ -26,13 +26,14 @@ public struct LedgerSettings: InlineGroup, Hashable, Sendable {
     try requireSetting(price ?? 0 >= 0, "price-per-1000", "0 or more", price ?? 0)
   }
 
-  /// The model, with every query entered in the ledger.
+  /// The model, with every query entered in the ledger, which rank 0 alone keeps.
   /// - Throws: `InputError` if the ledger cannot be used, or its budget is spent.
-  func meter(_ model: any BlackBox, _ box: BlackBoxSettings, in folder: RunFolder) throws -> MeteredBlackBox {
+  func meter(
+    _ model: any BlackBox, _ box: BlackBoxSettings, in folder: RunFolder, rank: Int = 0
+  ) throws -> MeteredBlackBox {
     let file = ledger.map { URL(filePath: $0) } ?? folder.artefact("queries.sqlite")
-    return MeteredBlackBox(
-      model, ledger: try QueryLedger(at: file, model: model.version, budget: queryBudget),
-      batchSize: box.queryBatch, patience: box.patience)
+    let book = try rank == 0 ? QueryLedger(at: file, model: model.version, budget: queryBudget) : nil
+    return MeteredBlackBox(model, ledger: book, batchSize: box.queryBatch, patience: box.patience)
   }
 }
 

@@ -93,9 +93,10 @@ public struct TrainDefense: Experiment {
 
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
-    guard !method.usesQueriesOnly || context.world.size == 1 else {
+    guard !method.usesQueriesOnly || !box.isForeign || context.world.size == 1 else {
       throw InputError(
-        "training from queries is not shared among several processes", at: "method", found: method.rawValue,
+        "somebody else's model is asked by one process, which keeps the book of its queries", at: "method",
+        found: "\(method.rawValue) in \(context.world.size) processes",
         remedy: "start it once, or give --standalone so that each process does all of it by itself")
     }
     let data = try learning.load(on: device, context.console)
@@ -108,7 +109,7 @@ public struct TrainDefense: Experiment {
     var (book, estimator): (QueryLedger?, GradientEstimator?) = (nil, nil)
     let slope: DefenseTraining.Slope
     if let model {
-      let metered = try ledger.meter(model, box, in: folder)
+      let metered = try ledger.meter(model, box, in: folder, rank: context.world.rank)
       let probed = try probed(metered, defense, data.train, in: folder, context.console)
       (book, estimator, slope) = (metered.ledger, probed, .queries(metered, probed))
     } else if let network {

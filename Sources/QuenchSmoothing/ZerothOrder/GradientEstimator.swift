@@ -1,4 +1,5 @@
 import QuenchTorch
+import QuenchVision
 
 /// A gradient estimated from values of the function alone, for a batch of points at once, each with a function of its
 /// own (Zhang et al. 2022, equations 3 and 4).
@@ -74,12 +75,14 @@ public struct GradientEstimator: Hashable, Codable, Sendable {
   /// - Parameters:
   ///   - points: `[N, d]`.
   ///   - batchSize: The most points in a probe; memory does not grow with the number of directions.
+  ///   - part: Of the whole batch, for which directions are drawn; nil: the points are all of it.
   ///   - generator: Draws the directions.
   ///   - function: What is differentiated.
   public func callAsFunction(
-    at points: Tensor, batchSize: Int = 512, using generator: Generator, stream function: Stream
+    at points: Tensor, batchSize: Int = 512, part: BatchPart? = nil, using generator: Generator,
+    stream function: Stream
   ) rethrows -> Estimate {
-    try estimate(at: points, batchSize: batchSize, draw: { direction(at: points, generator) }, function)
+    try estimate(at: points, batchSize: batchSize, draw: { direction(at: points, of: part, generator) }, function)
   }
 
   /// As above, one probe after the other.
@@ -114,8 +117,10 @@ public struct GradientEstimator: Hashable, Codable, Sendable {
   }
 
   /// Unit vectors, uniform on the sphere of the coordinates that are not left out; for ``Method/smoothed`` normal ones.
-  func direction(at points: Tensor, _ generator: Generator) -> Tensor {
-    var normal = Tensor.normal(points.shape, using: generator).to(points.dtype)
+  func direction(at points: Tensor, of part: BatchPart? = nil, _ generator: Generator) -> Tensor {
+    let part = part ?? BatchPart(0..<points.size(0), of: points.size(0))
+    let whole = Tensor.normal([part.count] + points.shape.dropFirst(), using: generator)
+    var normal = whole[part.rows].to(points.dtype)
     if case .smoothed = method { return normal }
     if skipsDeadCoordinates { normal = normal * (points .!= 0).to(points.dtype) }
     return normal / normal.norm(2, [1], keepDimensions: true).clamped(to: 1e-30...)
