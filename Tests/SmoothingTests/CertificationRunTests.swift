@@ -85,6 +85,23 @@ private func byBrightness(_ images: Tensor) -> Tensor {
     }
   }
 
+  @Test("No copy is asked for in vain while there are images to fill the batch with, and every batch is full")
+  func nothingInVain() throws {
+    let certify = try Certify(radii: [0, 0.2], atMost: 300, sigma: 1, selection: 10, failureProbability: 0.01)
+    var run = CertificationRun(certify, seed: 5)
+    run.batchSize = 16
+    var (sizes, attempts): ([Int], [Certify.Attempt]) = ([], [])
+    func classify(_ images: Tensor) -> Tensor {
+      sizes.append(images.size(0))
+      return byBrightness(images)
+    }
+    try run(0..<40, of: try images(40), classify: classify) { attempts.append($0.attempt) }
+    #expect(attempts.count == 40 && Set(attempts.map(\.trials)).count > 3)
+    // The last 16 may be the ones that fill a batch which no other image fills.
+    #expect(attempts.prefix(24).allSatisfy { $0.queries == 10 + $0.trials })
+    #expect(sizes.dropLast().allSatisfy { $0 == 16 })
+  }
+
   @Test("Equal scores go to the lowest class, rows with NaN to none")
   func labels() {
     let scores = Tensor([1, 1, 0, 0, .nan, 1, 0, 2, 2] as [Float], shape: [3, 3])

@@ -187,4 +187,30 @@ import Testing
     for _ in 0..<110 { ladder.add(success: true) }
     #expect(ladder.accepted == 1)
   }
+
+  @Test("A ladder is not decided before as many trials as it says, and a single rung at once after them")
+  func fewestTrials() {
+    for radii in [[0.0], [1], [0, 0.5, 1]] {
+      let rungs = radii.map {
+        SequentialTest(threshold: Threshold(radius: $0, sigma: 1), limit: 120, failureProbability: 0.01)
+      }
+      for share in [0, 0.4, 0.6, 0.8, 0.95, 1] {
+        var ladder = LadderTest(rungs)
+        for trial in 1... {
+          let fewest = ladder.fewestTrials
+          #expect((fewest == 0) == ladder.isDecided)
+          guard fewest > 0 else { break }
+          let runs = [true, false].map { success in
+            var other = ladder
+            for _ in 1..<fewest { other.add(success: success) }
+            #expect(!other.isDecided)
+            other.add(success: success)
+            return other.isDecided
+          }
+          #expect(radii.count > 1 || runs.contains(true))
+          ladder.add(success: Int(Double(trial) * share) > Int(Double(trial - 1) * share))
+        }
+      }
+    }
+  }
 }

@@ -11,9 +11,10 @@ public struct CertificationRun {
   public var batchSize = 256
   public var device = Device.cpu
 
-  /// Copies of an image that are asked for at once where the number needed is not known: it doubles from the first to
-  /// the largest. More would be asked for in vain once the answer is sure; other images fill the batch.
-  private static let (firstChunk, largestChunk) = (32, 256)
+  /// At most so many images are worked on at once: what an interruption costs, and what a hard one keeps waiting.
+  private static let mostPoints = 64
+  /// Batches that are not full are of multiples of this, so that there are few sizes to prepare for.
+  private static let step = 32
 
   public init(_ certify: Certify, seed: UInt64) {
     self.certify = certify
@@ -32,7 +33,18 @@ public struct CertificationRun {
     let source: NoiseStream.Source
     var attempt: Certify.Attempt
     var seconds = 0.0
-    var chunk: Int
+    /// How many copies the next batch holds.
+    var share = 0
+
+    /// These copies.
+    var samples: [NoiseStream.Samples] {
+      var rest = share
+      return attempt.wanted.compactMap { wanted in
+        let range = wanted.range.prefix(rest)
+        rest -= range.count
+        return range.isEmpty ? nil : .init(source, wanted.purpose, range)
+      }
+    }
   }
 
   /// Certifies the images at `indices`.
@@ -57,45 +69,50 @@ public struct CertificationRun {
   ) throws {
     var waiting = indices.makeIterator()
     var points: [Point] = []
-    let isFixed = certify.radii == nil
-    let firstChunk = isFixed ? batchSize : min(Self.firstChunk, batchSize)
-    let largestChunk = isFixed ? batchSize : min(Self.largestChunk, batchSize)
     while true {
       let start = ContinuousClock.now
-      var samples: [NoiseStream.Samples] = []
-      var space = batchSize
-      for position in 0... {
-        guard space > 0 else { break }
-        if position == points.count {
-          guard let index = waiting.next() else { break }
-          points.append(
-            Point(source: source(index), attempt: certify.attempt(), chunk: firstChunk))
-        }
-        for wanted in points[position].attempt.wanted where space > 0 {
-          // Selection takes a known number of copies.
-          let most = wanted.purpose == .selection ? wanted.range.count : points[position].chunk
-          let range = wanted.range.prefix(min(space, most))
-          samples.append(.init(points[position].source, wanted.purpose, range))
-          space -= range.count
-        }
+      fill(&points) {
+        waiting.next().map { Point(source: source($0), attempt: certify.attempt()) }
       }
+      let samples = points.flatMap(\.samples)
       guard !samples.isEmpty else { return }
       if Interruption.isRequested { throw Interrupted(folder: nil) }
       let images = noise.noisyCopies(samples, sigma: certify.sigma, on: device)
       let labels = try withoutGradient { Self.labels(try classify(images)) }
       let secondsPerCopy = (ContinuousClock.now - start) / .seconds(1) / Double(labels.count)
       var rest = labels[...]
-      for run in samples {
-        guard let position = points.firstIndex(where: { $0.source.index == run.source.index }) else { continue }
-        points[position].attempt.take(rest.prefix(run.range.count))
-        points[position].seconds += secondsPerCopy * Double(run.range.count)
-        if run.purpose == .estimation { points[position].chunk = min(2 * points[position].chunk, largestChunk) }
-        rest = rest.dropFirst(run.range.count)
+      for position in points.indices {
+        points[position].attempt.take(rest.prefix(points[position].share))
+        points[position].seconds += secondsPerCopy * Double(points[position].share)
+        rest = rest.dropFirst(points[position].share)
       }
       while let first = points.first, first.attempt.wanted.isEmpty {
         points.removeFirst()
         try each(Result(index: first.source.index, attempt: first.attempt, seconds: first.seconds))
       }
+    }
+  }
+
+  /// Deals a batch out among images: to each the copies that it needs whatever classes they get, and new images until the
+  /// batch is full. Where there are none, the first take more, which may be in vain.
+  private func fill(_ points: inout [Point], next: () -> Point?) {
+    var space = batchSize
+    for position in 0..<Self.mostPoints {
+      if position == points.count {
+        guard space > 0, let point = next() else { break }
+        points.append(point)
+      }
+      points[position].share = min(space, points[position].attempt.certain)
+      space -= points[position].share
+    }
+    let step = device == .cpu ? Self.step : batchSize
+    let used = batchSize - space
+    space = min(space, (used + step - 1) / step * step - used)
+    for position in points.indices where space > 0 {
+      let open = points[position].attempt.wanted.reduce(0) { $0 + $1.range.count }
+      let more = min(space, open - points[position].share)
+      points[position].share += more
+      space -= more
     }
   }
 

@@ -161,6 +161,14 @@ public struct Certify: Hashable, Sendable {
       return isDecided ? [] : [estimation]
     }
 
+    /// How many of the first copies of ``wanted`` decide nothing before the last of them, whatever classes they get: none
+    /// of these is asked for in vain.
+    public var certain: Int {
+      guard !wanted.isEmpty else { return 0 }
+      let left = certify.radii == nil ? certify.estimation - trials : ladder.fewestTrials
+      return max(0, certify.selection - queries) + left
+    }
+
     private var isDecided: Bool {
       guard queries >= certify.selection else { return false }
       return selected == nil || trials == certify.estimation || certify.radii != nil && ladder.isDecided

@@ -63,8 +63,9 @@ public struct NoiseStream: Hashable, Sendable {
     let shape = samples.first?.source.shape ?? [1, 1, 1]
     let size = shape.reduce(1, *)
     let count = samples.reduce(0) { $0 + $1.range.count }
-    let values = [Float](unsafeUninitializedCapacity: count * size) { buffer, initialized in
-      var position = buffer.baseAddress
+    let values = Tensor(shape: [count, shape[1], shape[2], shape[0]]) {
+      (elements: UnsafeMutableBufferPointer<Float>) in
+      var position = elements.baseAddress
       for run in samples {
         for sample in run.range {
           let counter = [UInt32(truncatingIfNeeded: sample), UInt32(run.source.index), run.purpose.rawValue]
@@ -72,8 +73,7 @@ public struct NoiseStream: Hashable, Sendable {
           position = position.map { $0 + size }
         }
       }
-      initialized = count * size
     }
-    return Tensor(values, shape: [count, shape[1], shape[2], shape[0]]).permuted([0, 3, 1, 2]).to(device)
+    return values.permuted([0, 3, 1, 2]).to(device)
   }
 }

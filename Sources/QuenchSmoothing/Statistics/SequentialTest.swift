@@ -52,6 +52,22 @@ public struct SequentialTest: Hashable, Sendable {
     return trials > 0 && Int32(successes) <= futile[trials] ? .givenUp : nil
   }
 
+  /// How many more trials it takes at the least to accept, and to give up; more than are left where it cannot accept.
+  func fewestTrials(after successes: Int, of trials: Int) -> (toAccept: Int, toGiveUp: Int) {
+    // Each bound moves by 0 or 1 a trial, so that successes alone, or failures alone, never lead back across it.
+    func first(_ isReached: (Int) -> Bool) -> Int {
+      var (fewest, most) = (1, limit - trials + 1)
+      while fewest < most {
+        let middle = (fewest + most) / 2
+        if isReached(middle) { most = middle } else { fewest = middle + 1 }
+      }
+      return fewest
+    }
+    return (
+      first { Int32(successes + $0) >= accept[trials + $0] }, first { Int32(successes) <= futile[trials + $0] }
+    )
+  }
+
   /// For each t up to `limit` the least number of successes whose evidence above `threshold` reaches `bound`, t + 1
   /// where none does. One more trial moves it by 0 or 1: a success never lowers the evidence, a failure never raises it.
   private static func earlyBoundary(_ threshold: Threshold, _ limit: Int, _ bound: Double) -> [Int32] {
@@ -85,6 +101,20 @@ public struct LadderTest: Hashable, Sendable {
   public var isDecided: Bool {
     let open = decisions.firstIndex { $0 != .accepted }
     return open.map { decisions[$0] == .givenUp } ?? true
+  }
+
+  /// So many trials it takes at the least, whatever they show, until it is decided: a rung gives up, or it is accepted and
+  /// those above it are decided.
+  public var fewestTrials: Int {
+    zip(rungs, decisions).reversed().reduce(0) { above, rung in
+      switch rung.1 {
+      case .accepted: return above
+      case .givenUp: return 0
+      case nil:
+        let fewest = rung.0.fewestTrials(after: successes, of: trials)
+        return min(fewest.toGiveUp, max(fewest.toAccept, above))
+      }
+    }
   }
 
   /// How many rungs, from the lowest on, are accepted.

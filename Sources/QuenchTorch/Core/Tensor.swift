@@ -85,6 +85,19 @@ extension Tensor {
     }
   }
 
+  /// A tensor on the CPU whose elements, in row-major order, `write` puts where they are to lie; one that it leaves out is
+  /// undefined.
+  public init<Element: TensorElement>(
+    shape: [Int], writing write: (UnsafeMutableBufferPointer<Element>) throws -> Void
+  ) rethrows {
+    let tensor = Tensor.empty(shape, dtype: Element.dtype)
+    var address: UnsafeMutableRawPointer?
+    ProgrammingError.check("elements") { error in ct_data(tensor.raw, &address, &error) }
+    try write(
+      UnsafeMutableBufferPointer(start: address?.assumingMemoryBound(to: Element.self), count: tensor.count))
+    self = tensor
+  }
+
   /// A scalar tensor.
   public init(_ value: Double, dtype: DType = .float32) { self = Tensor.full([], value, dtype: dtype) }
 
