@@ -197,7 +197,10 @@ extension AttackName {
         MomentumFGSM(), norms: [.linf], [.stepSize(\.stepSize), .steps(\.steps), .stop(\.stopsAtSuccess)]
       ) { $0.budget = $2 ?? $0.budget }
     case .carliniWagner:
-      .init(CarliniWagner(), norms: [.l2], [.steps(\.steps), .confidence(\.confidence)]) { $0.epsilon = $2 }
+      .init(
+        CarliniWagner(), norms: [.l2],
+        [.steps(\.steps), .confidence(\.confidence), .stop(\.stopsAtSuccess)]
+      ) { $0.epsilon = $2 }
     case .deepFool:
       .init(DeepFool(), norms: [.linf, .l2], [.steps(\.steps)]) { ($0.norm, $0.epsilon) = ($1, $2) }
     case .apgdCE: apgd(.crossEntropy)

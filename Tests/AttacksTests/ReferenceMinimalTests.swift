@@ -51,6 +51,28 @@ import Testing
     }
   }
 
+  @Test("CW that lets samples go within a budget breaks the same ones for less, and finds the others' images")
+  func cwWithinBudget() {
+    let model = Fixture.convolutional()
+    func found(stops: Bool) -> (images: Tensor, isBroken: [Bool], passes: [Double]) {
+      var attack = CarliniWagner()
+      (attack.epsilon, attack.steps, attack.searchSteps, attack.stopsAtSuccess) = (0.06, 30, 6, stops)
+      let samples = Fixture.convolutionalSamples()
+      let (sizes, images) = sizes(attack, samples, model)
+      return (images, sizes.map { $0 <= 0.06 }, samples.ledger.forward.values)
+    }
+    let (all, first) = (found(stops: false), found(stops: true))
+    #expect(first.isBroken == all.isBroken && Set(all.isBroken).count == 2)
+    for place in all.isBroken.indices {
+      if all.isBroken[place] {
+        #expect(first.passes[place] < all.passes[place])
+      } else {
+        #expect(first.passes[place] == all.passes[place])
+        #expect(first.images[place].isClose(to: all.images[place], absolute: 1e-5))
+      }
+    }
+  }
+
   @Test("DeepFool in both forms") func deepFool() {
     let (linear, cnn) = (Fixture.linear(), Fixture.convolutional())
     var attack = DeepFool()

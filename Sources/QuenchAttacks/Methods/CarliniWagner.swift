@@ -19,6 +19,9 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
   public var initialConstant = 1e-3
   /// Stop a sample whose loss has not fallen by a ten-thousandth in a tenth of the steps.
   public var abortsEarly = true
+  /// Whether a sample leaves the batch with its first adversarial image within ``epsilon``, however much nearer the search
+  /// would get.
+  public var stopsAtSuccess = false
 
   public init() {}
 
@@ -30,7 +33,8 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
   public var settings: Record {
     [
       "confidence": .double(confidence), "search_steps": .int(searchSteps), "steps": .int(steps),
-      "learning_rate": .double(learningRate), "initial_constant": .double(initialConstant)
+      "learning_rate": .double(learningRate), "initial_constant": .double(initialConstant),
+      "stops_at_success": .bool(stopsAtSuccess)
     ]
   }
 
@@ -57,7 +61,9 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
       distance: zeros + Double.infinity, images: samples.images.cloned())
     for outer in 0..<searchSteps {
       if searchSteps >= 10, outer == searchSteps - 1 { search.constant = search.upper.clamped(to: ...1e10) }
-      let found = descend(samples, &search, on: model)
+      let places = open(search.distance)
+      guard places.count > 0 else { break }
+      let found = descend(samples, places, &search, on: model)
       search.upper = search.constant.choosing(where: found, otherwise: search.upper)
       search.lower = search.lower.choosing(where: found, otherwise: search.constant)
       let middle = (search.lower + search.upper) * 0.5
@@ -66,36 +72,75 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
     return search.images
   }
 
-  /// One search step: Adam on the offset in tanh space from zero.
+  /// Where samples go on whose nearest adversarial images so far are at `distance`, `[n]`.
+  private func open(_ distance: Tensor) -> Tensor {
+    guard stopsAtSuccess, let epsilon else {
+      return Tensor.arange(to: Double(distance.count), device: distance.device)
+    }
+    return (distance .> epsilon).positions()
+  }
+
+  /// The samples that a search step still works on.
+  private struct Descent {
+    var live: Samples
+    /// Where they stand among all.
+    var places: Tensor
+    /// The images in tanh space, and the offsets from them.
+    var base: Tensor
+    var adam: SampleAdam
+    /// The images as that space has them.
+    var x: Tensor
+    var constant: Tensor
+    /// The losses when they were last looked at.
+    var previous: Tensor
+
+    init(_ samples: Samples, _ places: Tensor, _ constant: Tensor, learningRate: Double) {
+      live = samples.selecting(places)
+      self.places = places
+      self.constant = constant.selecting(places)
+      base = CarliniWagner.unbounded(live.images)
+      adam = SampleAdam(like: base, learningRate: learningRate)
+      x = CarliniWagner.image(base)
+      previous = .full([places.count], .infinity, device: samples.device)
+    }
+
+    mutating func select(_ rest: Tensor) {
+      live = live.selecting(rest)
+      for path in [\Descent.places, \.base, \.x, \.constant, \.previous] {
+        self[keyPath: path] = self[keyPath: path].selecting(rest)
+      }
+      adam = adam.selecting(rest)
+    }
+  }
+
+  /// One search step: Adam on the offset in tanh space from zero, of the samples at `places`.
   /// - Returns: Which samples became adversarial, bool `[N]`.
-  private func descend(_ samples: Samples, _ search: inout Search, on model: AttackedModel) -> Tensor {
-    let start = Self.unbounded(samples.images)
-    let origin = Self.image(start)
-    var (live, places) = (samples, Tensor.arange(to: Double(samples.count), device: samples.device))
-    var adam = SampleAdam(like: start, learningRate: learningRate)
-    var (base, x, constant) = (start, origin, search.constant)
-    var previous = Tensor.full([samples.count], .infinity, device: samples.device)
+  private func descend(
+    _ samples: Samples, _ places: Tensor, _ search: inout Search, on model: AttackedModel
+  ) -> Tensor {
+    var descent = Descent(samples, places, search.constant, learningRate: learningRate)
     let found = Tensor.zeros([samples.count], dtype: .bool, device: samples.device)
     let interval = Int((Double(steps) / 10).rounded(.up))
     for step in 0..<steps {
-      let offset = adam.value
-      var state = loss(at: base + offset, around: x, constant, live, on: model)
-      if abortsEarly, step % interval == 0 {
-        let goesOn = state.loss .<= previous * 0.9999
-        previous = state.loss
-        if !goesOn.all() {
-          let rest = goesOn.positions()
-          guard rest.count > 0 else { break }
-          (live, places) = (live.selecting(rest), places.selecting(rest))
-          (base, x, constant, previous) = (
-            base.selecting(rest), x.selecting(rest), constant.selecting(rest), previous.selecting(rest)
-          )
-          adam = adam.selecting(rest)
+      var state = loss(
+        at: descent.base + descent.adam.value, around: descent.x, descent.constant, descent.live, on: model)
+      /// - Returns: Whether any sample goes on.
+      func keep(_ rest: Tensor) -> Bool {
+        if rest.count > 0, rest.count < descent.live.count {
+          descent.select(rest)
           state = state.selecting(rest)
         }
+        return rest.count > 0
       }
-      note(state, live, places, found, &search)
-      adam.step(state.gradient)
+      if abortsEarly, step % interval == 0 {
+        let goesOn = state.loss .<= descent.previous * 0.9999
+        descent.previous = state.loss
+        guard keep(goesOn.positions()) else { break }
+      }
+      if note(state, descent.live, descent.places, found, &search) {
+        guard keep(open(search.distance.selecting(descent.places))) else { break }
+      }
+      descent.adam.step(state.gradient)
     }
     return found
   }
@@ -130,11 +175,12 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
   }
 
   /// Keeps iterates that are adversarial by the margin and nearer to the image than those before.
+  /// - Returns: Whether any is adversarial.
   private func note(
     _ state: State, _ samples: Samples, _ places: Tensor, _ found: Tensor, _ search: inout Search
-  ) {
+  ) -> Bool {
     let wins = isAdversarial(state.logits, samples)
-    guard wins.any() else { return }
+    guard wins.any() else { return false }
     let distance = (state.images - samples.images).perSample(.l2)
     let isNearer = wins.logicalAnd(distance .< search.distance.selecting(places))
     let positions = isNearer.positions()
@@ -142,6 +188,7 @@ public struct CarliniWagner: Attack, Equatable, Codable, Sendable {
     search.images.setRows(state.images.selecting(positions), at: rows)
     search.distance.setRows(distance.selecting(positions), at: rows)
     found.setRows(wins.logicalOr(found.selecting(places)), at: places)
+    return true
   }
 
   /// Whether another class wins with κ added to the label's logit (aimed: the target's lowered by κ).

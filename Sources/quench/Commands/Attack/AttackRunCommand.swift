@@ -67,9 +67,10 @@ struct AttackRunCommand: ExperimentCommand {
 
       Images that are misclassified from the start are not attacked and count as not
       robust. cw, deepfool and fab look for the smallest perturbation, stadv moves
-      pixels: an image counts as broken if its perturbation is within --epsilon; with
-      --smallest at any size. Of transfers cw with --confidence crosses best among
-      those that look for the smallest.
+      pixels: an image counts as broken if its perturbation is within --epsilon, and
+      cw and fab let it go then; with --smallest at any size, as small as can be found.
+      Of transfers cw with --confidence crosses best among those that look for the
+      smallest.
 
       Each attack, its norms (the first is the default), and what it takes beside
       --norm and --epsilon, with its defaults:
