@@ -26,8 +26,9 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
   public var selection = DataSelection()
   /// Of every random choice.
   public var seed = 1
-  /// What attacks compute in: float32 unless bfloat16 is asked for, since they look for the edge between two answers.
-  public var precision = Precision.float32
+  /// What attacks compute in, gradients and answers each in what is fastest for it unless it is told; every image that
+  /// counts as broken is judged in float32.
+  public var precision = Precision.automatic
 
   public init() {}
 
@@ -43,9 +44,7 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
       throw InputError(
         "an attack uses no training images", at: "train-limit", remedy: "limit is for those that it attacks")
     }
-    var network = self
-    network.precision = precision.forAttacks
-    return network
+    return self
   }
 
   /// Attacks the network in the run's folder.
@@ -87,11 +86,6 @@ public struct AttackedNetwork: InlineGroup, Hashable, Sendable {
     for finding in report.findings { context.console.note("note: \(finding.message)") }
     return AttackOutcome(report, attack: name, parameters: parameters)
   }
-}
-
-extension Precision {
-  /// What attacks compute in where this is asked for: float32 unless it is bfloat16 by name.
-  public var forAttacks: Precision { self == .bfloat16 ? .bfloat16 : .float32 }
 }
 
 /// An experiment that attacks a network.

@@ -20,26 +20,34 @@ public final class AttackedModel {
   private let forward: (Tensor) -> Tensor
   /// The same without gradients, as fast as it can be had.
   private let plan: (Tensor) -> Tensor
-  /// The same in float32, where the others compute in fewer bits: what judges, and confirms every answer that counts
-  /// as broken.
-  private let exact: ((Tensor) -> Tensor)?
+  /// The same in float32: what judges, and confirms every answer that counts as broken where others computed in fewer bits.
+  private let exact: (Tensor) -> Tensor
+  /// Which of the others do.
+  private let rounding: Rounding
   /// Activations that a feature attack compares, `[N, ...]`, differentiable.
   private let featureMap: ((Tensor) -> Tensor)?
   /// What attacks' images go through first, where they do.
   private let entrance: Entrance?
+
+  private struct Rounding {
+    var ofGradients = false
+    var ofAnswers = false
+  }
 
   /// Images for the images of some samples; gradients pass it for the identity.
   typealias Entrance = (_ images: Tensor, _ samples: Samples) -> Tensor
 
   /// - Parameters:
   ///   - network: A classifier; copied.
-  ///   - precision: What attacks compute in. With bfloat16 an answer that counts as broken is asked for again in float32,
-  ///     in which the evaluator judges: no attack lets go of an image that only rounding has changed.
+  ///   - precision: What attacks compute in: gradients as training steps would be, answers as an inference plan. With
+  ///     bfloat16 an answer that counts as broken is asked for again in float32, in which the evaluator judges: no
+  ///     attack lets go of an image that only rounding has changed.
   public init(_ network: Network, precision: Precision = .float32) {
     let frozen = network.foldingBatchNorm()
     let dtype = precision.autocast(on: network.device)
-    let plan = InferencePlan(network, dtype: dtype ?? .float32)
-    let exact = dtype.map { _ in InferencePlan(network, dtype: .float32) }
+    let exact = InferencePlan(network, dtype: .float32)
+    let type = precision.inference ?? InferencePlan.fastest(on: network.device)
+    let plan = type == .float32 ? exact : InferencePlan(network, dtype: type)
     name = network.architecture.name
     inputShape = network.architecture.inputShape
     classes = network.architecture.outputShape[0]
@@ -47,7 +55,8 @@ public final class AttackedModel {
     let device = network.device
     forward = { images in withAutocast(dtype, on: device) { frozen(images) }.inFullPrecision() }
     self.plan = { plan($0) }
-    self.exact = exact.map { exact in { exact($0) } }
+    self.exact = { exact($0) }
+    rounding = Rounding(ofGradients: dtype != nil, ofAnswers: plan.dtype != .float32)
     featureMap = { frozen.penultimateFeatures(of: $0) }
     entrance = nil
   }
@@ -69,8 +78,8 @@ public final class AttackedModel {
     self.classes = classes
     self.device = device
     self.forward = forward
-    plan = forward
-    exact = nil
+    (plan, exact) = (forward, forward)
+    rounding = Rounding()
     featureMap = features
     entrance = nil
   }
@@ -79,6 +88,7 @@ public final class AttackedModel {
     (name, inputShape, classes, device) = (other.name, other.inputShape, other.classes, other.device)
     gradientSamples = other.gradientSamples
     (forward, plan, exact, featureMap) = (other.forward, other.plan, other.exact, other.featureMap)
+    rounding = other.rounding
     self.entrance = entrance
   }
 
@@ -94,15 +104,15 @@ public final class AttackedModel {
     samples.ledger.note(samples, forward: 1)
     return withoutGradient {
       let images = entered(images, samples)
-      return confirmed(plan(images).detached(), images, samples)
+      return confirmed(plan(images).detached(), images, samples, rounded: rounding.ofAnswers)
     }
   }
 
-  /// `logits` with those in float32 in place of answers that count as broken, where attacks see fewer bits; the further
-  /// passes are counted, and so are answers that are no numbers.
-  func confirmed(_ logits: Tensor, _ images: Tensor, _ samples: Samples) -> Tensor {
+  /// `logits` with those in float32 in place of answers that count as broken, where they are `rounded` to fewer bits; the
+  /// further passes are counted, and so are answers that are no numbers.
+  private func confirmed(_ logits: Tensor, _ images: Tensor, _ samples: Samples, rounded: Bool) -> Tensor {
     samples.ledger.noteUndefined(samples, logits)
-    guard let exact else { return logits }
+    guard rounded else { return logits }
     let rows = samples.broken(logits).positions()
     guard rows.count > 0 else { return logits }
     samples.ledger.note(samples.selecting(rows), forward: 1)
@@ -118,15 +128,14 @@ public final class AttackedModel {
   ///   model answers on the whole, and not what it happens to answer once.
   func score(_ images: Tensor, passes: Int = 1) -> Tensor {
     withoutGradient {
-      let judge = exact ?? plan
-      guard passes > 1 else { return judge(images).detached() }
-      let sum = (1..<passes).reduce(judge(images).softmax(1)) { sum, _ in sum + judge(images).softmax(1) }
+      guard passes > 1 else { return exact(images).detached() }
+      let sum = (1..<passes).reduce(exact(images).softmax(1)) { sum, _ in sum + exact(images).softmax(1) }
       return (sum / Double(passes)).log().clamped(to: (-1e4)...)
     }
   }
 
-  /// Whether attacks see answers of fewer bits than those that judge.
-  var rounds: Bool { exact != nil }
+  /// Whether gradients are those of fewer bits than what judges.
+  var rounds: Bool { rounding.ofGradients }
 
   /// Logits as an attack that differentiates sees them: uncounted, for probes.
   func probe(_ images: Tensor) -> Tensor { withGradient { forward(images.detached().requiringGrad()).detached() } }
@@ -165,7 +174,7 @@ public final class AttackedModel {
       total = Gradient(
         logits: total.logits * scale, loss: total.loss * scale, gradient: total.gradient * scale)
     }
-    total.logits = confirmed(total.logits, images, samples)
+    total.logits = confirmed(total.logits, images, samples, rounded: rounding.ofGradients)
     total.loss = total.loss.filled(with: -.infinity, where: total.loss .!= total.loss)
     total.gradient = total.gradient.finite()
     samples.ledger.noteVanished(samples, total.gradient, total.logits)
@@ -192,8 +201,8 @@ public final class AttackedModel {
     samples.ledger.note(samples, forward: 1)
     let images = entered(images, samples)
     let (leaf, logits) = withGradient { graph(at: images) }
-    return Linearisation(
-      leaf: leaf, graph: logits, logits: confirmed(logits.detached(), images, samples), samples: samples)
+    let answers = confirmed(logits.detached(), images, samples, rounded: rounding.ofGradients)
+    return Linearisation(leaf: leaf, graph: logits, logits: answers, samples: samples)
   }
 
   /// Whether there is a layer to compare features at.

@@ -51,7 +51,8 @@ public struct BuildRedData: Experiment {
     experiment.unseenAttacks = try Self.ordered(unseenAttacks, of: RedAttack.unseen, at: "unseen-attacks")
     try victims.validate()
     try selection.validate()
-    experiment.precision = precision.forAttacks
+    // Pairs are data: what they are must not depend on the machine.
+    if precision == .automatic { experiment.precision = .float32 }
     return experiment
   }
 

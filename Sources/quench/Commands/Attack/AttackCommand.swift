@@ -21,9 +21,9 @@ struct AttackCommand: ParsableCommand {
       for each attack, how many broken images still deceive once rounded to 8 bits,
       and findings: what makes the figures doubtful. Attacks with gradients end with
       a short apgd-dlr on what they left, whose figure stands beside their own. A run
-      that was interrupted goes on with --resume to the same rows. Attacks compute in
-      float32; --precision bfloat16 is faster on processors with matrix tiles and on
-      GPUs, and has every image that counts as broken confirmed in float32.
+      that was interrupted goes on with --resume to the same rows. By --precision auto
+      gradients and answers are each computed in bfloat16 where that is faster on this
+      machine; an image counts as broken only if it is in float32 too.
       """,
     subcommands: [AttackRunCommand.self, AttackSweepCommand.self, AutoAttackCommand.self],
     defaultSubcommand: AttackRunCommand.self)
