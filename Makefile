@@ -46,8 +46,9 @@ install: build  ## put the tool and its libraries under PREFIX (/usr/local)
 docs: setup  ## the reference and articles as web pages in .build/docs/site; a warning is an error
 	@scripts/docs
 
-bench: build  ## speed and memory beside Python's PyTorch: runs/bench
+bench: build  ## speed beside Python's PyTorch, onnxruntime and OpenVINO: runs/bench
 	Benchmarks/run
+	Benchmarks/engines
 
 fuzz: setup  ## 100,000 mutated files through every parser
 	swift run -c release quench-fuzz --iterations 100000

@@ -26,13 +26,15 @@ def main():
     for file in sorted(SOURCES.rglob("*.swift")):
         for name in NAME.findall(file.read_text()):
             places.setdefault(name, set()).add(str(file.relative_to(SOURCES)))
-    overloads = {}  # a rule about an operator names it without one
-    for name in torch._C._dispatch_get_all_op_names():
-        overloads.setdefault(name, []).append(name)
-        overloads.setdefault(name.partition(".")[0], []).append(name)
+    known = torch._C._dispatch_get_all_op_names()
     has = torch._C._dispatch_has_kernel_for_dispatch_key
-    lacking = [name for name in sorted(places)
-               if not any(has(each, key) for each in overloads.get(name, ()) for key in KEYS)]
+
+    def is_there(name):
+        """A rule about operators names them without their overloads, or by how their names begin."""
+        named = [each for each in known if each == name] or [each for each in known if each.startswith(name)]
+        return any(has(each, key) for each in named for key in KEYS)
+
+    lacking = [name for name in sorted(places) if not is_there(name)]
     wrong = [name for name in lacking if not CPU_ONLY.search(name)]
     for name in lacking:
         title = "WITHOUT A KERNEL ON CUDA" if name in wrong else "for the CPU alone"

@@ -595,6 +595,8 @@ void ct_keep_freed_memory(void) {
 #if defined(__GLIBC__)
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
+  // Fastbins are merged whenever a large block is freed, which every operator does.
+  mallopt(M_MXFAST, 0);
 #endif
 }
 

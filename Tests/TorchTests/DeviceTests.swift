@@ -1,3 +1,4 @@
+import Foundation
 import QuenchSupport
 import QuenchTorch
 import Testing
@@ -26,6 +27,20 @@ struct DeviceTests {
   func unknown(_ name: String) {
     let error = #expect(throws: InputError.self) { try Device(parsing: name) }
     #expect(error?.description.contains("expected auto, cpu, cuda, cuda:N or mps, found '\(name)'") == true)
+  }
+
+  /// A Python with a CUDA build of torch, which needs no GPU.
+  private static let python = ProcessInfo.processInfo.environment["QUENCH_TORCH_PYTHON"].flatMap { program in
+    (try? ExportedNetworks.run(program, ["-c", "import torch; assert torch.version.cuda"])) == 0 ? program : nil
+  }
+
+  @Test(
+    "every operator that the sources name has a kernel on CUDA, but for oneDNN's and MKL's",
+    .enabled(if: python != nil, "QUENCH_TORCH_PYTHON names no Python with a CUDA build of torch"))
+  func cuda() throws {
+    let python = try #require(Self.python)
+    let sources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..").standardized
+    #expect(try ExportedNetworks.run(python, [sources.appending(path: "scripts/cuda_operators.py").path]) == 0)
   }
 
   @Test("a device that this machine lacks is refused with advice")

@@ -83,7 +83,8 @@ struct MachineOptions: ParsableArguments {
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1.") }
     try ranks.validate()
-    try requireUsage { _ = try ranks.device(named: device) }
+    // Which one auto is only LibTorch knows, and help must not wait for it.
+    if device != "auto" { try requireUsage { _ = try ranks.device(named: device) } }
   }
 }
 
