@@ -31,7 +31,8 @@ def main():
 
     def is_there(name):
         """A rule about operators names them without their overloads, or by how their names begin."""
-        named = [each for each in known if each == name] or [each for each in known if each.startswith(name)]
+        named = [each for each in known if each == name or each.startswith(name + ".")]
+        named = named or [each for each in known if each.startswith(name)]
         return any(has(each, key) for each in named for key in KEYS)
 
     lacking = [name for name in sorted(places) if not is_there(name)]

@@ -2,12 +2,13 @@ import QuenchReporting
 import QuenchSupport
 import QuenchTorch
 import QuenchVision
+import TestSupport
 import Testing
 
 @testable import QuenchPruning
 
 @Suite("Pruning that learns from the dense network") struct DistilledPruningTests {
-  private static func methods() throws -> [any Pruner] {
+  private static func methods(rewindingTo early: String) throws -> [any Pruner] {
     let target = PruningTarget(keepRatio: try KeepRatio(0.3))
     var bip = BiP(target)
     (bip.epochs, bip.finetuneEpochs, bip.batchSize) = (1, 1, 16)
@@ -17,12 +18,18 @@ import Testing
     omp.recipe = TinyRun.recipe(epochs: 1)
     var gmp = GMP(target)
     gmp.recipe = TinyRun.recipe(epochs: 1)
-    return [bip, hydra, omp, gmp]
+    var imp = IMP(PruningTarget(keepRatio: try KeepRatio(0.8)))
+    (imp.recipe, imp.rewindFile) = (TinyRun.recipe(epochs: 1), early)
+    var synFlow = PruningAtInitialisation<SynFlow>(target)
+    synFlow.recipe = TinyRun.recipe(epochs: 1)
+    return [bip, hydra, omp, gmp, imp, synFlow]
   }
 
-  @Test("no label matters where the teacher has the whole loss, and labels do where it has half", arguments: 0..<4)
+  @Test("no label matters where the teacher has the whole loss, and labels do where it has half", arguments: 0..<6)
   func labels(method: Int) throws {
-    let method = try Self.methods()[method]
+    let folder = try TemporaryFolder()
+    let early = try TinyRun.file(of: TinyRun.network(seed: 1), in: folder)
+    let method = try Self.methods(rewindingTo: early)[method]
     let images = try TinyRun.images()
     var mislabeled = images
     mislabeled.labels = Tensor(images.labels.array(Int64.self).map { ($0 + 1) % 10 })

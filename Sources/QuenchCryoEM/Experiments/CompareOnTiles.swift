@@ -57,9 +57,7 @@ public struct CompareOnTiles: Experiment {
     let whole = try Survey(entries, from: "both surveys")
     var (tiles, total) = (ByName<Row>(), Row())
     for tile in whole.tiles {
-      let held = try whole.subset(tile.holes, from: tile.name)
-      let others = try whole.subset(
-        whole.holes.indices.filter { !tile.holes.contains($0) }, from: "the other tiles")
+      let (others, held) = try whole.splitting(off: [tile])
       let budget = (Double(held.count) * trials.longest / Double(survey.count)).rounded(.up)
       let player = PolicyPlayer(
         environment: try Environment(held, rules: trials.rules.rules(budget: budget)),

@@ -215,6 +215,16 @@ public struct Survey: Hashable, Sendable {
     try Survey(indices.sorted().map(entry), from: location)
   }
 
+  /// The holes outside some of its tiles, and those within them, in the same order.
+  /// - Throws: `InputError` if there are none on one side.
+  package func splitting(off tiles: [Region]) throws(InputError) -> (rest: Survey, tiles: Survey) {
+    let within = Set(tiles.flatMap(\.holes))
+    return (
+      try subset(holes.indices.filter { !within.contains($0) }, from: "the other tiles"),
+      try subset(within, from: "the tiles split off")
+    )
+  }
+
   /// The hole at `index` with the names of what it lies in.
   public func entry(_ index: Int) -> Entry {
     let hole = holes[index]

@@ -14,8 +14,8 @@ public struct TrainDQN: Experiment {
   /// The settings that a file or a command begins from; a program sets ``method``.
   public var preset = DQN.Preset.readme
   public var method = DQN(.readme)
-  /// Names of tiles to leave out of the training and to choose the epoch by; if empty, by the survey learned from.
-  public var validationTile: [String] = []
+  /// Names of tiles to leave out of the training and to choose the epoch by; nil: by the survey learned from.
+  public var validationTile: [String]?
   public var seed = 1
 
   public static let weightsFileName = "q-network.safetensors"
@@ -52,15 +52,19 @@ public struct TrainDQN: Experiment {
   public func versions(on device: String) -> Record { tensorVersions(on: device, .float32) }
 
   public func checked() throws(InputError) -> TrainDQN {
+    var experiment = self
+    if validationTile == [] { experiment.validationTile = nil }
     try source.validate()
     try source.requirePredictions()
     try method.validate()
     _ = try rules.rules(budget: method.budget)
-    return self
+    return experiment
   }
 
   public func run(in context: RunContext) throws -> Outcome {
-    let (survey, heldOut) = try source.load(context.console).survey.holdingOut(validationTile)
+    let whole = try source.load(context.console).survey
+    let parts = try validationTile.map { try whole.holdingOut($0) }
+    let (survey, heldOut) = (parts?.rest ?? whole, parts?.tiles)
     let training = try DQNTraining(
       method, on: survey, validatedOn: heldOut, rules: rules.rules(budget: method.budget),
       seed: UInt64(bitPattern: Int64(seed)))
@@ -83,31 +87,26 @@ public struct TrainDQN: Experiment {
   }
 
   private var validationText: String {
-    validationTile.isEmpty
-      ? "on the training survey" : "on the held-out tiles \(validationTile.joined(separator: ", "))"
+    validationTile.map { "on the held-out tiles \($0.joined(separator: ", "))" } ?? "on the training survey"
   }
 }
 
 extension Survey {
-  /// The survey without the tiles of these names, and those tiles; nothing is held out where no names are given.
-  /// - Throws: `InputError` if there is no such tile, or no other one, or one is not measured.
-  fileprivate func holdingOut(_ names: [String]) throws(InputError) -> (training: Survey, heldOut: Survey?) {
-    guard !names.isEmpty else { return (self, nil) }
+  /// The survey without the tiles of these names, and those tiles.
+  /// - Throws: `InputError` if there is no such tile, or no other one.
+  fileprivate func holdingOut(_ names: [String]) throws(InputError) -> (rest: Survey, tiles: Survey) {
     let known = tiles.map(\.name)
     if let stranger = names.first(where: { !known.contains($0) }) {
       throw InputError(
         "there is no tile of this name in the survey", at: "validation-tile",
         expected: known.sorted().joined(separator: ", "), found: "'\(stranger)'")
     }
-    let isHeldOut = holes.indices.map { names.contains(tiles[region(of: $0, .tile)].name) }
-    guard isHeldOut.contains(false) else {
+    let heldOut = tiles.filter { names.contains($0.name) }
+    guard heldOut.count < tiles.count else {
       throw InputError(
         "every tile is held out", at: "validation-tile", remedy: "leave at least one tile to learn from")
     }
-    return (
-      try subset(holes.indices.filter { !isHeldOut[$0] }, from: "survey"),
-      try subset(holes.indices.filter { isHeldOut[$0] }, from: "validation-tile")
-    )
+    return try splitting(off: heldOut)
   }
 }
 
@@ -140,7 +139,7 @@ extension TrainDQN {
       "Good micrographs of test episodes", x: epoch, y: Axis("Good micrographs", unit: nil),
       series: [
         .init(
-          run.experiment.validationTile.isEmpty ? "training survey" : "held-out tiles", points("validation_good"))
+          run.experiment.validationTile == nil ? "training survey" : "held-out tiles", points("validation_good"))
       ],
       caption: "Mean over \(NumberText.count(method.validationEpisodes, "episode")) of "
         + "\(NumberText.plain(run.outcome?.validationMinutes ?? method.budget)) minutes \(run.experiment.validationText), "

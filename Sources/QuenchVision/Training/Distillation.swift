@@ -31,6 +31,7 @@ public struct Distillation {
     }
   }
 
+  /// What logits are divided by unless it is said.
   public static let usualTemperature = 4.0
 
   private let teacher: InferencePlan

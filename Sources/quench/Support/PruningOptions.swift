@@ -117,6 +117,7 @@ struct InitialOptions: ParsableArguments {
   @Option(help: DistillationOption.help) var distillation: Double?
 }
 
+/// What methods have in common that prune a trained network and a new one.
 enum DistillationOption {
   static let help = ArgumentHelp(
     "Learn from the dense network's answers as well as from the labels, by this share of the loss.",
