@@ -122,11 +122,11 @@ public struct RunFolder: Sendable {
   /// Makes the folder of a new run, or opens the one to continue, and writes `record` as its configuration.
   ///
   /// A run is continued only with the same settings and inputs; the command line, the versions and the settings whose
-  /// keys are `revisable` may differ.
+  /// keys are `revisable` may differ, and settings that it did not have yet count as `defaults` has them.
   /// - Throws: `InputError` if a new run's folder is not empty or cannot be written, if another process writes there,
   ///   or if the run to continue is missing or has another configuration (the error lists the keys that differ).
   public init(
-    at url: URL, for record: RunRecord, resume: Bool = false, revisable: Set<String> = []
+    at url: URL, for record: RunRecord, resume: Bool = false, revisable: Set<String> = [], defaults: Record = [:]
   ) throws(InputError) {
     try RunFolder.check(url, resume: resume)
     self.url = url
@@ -146,7 +146,7 @@ public struct RunFolder: Sendable {
       let earlier = try RunFolder(existing: url).record()
       let inputs = earlier.outcome == .planned ? [] : earlier.inputs.differences(from: record.inputs)
       let differences =
-        earlier.settings.differences(from: record.settings).filter { !revisable.contains($0) }
+        defaults.merging(earlier.settings).differences(from: record.settings).filter { !revisable.contains($0) }
         + inputs.map { "input \($0)" }
       guard differences.isEmpty else {
         throw Self.otherConfiguration(differences, at: url)
@@ -272,7 +272,7 @@ public struct RunFolder: Sendable {
     try AtomicFile.write(Data(try record.value.yaml().utf8), to: config)
   }
 
-  private static let configName = "config.yaml"
+  static let configName = "config.yaml"
   private static let checkpointsName = "checkpoints"
 }
 

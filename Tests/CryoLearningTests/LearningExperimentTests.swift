@@ -68,8 +68,6 @@ import Testing
     let run = try Lab().perform(training, in: files.folder / "held-out")
     let outcome = try #require(run.outcome)
     #expect(run.record.settings["validation-tile"] != nil)
-    training.validationTile = []
-    #expect(try training.checked().settings["validation-tile"] == nil, "runs from before the setting go on")
     #expect(outcome.validationHoles == survey.tiles[0].holes.count)
     let share = Double(survey.tiles[0].holes.count) / Double(outcome.holes)
     #expect(try abs(#require(outcome.validationMinutes) - 480 * share) < 1e-9)

@@ -122,6 +122,25 @@ private struct Count: Experiment {
     #expect(try RunFolder(existing: url).record().settings["price"] == 2)
   }
 
+  @Test("goes on where it was begun before a setting was known, which counts as its default") func newSettings() throws {
+    let folder = try TemporaryFolder()
+    let url = folder / "run"
+    var count = Count()
+    count.limit = 7
+    #expect(throws: Interrupted.self) { try Lab().perform(count, in: url) }
+    let config = url.appending(path: "config.yaml")
+    let before = try String(contentsOf: config, encoding: .utf8)
+    let lacking = before.split(separator: "\n").filter { !$0.contains("order:") }.joined(separator: "\n")
+    #expect(lacking.count < before.count)
+    try Data(lacking.utf8).write(to: config)
+    count.order = .falling
+    let error = #expect(throws: InputError.self) { try Lab().perform(count, in: url, resumes: true) }
+    #expect(error?.problem.contains("order differ") == true)
+    count.order = .rising
+    #expect(throws: Interrupted.self) { try Lab().perform(count, in: url, resumes: true) }
+    #expect(try RunFolder(existing: url).record().settings["order"] == "rising")
+  }
+
   @Test("finds what its lab offers beside") func services() throws {
     var lab = Lab()
     lab.services = [7, "seven"]

@@ -14,8 +14,8 @@ public struct TrainDQN: Experiment {
   /// The settings that a file or a command begins from; a program sets ``method``.
   public var preset = DQN.Preset.readme
   public var method = DQN(.readme)
-  /// Names of tiles to leave out of the training and to choose the epoch by; nil: by the survey learned from.
-  public var validationTile: [String]?
+  /// Names of tiles to leave out of the training and to choose the epoch by; if empty, by the survey learned from.
+  public var validationTile: [String] = []
   public var seed = 1
 
   public static let weightsFileName = "q-network.safetensors"
@@ -52,18 +52,16 @@ public struct TrainDQN: Experiment {
   public func versions(on device: String) -> Record { tensorVersions(on: device, .float32) }
 
   public func checked() throws(InputError) -> TrainDQN {
-    var experiment = self
-    if validationTile == [] { experiment.validationTile = nil }
     try source.validate()
     try source.requirePredictions()
     try method.validate()
     _ = try rules.rules(budget: method.budget)
-    return experiment
+    return self
   }
 
   public func run(in context: RunContext) throws -> Outcome {
     let whole = try source.load(context.console).survey
-    let parts = try validationTile.map { try whole.holdingOut($0) }
+    let parts = try validationTile.isEmpty ? nil : whole.holdingOut(validationTile)
     let (survey, heldOut) = (parts?.rest ?? whole, parts?.tiles)
     let training = try DQNTraining(
       method, on: survey, validatedOn: heldOut, rules: rules.rules(budget: method.budget),
@@ -87,7 +85,8 @@ public struct TrainDQN: Experiment {
   }
 
   private var validationText: String {
-    validationTile.map { "on the held-out tiles \($0.joined(separator: ", "))" } ?? "on the training survey"
+    validationTile.isEmpty
+      ? "on the training survey" : "on the held-out tiles \(validationTile.joined(separator: ", "))"
   }
 }
 
@@ -139,7 +138,7 @@ extension TrainDQN {
       "Good micrographs of test episodes", x: epoch, y: Axis("Good micrographs", unit: nil),
       series: [
         .init(
-          run.experiment.validationTile == nil ? "training survey" : "held-out tiles", points("validation_good"))
+          run.experiment.validationTile.isEmpty ? "training survey" : "held-out tiles", points("validation_good"))
       ],
       caption: "Mean over \(NumberText.count(method.validationEpisodes, "episode")) of "
         + "\(NumberText.plain(run.outcome?.validationMinutes ?? method.budget)) minutes \(run.experiment.validationText), "

@@ -89,16 +89,19 @@ public final class RunContext {
   public let lab: Lab
 
   private let revisable: Set<String>
+  private let defaults: Record
   private let makeRecord: (Record) -> RunRecord
   private(set) var folder: RunFolder?
 
   init(
-    _ lab: Lab, _ url: URL, resumes: Bool, revisable: Set<String>, makeRecord: @escaping (Record) -> RunRecord
+    _ lab: Lab, _ url: URL, resumes: Bool, revisable: Set<String>, defaults: Record,
+    makeRecord: @escaping (Record) -> RunRecord
   ) {
     self.url = url
     isResumed = resumes
     self.lab = lab
     self.revisable = revisable
+    self.defaults = defaults
     self.makeRecord = makeRecord
   }
 
@@ -114,7 +117,8 @@ public final class RunContext {
   /// - Parameter inputs: Fingerprints of everything that was read.
   /// - Throws: `InputError` if the folder cannot be written or is in use, or if the run to go on with had other inputs.
   public func open(inputs: Record) throws(InputError) -> RunFolder {
-    let folder = try RunFolder(at: url, for: makeRecord(inputs), resume: isResumed, revisable: revisable)
+    let folder = try RunFolder(
+      at: url, for: makeRecord(inputs), resume: isResumed, revisable: revisable, defaults: defaults)
     self.folder = folder
     return folder
   }

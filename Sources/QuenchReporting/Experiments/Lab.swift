@@ -39,7 +39,7 @@ public struct Lab: Sendable {
     let experiment = try experiment.checked()
     guard ranks.size == 1 || Work.isShared else { throw Self.notShared(Work.kind) }
     try RunFolder.check(url, resume: resumes)
-    let earlier = try resumes ? RunFolder(existing: url).record() : nil
+    let earlier = try resumes ? Work.completing(RunFolder(existing: url).record(), at: url) : nil
     var record = RunRecord(
       command: command, kind: Work.kind, settings: try experiment.settings,
       versions: experiment.versions(on: device))
@@ -52,7 +52,9 @@ public struct Lab: Sendable {
     }
     for change in record.changes(from: earlier) { console.note("note: \(change)") }
     record = record.continuing(earlier)
-    let context = RunContext(self, url, resumes: resumes, revisable: Work.revisable) { [record] inputs in
+    let context = RunContext(
+      self, url, resumes: resumes, revisable: Work.revisable, defaults: earlier?.settings ?? [:]
+    ) { [record] inputs in
       var record = record
       record.inputs = inputs
       return record
@@ -121,6 +123,19 @@ public struct RunConsole: Sendable {
   public init(progress: ProgressLine.Style = .quiet, note: @escaping @Sendable (String) -> Void = { _ in }) {
     self.progress = progress
     self.note = note
+  }
+}
+
+extension Experiment {
+  /// The record of a run with the settings that came after it at their defaults: a run goes on with the version that
+  /// has more to set.
+  /// - Throws: `InputError` if this version cannot read the settings.
+  static func completing(_ record: RunRecord, at url: URL) throws(InputError) -> RunRecord {
+    guard record.kind == kind else { return record }
+    var record = record
+    let name = url.appending(path: RunFolder.configName).path
+    record.settings = try Self(settings: record.settings, name: name).checked().settings
+    return record
   }
 }
 

@@ -149,7 +149,7 @@ public struct StudyFolder: Sendable {
     let record = RunRecord(
       command: [], kind: Work.kind, settings: try experiment.checked().settings, outcome: .planned)
     if let earlier = (try? RunFolder(existing: url)).flatMap({ try? $0.record() }) {
-      try record.requireSameSettings(as: earlier, besides: Work.revisable, at: url)
+      try record.requireSameSettings(as: Work.completing(earlier, at: url), besides: Work.revisable, at: url)
       return false
     }
     try RunFolder.plan(record, at: url)
