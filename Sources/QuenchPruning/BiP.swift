@@ -48,6 +48,9 @@ public struct BiP: PruningMethod, Hashable {
   /// no limit. (F1) has g squared, and where the first cut takes almost all weights g is hundreds of times its
   /// later size: the first steps would move the mask so far that training never recovers.
   public var scoreStepLimit = 0.01
+  /// The fraction of the steps over which the sparsity rises from 0 to the target's along the cubic of ``GMP``, so that
+  /// the network can mend each small loss; 0, as published: the target's from the start.
+  public var rise = 0.0
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.
   public var weightDecay = 5e-4
@@ -61,7 +64,8 @@ public struct BiP: PruningMethod, Hashable {
   public var finetuneEpochs = 0
 
   private enum CodingKeys: String, CodingKey {
-    case target, mode, gamma, lowerSteps, momentum, weightDecay, epochs, batchSize, augmentation, finetuneEpochs
+    case target, mode, gamma, lowerSteps, rise, momentum, weightDecay, epochs, batchSize, augmentation,
+      finetuneEpochs
     case learnsFromUpperBatch = "learnFromBoth"
     case lowerLearningRate = "learningRate"
     case upperLearningRate = "maskLearningRate"
@@ -86,6 +90,8 @@ public struct BiP: PruningMethod, Hashable {
     ] { try requireSetting(value >= 0 && value.isFinite, key, "0 or more", value) }
     try requireSetting(gamma > 0, "gamma", "above 0", gamma)
     try requireSetting(lowerSteps > 0, "lower-steps", "at least 1", lowerSteps)
+    try requireSetting((0...1).contains(rise), "rise", "from 0 to 1", rise)
+    if rise > 0 { try target.requireGradual() }
     try requireSetting((0..<1).contains(momentum), "momentum", "0 or more and below 1", momentum)
     try requireSetting(finetuneEpochs >= 0, "finetune-epochs", "0 or more", finetuneEpochs)
   }
@@ -155,6 +161,7 @@ public final class BiPTraining: PruningLearner {
     weightOptimizer = optimizer([("weights", scored.weights)], method.lowerLearningRate)
     scoreOptimizer = optimizer([("scores", scored.scores)], method.upperLearningRate)
     otherOptimizer = optimizer(scored.others, method.lowerLearningRate, weightDecay: method.weightDecay)
+    if method.rise > 0 { scored.project(keeping: keepRatio(after: 0)) }
   }
 
   public var network: Network { scored.network }
@@ -177,8 +184,17 @@ public final class BiPTraining: PruningLearner {
     scoreOptimizer.learningRate = method.upperLearningRate * factor(BiP.upperSchedule, at: position)
     for step in 1..<method.lowerSteps { lowerStep(lowerLoader.batch(at: position, draw: step)) }
     let result = lowerStep(lowerLoader.batch(at: position))
-    upperStep(upperLoader.batch(at: position))
+    upperStep(
+      upperLoader.batch(at: position),
+      keeping: keepRatio(after: position.epoch * stepsPerEpoch + position.batch + 1))
     return result
+  }
+
+  /// κ after so many steps; nil: the target's.
+  private func keepRatio(after step: Int) -> KeepRatio? {
+    let steps = epochs * stepsPerEpoch
+    return method.rise == 0 || step == steps
+      ? nil : method.target.keepRatio.reached(at: step, of: steps, rise: method.rise)
   }
 
   /// θ ← θ - lr_θ · (m⊙g + λ·m⊙θ), with the mask fixed.
@@ -192,7 +208,8 @@ public final class BiPTraining: PruningLearner {
 
   /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay, unless the
   /// weights learn from this batch too.
-  public func upperStep(_ batch: Batch) {
+  /// - Parameter ratio: Another κ than the target's; nil: that.
+  public func upperStep(_ batch: Batch, keeping ratio: KeepRatio? = nil) {
     let learns = method.learnsFromUpperBatch && method.target.granularity != .group
     let (_, gradient, others) = scored.pass(
       batch, others: learns ? otherOptimizer.parameters.map(\.tensor) : [], silencing: false,
@@ -202,7 +219,7 @@ public final class BiPTraining: PruningLearner {
       scoreOptimizer.step(gradients: [limited(upper)])
     }
     if learns { moveWeights(gradient, others) }
-    withoutGradient { scored.project() }
+    withoutGradient { scored.project(keeping: ratio) }
   }
 
   /// The upper gradient, shortened to the method's ``BiP/scoreStepLimit``.

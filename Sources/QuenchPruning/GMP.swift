@@ -27,18 +27,7 @@ public struct GMP: PruningMethod {
     try requireSetting(recipe.epochs > 0, "epochs", "at least 1, in which weights are dropped", recipe.epochs)
     try requireSetting((0...1).contains(rise), "rise", "from 0 to 1", rise)
     try requireSetting(interval > 0, "interval", "at least 1", interval)
-    if case .pattern = target.granularity {
-      throw InputError(
-        "a pattern drops the same fraction from the start", at: "granularity", found: "\(target.granularity)",
-        remedy: "drop weights, filters, channels or groups gradually, or draw the pattern at once by omp")
-    }
-  }
-
-  /// s = s_f (1 - (1 - t / T)³): how sparse the network is at a step, s_f being the target's sparsity.
-  func sparsity(at step: Int, of steps: Int) -> Double {
-    let end = max(1, (rise * Double(steps)).rounded(.down))
-    let left = max(0, 1 - Double(step) / end)
-    return target.keepRatio.sparsity * (1 - left * left * left)
+    try target.requireGradual()
   }
 
   public func training(
@@ -75,15 +64,15 @@ private final class GradualTraining: PruningLearner {
     let step = position.epoch * stepsPerEpoch + position.batch
     let steps = epochs * stepsPerEpoch
     let isLast = step == Int(method.rise * Double(steps)) || step == steps - 1
-    if step % method.interval == 0 || isLast { try drop(method.sparsity(at: step, of: steps)) }
+    if step % method.interval == 0 || isLast {
+      try drop(method.target.keeping(method.target.keepRatio.reached(at: step, of: steps, rise: method.rise)))
+    }
     return training.step(at: position)
   }
 
   /// Weights that are zero already are the smallest, so that what was dropped stays so.
-  private func drop(_ sparsity: Double) throws(InputError) {
-    guard sparsity > 0 else { return }
-    var target = method.target
-    target.keepRatio = try KeepRatio(1 - sparsity)
+  private func drop(_ target: PruningTarget) throws(InputError) {
+    guard target.keepRatio.sparsity > 0 else { return }
     training.hold(to: try target.checkedMask(mask.layout.weights(of: network).abs(), mask.layout))
   }
 

@@ -8,6 +8,9 @@ import QuenchVision
 ///     s ← s - lr · sign(s)⊙θ⊙g,  m ← T_κ(|s|)      for ``epochs``, θ fixed
 ///     θ ← θ - lr · m⊙g                             for the fine-tuning's epochs, m fixed
 ///
+/// With ``learnsFromScoreBatch`` the weights that are kept move in the first phase too, by the gradient that the scores'
+/// step takes anyway.
+///
 /// Ranked over the whole network and with the weights as first scores, as Zhang et al. 2022 compare with it;
 /// the original ranks each layer (``PruningTarget/Scope/layer``) from scaled scores.
 public struct HYDRA: PruningMethod, Hashable {
@@ -15,6 +18,9 @@ public struct HYDRA: PruningMethod, Hashable {
 
   public var target: PruningTarget
   public var scoreStart = ScoreStart.weights
+  /// Whether the weights also learn while the scores do, from the same gradient and with the fine-tuning's decay; as
+  /// published they are frozen.
+  public var learnsFromScoreBatch = false
   public var learningRate = 0.1
   public var momentum = 0.9
   /// On batch norm and biases, which are trained along; scores do not decay.
@@ -31,6 +37,7 @@ public struct HYDRA: PruningMethod, Hashable {
     case momentum = "scoreMomentum"
     case weightDecay = "scoreWeightDecay"
     case scoreStart = "scores"
+    case learnsFromScoreBatch = "learnFromBoth"
   }
 
   public init(_ target: PruningTarget) {
@@ -66,6 +73,8 @@ public final class HYDRATraining: PruningLearner {
   private let loader: BatchLoader
   private let scoreOptimizer: SGD
   private let otherOptimizer: SGD
+  /// Only where the weights learn too.
+  private let weightOptimizer: SGD?
 
   /// - Throws: `InputError` if the method's target does not fit the network.
   public init(
@@ -84,6 +93,10 @@ public final class HYDRATraining: PruningLearner {
     otherOptimizer = SGD(
       parameters: scored.others, learningRate: method.learningRate, momentum: method.momentum,
       weightDecay: method.weightDecay)
+    weightOptimizer =
+      method.learnsFromScoreBatch
+      ? SGD(parameters: [("weights", scored.weights)], learningRate: method.learningRate, momentum: method.momentum)
+      : nil
   }
 
   public var network: Network { scored.network }
@@ -98,7 +111,7 @@ public final class HYDRATraining: PruningLearner {
 
   public func step(at position: LoaderPosition) -> StepResult {
     scoreOptimizer.learningRate = method.learningRate * factor(HYDRA.schedule, at: position)
-    otherOptimizer.learningRate = scoreOptimizer.learningRate
+    for optimizer in optimizers { optimizer.learningRate = scoreOptimizer.learningRate }
     return step(loader.batch(at: position))
   }
 
@@ -109,6 +122,8 @@ public final class HYDRATraining: PruningLearner {
       batch, others: otherOptimizer.parameters.map(\.tensor), silencing: false, updatingStatistics: true)
     withoutGradient {
       scoreOptimizer.step(gradients: [scores.sign() * scored.weights * gradient])
+      let decay = scored.weights * method.finetuning.weightDecay
+      weightOptimizer?.step(gradients: [mask.values * (gradient + decay)])
       otherOptimizer.step(gradients: others)
       scored.project()
     }
@@ -117,7 +132,7 @@ public final class HYDRATraining: PruningLearner {
 
   public func finish() { scored.finish() }
 
-  private var optimizers: [SGD] { [scoreOptimizer, otherOptimizer] }
+  private var optimizers: [SGD] { [scoreOptimizer, otherOptimizer] + (weightOptimizer.map { [$0] } ?? []) }
 
   public var state: StateDictionary { scored.state(with: optimizers) }
 

@@ -18,6 +18,20 @@ public struct KeepRatio: Hashable, Codable, Sendable {
   /// The ratio at which just `kept` of `count` stay.
   init(keeping kept: Int, of count: Int) { value = Double(kept) / Double(count) }
 
+  private init(sparsity: Double) { value = 1 - sparsity }
+
+  /// The ratio on the way from 1 to this one: s = s_f (1 - (1 - t / T)³) is the sparsity at a step t, s_f that of the end
+  /// (Zhu and Gupta 2017, equation 1).
+  /// - Parameters:
+  ///   - step: t, from 0.
+  ///   - steps: Steps of the whole training.
+  ///   - rise: The fraction of them that T is, over which the sparsity rises.
+  func reached(at step: Int, of steps: Int, rise: Double) -> KeepRatio {
+    let end = max(1, (rise * Double(steps)).rounded(.down))
+    let left = max(0, 1 - Double(step) / end)
+    return KeepRatio(sparsity: sparsity * (1 - left * left * left))
+  }
+
   /// 1 - keep ratio, for display.
   public var sparsity: Double { 1 - value }
 

@@ -32,6 +32,21 @@ public struct PruningTarget: Hashable, Codable, Sendable, InlineGroup {
 
   public init(keepRatio: KeepRatio) { self.keepRatio = keepRatio }
 
+  /// The same with another keep ratio.
+  func keeping(_ ratio: KeepRatio) -> PruningTarget {
+    var target = self
+    target.keepRatio = ratio
+    return target
+  }
+
+  /// - Throws: `InputError` if all of it must be dropped at once.
+  func requireGradual() throws(InputError) {
+    guard case .pattern = granularity else { return }
+    throw InputError(
+      "a pattern drops the same fraction from the start", at: "granularity", found: "\(granularity)",
+      remedy: "drop weights, filters, channels or groups gradually, or draw the pattern at once by omp")
+  }
+
   /// The target with the ratio of its pattern, where it has one.
   /// - Throws: `InputError` for a setting out of its range.
   public func checked() throws(InputError) -> PruningTarget {

@@ -89,7 +89,10 @@ final class ScoredNetwork {
   }
 
   /// m ← T_κ(|s|).
-  func project() { mask = target.mask(scores.abs(), layout) }
+  /// - Parameter ratio: Another κ than the target's; nil: that.
+  func project(keeping ratio: KeepRatio? = nil) {
+    mask = (ratio.map(target.keeping) ?? target).mask(scores.abs(), layout)
+  }
 
   /// Writes z = m⊙θ into the network; what follows a next ``pass(_:others:updatingStatistics:)`` is as without it.
   func finish() {

@@ -100,6 +100,27 @@ enum TinyRun {
     #expect(training.mask.values.isEqual(to: upper.mask.values))
   }
 
+  @Test(
+    "lets the kept weights learn with the scores where that is asked, and goes on after a break with the same weights"
+  )
+  func learnsFromBoth() throws {
+    var method = HYDRA(PruningTarget(keepRatio: try KeepRatio(0.3)))
+    method.epochs = 1
+    (method.learnsFromScoreBatch, method.finetuning) = (true, TinyRun.recipe(epochs: 1))
+    let network = TinyRun.network(seed: 1)
+    let before = WeightLayout(network).weights(of: network).cloned()
+    let first = try HYDRATraining(method, network, on: try TinyRun.images(), seed: 1, precision: .float32)
+    let kept = first.mask.values.cloned()
+    try TinyRun.steps(first, 0..<1)
+    let state = StateDictionary(first.state.map { ($0.name, $0.tensor.cloned()) })
+    let after = try #require(state["weights"])
+    #expect((after * kept).isEqual(to: before * kept) == false)
+    #expect((after * (1 - kept)).isEqual(to: before * (1 - kept)), "what is dropped does not learn")
+    try TinyRun.expectResumes(
+      { try method.training(TinyRun.network(seed: 1), on: try TinyRun.images(), seed: 1, precision: .float32) },
+      breaks: [1, 5])
+  }
+
   @Test("leaves the weights as they are while it learns the scores, then trains those that stay")
   func phases() throws {
     let network = TinyRun.network(seed: 1)

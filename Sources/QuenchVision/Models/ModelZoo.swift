@@ -10,6 +10,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
   case resnet56
   case resnet110
   case resnet18
+  case resnet18Width16 = "resnet18-w16"
   case resnet34
   case resnet50
   case resnet101
@@ -25,6 +26,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
   case resNeXt101 = "resnext101_32x8d"
   case preactResNet18 = "preact-resnet18"
   case vgg16BN = "vgg16-bn"
+  case vgg16BNWidth16 = "vgg16-bn-w16"
   case vgg11
   case vgg13
   case vgg16
@@ -68,6 +70,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
       "CIFAR ResNet, widths 16/32/64, parameter-free shortcuts (He et al. 2016, section 4.2)"
     case .resnet18, .resnet34, .resnet50, .resnet101, .resnet152:
       "ResNet with a 3x3 stem for small images (He et al. 2016)"
+    case .resnet18Width16: "ResNet-18 for small images with 16 to 128 channels, a quarter of the usual"
     case .resnet18ImageNet, .resnet34ImageNet, .resnet50ImageNet, .resnet101ImageNet, .resnet152ImageNet:
       "ResNet with the 7x7 stem and max-pooling, torchvision's names"
     case .wideResNet50x2, .wideResNet101x2:
@@ -75,6 +78,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
     case .resNeXt50, .resNeXt101: "ResNet with grouped convolutions, torchvision's (Xie et al. 2017)"
     case .preactResNet18: "pre-activation ResNet for small images (He et al. 2016b)"
     case .vgg16BN: "VGG-16 with batch norm for small images (Simonyan and Zisserman 2015)"
+    case .vgg16BNWidth16: "VGG-16 with batch norm for small images with 16 to 128 channels, a quarter of the usual"
     case .vgg11, .vgg13, .vgg16, .vgg19: "VGG, torchvision's (Simonyan and Zisserman 2015)"
     case .vgg11BatchNorm, .vgg13BatchNorm, .vgg16BatchNorm, .vgg19BatchNorm: "VGG with batch norm, torchvision's"
     case .wideResNet16x4, .wideResNet28x4, .wideResNet28x10, .wideResNet34x10:
@@ -99,9 +103,11 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
       .wideResNet50x2, .wideResNet101x2, .resNeXt50, .resNeXt101, .vgg11, .vgg13, .vgg16, .vgg19, .vgg11BatchNorm,
       .vgg13BatchNorm, .vgg16BatchNorm, .vgg19BatchNorm:
       true
-    case .smallCNN, .resnet20, .resnet32, .resnet44, .resnet56, .resnet110, .resnet18, .resnet34, .resnet50,
-      .resnet101, .resnet152, .preactResNet18, .vgg16BN, .wideResNet16x4, .wideResNet28x4, .wideResNet28x10,
-      .wideResNet34x10, .cifarResNet20, .cifarResNet32, .cifarResNet44, .cifarResNet56, .cifarVGG11, .cifarVGG13,
+    case .smallCNN, .resnet20, .resnet32, .resnet44, .resnet56, .resnet110, .resnet18, .resnet18Width16, .resnet34,
+      .resnet50, .resnet101, .resnet152, .preactResNet18, .vgg16BN, .vgg16BNWidth16, .wideResNet16x4,
+      .wideResNet28x4,
+      .wideResNet28x10, .wideResNet34x10, .cifarResNet20, .cifarResNet32, .cifarResNet44, .cifarResNet56,
+      .cifarVGG11, .cifarVGG13,
       .cifarVGG16, .cifarVGG19, .cifarRepVGGA0, .cifarRepVGGA1, .cifarRepVGGA2, .dncnn:
       false
     }
@@ -130,6 +136,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
     case .resnet56: cifar(56)
     case .resnet110: cifar(110)
     case .resnet18: resNet(.depth18)
+    case .resnet18Width16: resNet(.depth18.ofWidth(16))
     case .resnet34: resNet(.depth34)
     case .resnet50: resNet(.depth50)
     case .resnet101: resNet(.depth101)
@@ -145,6 +152,7 @@ public enum ModelName: String, CaseIterable, Codable, Sendable {
     case .resNeXt101: resNet(.depth101.imageNet.grouped(32, of: 8))
     case .preactResNet18: .preactResNet18(input: input, classes: classes)
     case .vgg16BN: .vgg16BN(input: input, classes: classes)
+    case .vgg16BNWidth16: .vgg16BN(width: 16, rawValue, input: input, classes: classes)
     case .vgg11: vgg(.eleven, batchNorm: false)
     case .vgg13: vgg(.thirteen, batchNorm: false)
     case .vgg16: vgg(.sixteen, batchNorm: false)

@@ -6,6 +6,8 @@ struct ResNetForm {
   var blocks: [Int]
   /// Whether blocks are bottlenecks of three convolutions, four times as wide outside.
   var isBottleneck = true
+  /// Channels of the stem and of the first stage's blocks; each later stage has twice as many.
+  var width = 64
   /// The 7×7 stem with pooling, for large images.
   var hasImageNetStem = false
   /// Of the 3×3 convolution in a bottleneck: how many, and how wide in the first stage.
@@ -21,6 +23,12 @@ struct ResNetForm {
   var imageNet: ResNetForm {
     var form = self
     form.hasImageNetStem = true
+    return form
+  }
+
+  func ofWidth(_ width: Int) -> ResNetForm {
+    var form = self
+    form.width = width
     return form
   }
 
@@ -70,13 +78,14 @@ extension Architecture {
     var net = ArchitectureBuilder(input: input)
     var x = net.input
     if form.hasImageNetStem {
-      x = net.conv("conv1", x, 64, kernel: 7, stride: 2)
+      x = net.conv("conv1", x, form.width, kernel: 7, stride: 2)
       x = net.relu("relu", net.batchNorm("bn1", x))
       x = net.append("maxpool", .maxPool(kernel: 3, stride: 2, padding: 1), x)
     } else {
-      x = net.relu("relu", net.batchNorm("bn1", net.conv("conv1", x, 64)))
+      x = net.relu("relu", net.batchNorm("bn1", net.conv("conv1", x, form.width)))
     }
-    for (stage, (width, count)) in zip([64, 128, 256, 512], form.blocks).enumerated() {
+    for (stage, count) in form.blocks.enumerated() {
+      let width = form.width << stage
       let outputs = form.isBottleneck ? 4 * width : width
       for block in 0..<count {
         let name = "layer\(stage + 1).\(block)"

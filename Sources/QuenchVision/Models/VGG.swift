@@ -5,7 +5,8 @@ enum VGGDepth {
   case eleven, thirteen, sixteen, nineteen
 
   /// The convolutions' channels, in five stages with a pooling after each.
-  var stages: [[Int]] {
+  /// - Parameter width: Channels of the first stage; 64 as published.
+  func stages(width: Int = 64) -> [[Int]] {
     let counts =
       switch self {
       case .eleven: [1, 1, 2, 2, 2]
@@ -13,7 +14,7 @@ enum VGGDepth {
       case .sixteen: [2, 2, 3, 3, 3]
       case .nineteen: [2, 2, 4, 4, 4]
       }
-    return zip([64, 128, 256, 512, 512], counts).map { Array(repeating: $0, count: $1) }
+    return zip([1, 2, 4, 8, 8], counts).map { Array(repeating: width * $0, count: $1) }
   }
 }
 
@@ -30,7 +31,7 @@ extension Architecture {
     _ depth: VGGDepth, batchNorm: Bool, small: Bool, _ name: String, input: [Int], classes: Int
   ) -> Architecture {
     var net = ArchitectureBuilder(input: input)
-    var x = net.vggFeatures(depth.stages, bias: true, batchNorm: batchNorm, poolsLast: true)
+    var x = net.vggFeatures(depth.stages(), bias: true, batchNorm: batchNorm, poolsLast: true)
     x = net.append("flatten", .flatten, net.append("avgpool", .adaptiveAveragePool(size: small ? 1 : 7), x))
     x = net.relu("classifier.1", net.linear("classifier.0", x, small ? 512 : 4096))
     x = net.relu("classifier.4", net.linear("classifier.3", x, small ? 512 : 4096))
@@ -38,15 +39,22 @@ extension Architecture {
     return net.build(name, initialization: .init(convolution: .kaimingFanOut, linear: .smallNormal))
   }
 
-  /// VGG-16 with batch norm for small images: four poolings, a 2×2 average grid, three linear layers of 256.
-  public static func vgg16BN(input: [Int], classes: Int) -> Architecture {
+  /// VGG-16 with batch norm for small images: four poolings, a 2×2 average grid, three linear layers.
+  /// - Parameters:
+  ///   - width: Channels of the first stage; each linear layer has four times as many outputs.
+  ///   - name: Its name.
+  ///   - input: `[channels, height, width]` of one image.
+  ///   - classes: How many.
+  public static func vgg16BN(
+    width: Int = 64, _ name: String = "vgg16-bn", input: [Int], classes: Int
+  ) -> Architecture {
     var net = ArchitectureBuilder(input: input)
-    var x = net.vggFeatures(VGGDepth.sixteen.stages, bias: false, batchNorm: true, poolsLast: false)
+    var x = net.vggFeatures(VGGDepth.sixteen.stages(width: width), bias: false, batchNorm: true, poolsLast: false)
     x = net.append("flatten", .flatten, net.append("avgpool", .adaptiveAveragePool(size: 2), x))
-    x = net.relu("classifier.1", net.linear("classifier.0", x, 256))
-    x = net.relu("classifier.3", net.linear("classifier.2", x, 256))
+    x = net.relu("classifier.1", net.linear("classifier.0", x, 4 * width))
+    x = net.relu("classifier.3", net.linear("classifier.2", x, 4 * width))
     x = net.linear("classifier.4", x, classes)
-    return net.build("vgg16-bn", initialization: .init(convolution: .kaimingFanOut, linear: .smallNormal))
+    return net.build(name, initialization: .init(convolution: .kaimingFanOut, linear: .smallNormal))
   }
 
   /// RepVGG (Ding et al. 2021) as it is trained, for small images: each block sums a 3×3 convolution, a 1×1 convolution

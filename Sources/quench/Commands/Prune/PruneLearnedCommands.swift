@@ -62,6 +62,12 @@ struct PruneBiPCommand: PruneMethodCommand {
   )
   var mode = BiP.Mode.formula
 
+  @Option(
+    help: ArgumentHelp(
+      "Raise the sparsity from 0 to the target's over this fraction of the steps; 0: the target's from the start.",
+      valueName: "fraction"))
+  var rise = 0.0
+
   @Option(help: "Momentum of both levels.")
   var momentum = 0.9
 
@@ -107,6 +113,13 @@ struct PruneHYDRACommand: PruneMethodCommand {
 
   @Option(help: "L2 penalty on batch norm and biases while the scores are learned.")
   var scoreWeightDecay = 5e-4
+
+  @Flag(
+    inversion: .prefixedNo,
+    help:
+      "Also update the kept weights while the scores are learned, by the same gradient; as published they are frozen."
+  )
+  var learnFromBoth = false
 
   @Option(help: "What the scores begin with: the weights, or the weights scaled layer by layer.")
   var scores = ScoreStart.weights
