@@ -11,6 +11,7 @@ let libtorch = Context.environment["LIBTORCH"] ?? Context.packageDirectory + "/.
 // Beside an installed tool, or where it was built.
 let rpath =
   ["-L\(libtorch)/lib"] + [installed, libtorch + "/lib"].flatMap { ["-Xlinker", "-rpath", "-Xlinker", $0] }
+let libtorchHeaders = ["", "/torch/csrc/api/include"].flatMap { ["-isystem", libtorch + "/include" + $0] }
 #if os(Linux)
   // CTorch loads libtorch_cpu.so, and libtorch_cuda.so where there is one, when they are first needed: what they define
   // is bound at the first call, not by the linker.
@@ -43,6 +44,7 @@ let package = Package(
     .library(name: "QuenchSmoothing", targets: ["QuenchSmoothing"]),
     .library(name: "QuenchReporting", targets: ["QuenchReporting"]),
     .library(name: "QuenchServer", targets: ["QuenchServer"]),
+    .library(name: "TestDevice", type: .dynamic, targets: ["TestDevice"]),
     .executable(name: "quench", targets: ["quench"])
   ],
   traits: [
@@ -67,9 +69,7 @@ let package = Package(
       name: "CTorch",
       exclude: ["gloo"],
       cxxSettings: [
-        .unsafeFlags(
-          ["", "/torch/csrc/api/include"].flatMap { ["-isystem", libtorch + "/include" + $0] }
-            + ["-I", Context.packageDirectory + "/Sources/CTorch"])
+        .unsafeFlags(libtorchHeaders + ["-I", Context.packageDirectory + "/Sources/CTorch"])
       ],
       linkerSettings: linkLibTorch),
     .target(
@@ -147,6 +147,10 @@ let package = Package(
       dependencies: ["Fuzzing", "QuenchSupport", .product(name: "ArgumentParser", package: "swift-argument-parser")]
     ),
     .target(name: "TestSupport", path: "Tests/TestSupport"),
+    // A library of its own, which tests load into quench.
+    .target(
+      name: "TestDevice", path: "Tests/TestDevice", cxxSettings: [.unsafeFlags(libtorchHeaders)],
+      linkerSettings: [.unsafeFlags(rpath), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]),
     .target(name: "TestRanks", dependencies: ["QuenchTorch", "QuenchSupport"], path: "Tests/TestRanks"),
     .testTarget(name: "SupportTests", dependencies: ["TestSupport", "QuenchSupport"]),
     .testTarget(

@@ -35,7 +35,7 @@ public struct AnalyseRed: Sendable {
   ///   do not fit together.
   public func run(on device: Device, _ console: RunConsole) throws(InputError) -> AnalysisPage {
     let source = DenoiserRun(URL(filePath: denoiserRun, directoryHint: .isDirectory))
-    let denoiser = try source.denoiser()
+    let denoiser = try source.denoiser(on: device)
     let shape = denoiser.architecture.inputShape
     let file = try ModelFile(contentsOf: URL(filePath: weights), device: device)
     guard file.network.architecture.inputShape == shape, file.network.architecture.outputShape.count == 1 else {
@@ -45,7 +45,7 @@ public struct AnalyseRed: Sendable {
     }
     var analyst = Analyst(
       denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
-      families: try source.family(), calibration: try source.calibration())
+      families: try source.family(on: device), calibration: try source.calibration())
     let reference = clean.isEmpty ? [] : try findings(of: Self.files(clean), by: analyst, shape)
     if !clean.isEmpty {
       analyst.calibration = try calibration(reference, analyst.calibration.score, console)
@@ -91,7 +91,7 @@ public struct AnalyseRed: Sendable {
   private func findings(of paths: [String], by analyst: Analyst, _ shape: [Int]) throws(InputError) -> [Case] {
     let cases = paths.map { path in
       do {
-        let finding = analyst.analyse(try Self.read(path, shape)).first
+        let finding = analyst.analyse(try Self.read(path, shape).to(analyst.victim.network.device)).first
         guard finding?.suspicion.isFinite == true else {
           return Case(path: path, problem: "\(path): the classifier or the denoiser answers NaN or infinity")
         }

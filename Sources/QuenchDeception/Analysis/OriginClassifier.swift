@@ -71,7 +71,7 @@ public struct OriginClassifier {
         images.append(
           features(input, clean: PairCell.pixels(x), attacked: PairCell.pixels(xA), denoise: denoise))
       }
-      labels.append(Tensor.full([cell.count], Double(label), dtype: .int64))
+      labels.append(Tensor.full([cell.count], Double(label), dtype: .int64, device: cell.clean.device))
     }
     return images.isEmpty ? nil : (.concatenated(images), .concatenated(labels))
   }
@@ -104,7 +104,7 @@ public struct OriginClassifier {
     var recipe = TrainingRecipe()
     (recipe.epochs, recipe.batchSize) = (epochs, min(64, max(2, images.size(0) / 4)))
     (recipe.warmUp, recipe.augmentation) = (1, false)
-    let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed)
+    let network = Network(.smallCNN(input: shape, classes: classes.count), seed: seed, device: images.device)
     var session = TrainingSession()
     session.divergenceRemedy = "check the denoiser: nothing is learned from perturbations that are no numbers"
     _ = try session.run(ClassifierTraining(network, on: dataset, recipe: recipe, seed: seed))

@@ -86,8 +86,11 @@ extension PairCell {
     try Safetensors.write(state, metadata: [Self.metadataKey: description], to: url)
   }
 
+  /// - Parameters:
+  ///   - url: The file.
+  ///   - device: Where its tensors go.
   /// - Throws: `InputError` if the file is damaged or is no cell.
-  public init(contentsOf url: URL) throws(InputError) {
+  public init(contentsOf url: URL, on device: Device = .cpu) throws(InputError) {
     let file = try Safetensors(contentsOf: url)
     guard let text = file.metadata[Self.metadataKey],
       let key = try? JSONDecoder().decode(Key.self, from: Data(text.utf8))
@@ -99,7 +102,7 @@ extension PairCell {
       successUnrounded: empty, success: empty)
     for (name, path) in Self.tensors {
       guard let tensor = state[name] else { throw InputError("the cell lacks '\(name)'", at: url.path) }
-      self[keyPath: path] = tensor
+      self[keyPath: path] = tensor.to(device)
     }
     let count = labels.rank == 1 ? labels.size(0) : -1
     let images = [clean, adversarial]

@@ -183,12 +183,14 @@ public struct RedDataset {
   public let cells: [PairCell]
 
   /// Reads every cell of one or several folders: runs of 'quench red build-data'.
-  /// - Parameter folders: At least one.
+  /// - Parameters:
+  ///   - folders: At least one.
+  ///   - device: Where the cells' tensors go.
   /// - Throws: `InputError` if a folder has none, one is damaged or two folders hold the same.
-  public init(contentsOf folders: [URL]) throws(InputError) {
+  public init(contentsOf folders: [URL], on device: Device = .cpu) throws(InputError) {
     var cells: [PairCell] = []
     for folder in folders {
-      for cell in try Self.cells(in: folder) {
+      for cell in try Self.cells(in: folder, on: device) {
         guard !cells.contains(where: { $0.key == cell.key }) else {
           throw InputError(
             "two of the data sets hold the same cell", at: folder.path, found: cell.key.name,
@@ -203,7 +205,7 @@ public struct RedDataset {
     self.cells = cells
   }
 
-  private static func cells(in folder: URL) throws(InputError) -> [PairCell] {
+  private static func cells(in folder: URL, on device: Device) throws(InputError) -> [PairCell] {
     let directory = folder.appending(path: "cells")
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
     let files = names.filter { $0.hasSuffix(".safetensors") && !$0.hasPrefix(".") }.sorted()
@@ -212,7 +214,7 @@ public struct RedDataset {
         "there is no attack data set here", at: folder.path, remedy: "make one with 'quench red build-data'")
     }
     var cells: [PairCell] = []
-    for file in files { cells.append(try PairCell(contentsOf: directory.appending(path: file))) }
+    for file in files { cells.append(try PairCell(contentsOf: directory.appending(path: file), on: device)) }
     return cells
   }
 

@@ -20,16 +20,16 @@ public struct DenoiserRun: Sendable {
   public static let calibrationFileName = "calibration.json"
 
   /// - Throws: `InputError` if the file is missing or damaged.
-  public func denoiser() throws(InputError) -> Network {
-    try ModelFile(contentsOf: url.appending(path: Self.denoiserFileName)).network
+  public func denoiser(on device: Device = .cpu) throws(InputError) -> Network {
+    try ModelFile(contentsOf: url.appending(path: Self.denoiserFileName), device: device).network
   }
 
   /// The classifier of attack families; nil where the run has none: its data were of one attack.
   /// - Throws: `InputError` if the file is damaged.
-  public func family() throws(InputError) -> OriginClassifier? {
+  public func family(on device: Device = .cpu) throws(InputError) -> OriginClassifier? {
     let url = url.appending(path: Self.familyFileName)
     guard FileManager.default.fileExists(atPath: url.path) else { return nil }
-    let file = try ModelFile(contentsOf: url)
+    let file = try ModelFile(contentsOf: url, device: device)
     let families = file.classNames
     guard families.allSatisfy({ RedAttack(rawValue: $0) != nil }),
       families.count == file.network.architecture.outputShape.first

@@ -72,8 +72,9 @@ public struct EvaluateRed: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let source = URL(filePath: denoiserRun, directoryHint: .isDirectory)
-    let denoiser = try DenoiserRun(source).denoiser()
-    let dataset = try RedDataset(contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) })
+    let denoiser = try DenoiserRun(source).denoiser(on: device)
+    let dataset = try RedDataset(
+      contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) }, on: device)
     guard denoiser.architecture.inputShape == dataset.imageShape else {
       throw InputError(
         "the denoiser takes images of another size", at: denoiserRun, expected: "\(dataset.imageShape)",

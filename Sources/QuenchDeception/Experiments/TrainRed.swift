@@ -115,7 +115,8 @@ public struct TrainRed: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let seedBits = UInt64(bitPattern: Int64(seed))
-    let data = try RedDataset(contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) })
+    let data = try RedDataset(
+      contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) }, on: device)
     let surrogates = try surrogate.map { try $0.victim(taking: data.imageShape, on: device) }
     let network = design.network(input: data.imageShape, seed: seedBits, device: device)
     if let initial {

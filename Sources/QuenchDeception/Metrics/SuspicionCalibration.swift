@@ -27,7 +27,7 @@ public struct SuspicionCalibration: Hashable, Sendable {
     let scores = cells.flatMap { cell -> [Double] in
       let rows = cell.indices.array(Int64.self).enumerated().filter { seen.insert($0.element).inserted }
       guard !rows.isEmpty else { return [] }
-      let images = PairCell.pixels(cell.clean.selecting(Tensor(rows.map(\.offset))))
+      let images = PairCell.pixels(cell.clean.selecting(Tensor(rows.map(\.offset)).to(cell.clean.device)))
       return score(images, denoised: denoise(images)) { victim.logits($0) }
     }
     self.init(score: score, clean: scores)

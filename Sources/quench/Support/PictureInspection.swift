@@ -61,14 +61,13 @@ struct PictureInspection {
     self.classNames = classNames
     red = try options.red.map { path throws(InputError) in
       let run = DenoiserRun(URL(filePath: path, directoryHint: .isDirectory))
-      let denoiser = try run.denoiser()
+      let denoiser = try run.denoiser(on: device)
       let shape = [size.channels, size.height, size.width]
       guard denoiser.architecture.inputShape == shape else {
         throw InputError(
           "the denoiser takes other images than the network", at: path, expected: ImageShape.text(shape),
           found: ImageShape.text(denoiser.architecture.inputShape))
       }
-      denoiser.moveTensors(to: device)
       return Suspicion(denoiser: denoiser, calibration: try run.calibration())
     }
   }

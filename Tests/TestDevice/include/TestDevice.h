@@ -1,0 +1,1 @@
+// Nothing is called here: loading the library brings the device.
