@@ -89,13 +89,30 @@ private struct DeviceRuns {
       }
       try await runs.compare(
         "synflow", ["prune", "synflow", "--model", "small-cnn", "--keep", "0.3"] + recipe, limits: small)
-      for attack in ["apgd-dlr", "fab-t", "stadv"] {
+      for attack in ["apgd-dlr", "fab-t"] {
         try await runs.compare(attack, ["attack", attack, "--weights", weights], limits: tests)
       }
       try await runs.compare("square", ["attack", "square", "--weights", weights, "--queries", "20"], limits: tests)
       try await runs.compare(
         "certify", ["certify", "--weights", weights, "--sigma", "0.1", "--n", "100", "--radii", "0.05"],
         limits: tests)
+    }
+
+    @Test("learns to plan as the CPU does") func agents() async throws {
+      let survey = runs.folder / "survey"
+      let simulated = try await Tool.run(["cryo", "simulate", "--tiles", "1", "--out", survey.path])
+      #expect(simulated.code == 0, "\(simulated.errors)")
+      let files = [
+        "--survey", survey.path + "/survey.csv", "--predictions", survey.path + "/predictions.txt"
+      ]
+      let agent = try await runs.compare(
+        "agent",
+        ["cryo", "train", "--preset", "feedback", "--epochs", "1", "--steps-per-epoch", "100"]
+          + ["--validation-episodes", "2"] + files, limits: [])
+      try await runs.compare(
+        "played",
+        ["cryo", "evaluate", "--policy", "dqn", "--weights", agent + "/q-network.safetensors", "--minutes", "10"]
+          + ["--starts", "0,5"] + files, limits: [])
     }
 
     @Test("defends a black box and learns from deceptions as the CPU does") func defenses() async throws {

@@ -87,8 +87,9 @@ public struct ComparePolicies: Experiment {
     let survey = try change.applied(to: trials.survey(console), seed: trials.seedBits)
     var maker = PolicyMaker(training: try trials.trainingSurvey(console))
     maker.seed = trials.seedBits
+    let device = try context.tensorDevice()
     let networks = try networkFiles.map { item in
-      (item.name, try item.files.map { try QNetwork(contentsOf: URL(filePath: $0)) })
+      (item.name, try item.files.map { try QNetwork(contentsOf: URL(filePath: $0), device: device) })
     }
     let environment = try Environment(survey, rules: trials.rules.rules(budget: trials.longest))
     let player = PolicyPlayer(

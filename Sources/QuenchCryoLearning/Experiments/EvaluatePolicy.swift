@@ -51,7 +51,9 @@ public struct EvaluatePolicy: Experiment {
     let starts = try survey.starts(trials.starts, seed: trials.seedBits)
     var maker = PolicyMaker(training: try trials.trainingSurvey(console))
     (maker.calibration, maker.interval, maker.seed) = (calibration, replan, trials.seedBits)
-    if let weights { maker.dqn = DQNPolicy(try QNetwork(contentsOf: URL(filePath: weights))) }
+    if let weights {
+      maker.dqn = DQNPolicy(try QNetwork(contentsOf: URL(filePath: weights), device: context.tensorDevice()))
+    }
     let environment = try Environment(survey, rules: trials.rules.rules(budget: trials.longest))
     let player = PolicyPlayer(
       environment: environment, starts: starts, budgets: trials.minutes, console: console)

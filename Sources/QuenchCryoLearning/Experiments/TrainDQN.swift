@@ -65,7 +65,7 @@ public struct TrainDQN: Experiment {
     let (survey, heldOut) = (parts?.rest ?? whole, parts?.tiles)
     let training = try DQNTraining(
       method, on: survey, validatedOn: heldOut, rules: rules.rules(budget: method.budget),
-      seed: UInt64(bitPattern: Int64(seed)))
+      seed: UInt64(bitPattern: Int64(seed)), device: context.tensorDevice())
     let folder = try context.open(inputs: Fingerprint.inputs(source.files))
     var session = context.session("Training", in: folder)
     session.unit = "steps"

@@ -33,9 +33,11 @@ public final class DQNTraining {
   ///     for its holes as the method's budget is for those of `survey`. Nil: `survey`.
   ///   - rules: Costs and threshold; the budget is the method's.
   ///   - seed: Of everything random.
+  ///   - device: Where the networks compute.
   /// - Throws: `InputError` if the survey lacks measurements or the settings make no sense.
   public init(
-    _ method: DQN, on survey: Survey, validatedOn heldOut: Survey? = nil, rules: AcquisitionRules, seed: UInt64
+    _ method: DQN, on survey: Survey, validatedOn heldOut: Survey? = nil, rules: AcquisitionRules, seed: UInt64,
+    device: Device = .cpu
   ) throws(InputError) {
     try method.validate()
     var rules = rules
@@ -47,7 +49,9 @@ public final class DQNTraining {
     if let heldOut { rules.budget *= Double(heldOut.count) / Double(survey.count) }
     validation = try Environment(heldOut ?? survey, rules: rules, rewards: RewardRule(method.rewards.table))
     encoder = FeatureEncoder(environment, mode: method.features)
-    func network(_ seed: UInt64) -> QNetwork { QNetwork(method.features, isDueling: method.isDueling, seed: seed) }
+    func network(_ seed: UInt64) -> QNetwork {
+      QNetwork(method.features, isDueling: method.isDueling, seed: seed, device: device)
+    }
     self.network = network(seed)
     target = network(seed)
     best = network(seed)
@@ -139,8 +143,8 @@ public final class DQNTraining {
         targets[index] += Float(bootstrap.discount) * value
       }
     }
-    let wanted = Tensor(targets)
-    let weights = Tensor(samples.map { Float($0.weight) })
+    let wanted = Tensor(targets).to(network.device)
+    let weights = Tensor(samples.map { Float($0.weight) }).to(network.device)
     let found = withGradient {
       values(network, slots, slots.map(replay.action), method.isDueling ? slots.map(candidates) : [])
     }
@@ -190,7 +194,7 @@ public final class DQNTraining {
     let starts = [0] + firsts.dropLast()
     let all = network(
       Tensor(rows(slots, holes), shape: [states.count, width]), states: Tensor(states), count: slots.count)
-    return all.selecting(Tensor(starts))
+    return all.selecting(Tensor(starts).to(network.device))
   }
 
   /// At an epoch's end: plays episodes with predictions on the held-out survey, or else on the training survey, and keeps

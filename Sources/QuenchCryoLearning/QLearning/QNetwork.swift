@@ -22,17 +22,20 @@ public final class QNetwork {
   private let networks: [Network]
 
   /// A network with freshly drawn weights, by PyTorch's default rule.
-  public init(_ mode: FeatureMode, isDueling: Bool = false, seed: UInt64) {
+  public init(_ mode: FeatureMode, isDueling: Bool = false, seed: UInt64, device: Device = .cpu) {
     self.mode = mode
     self.isDueling = isDueling
     let widths = [mode.observationWidth, 128, 256, 128]
+    func network(_ architecture: Architecture, _ seed: UInt64) -> Network {
+      Network(architecture, seed: seed, device: device)
+    }
     networks =
       isDueling
       ? [
-        Network(Self.perceptron("trunk", widths, endsInReLU: true), seed: Generator.derive(seed, "trunk")),
-        Network(Self.perceptron("advantage", [128, 128, 1]), seed: Generator.derive(seed, "advantage")),
-        Network(Self.perceptron("value", [128, 128, 1]), seed: Generator.derive(seed, "value"))
-      ] : [Network(Self.perceptron("model", widths + [1]), seed: seed)]
+        network(Self.perceptron("trunk", widths, endsInReLU: true), Generator.derive(seed, "trunk")),
+        network(Self.perceptron("advantage", [128, 128, 1]), Generator.derive(seed, "advantage")),
+        network(Self.perceptron("value", [128, 128, 1]), Generator.derive(seed, "value"))
+      ] : [network(Self.perceptron("model", widths + [1]), seed)]
   }
 
   private static func perceptron(_ name: String, _ widths: [Int], endsInReLU: Bool = false) -> Architecture {
@@ -45,6 +48,7 @@ public final class QNetwork {
     return builder.build(name)
   }
 
+  var device: Device { networks[0].device }
   /// Learned numbers in all.
   public var parameterCount: Int { networks.reduce(0) { $0 + $1.architecture.parameterCount } }
   var parameters: [NamedTensor] { networks.flatMap { $0.parameters.map { ($0.name, $0.tensor) } } }
@@ -67,13 +71,13 @@ public final class QNetwork {
   /// Q values of observations `[M, features]`, which belong to states: `states` says to which, int64 `[M]`, 0 ..< `count`.
   /// - Returns: `[M]`
   func callAsFunction(_ observations: Tensor, states: Tensor?, count: Int) -> Tensor {
-    guard isDueling, let states else { return networks[0](observations).squeezed(1) }
-    let hidden = networks[0](observations)
+    let hidden = networks[0](observations.to(device))
+    guard isDueling, let states = states?.to(device) else { return hidden.squeezed(1) }
     let advantages = networks[1](hidden).squeezed(1)
-    let sizes = Tensor.zeros([count]).scatterAdded(0, states, advantages.detached().onesLike())
-    let meanAdvantage = Tensor.zeros([count]).scatterAdded(0, states, advantages) / sizes
+    let sizes = Tensor.zeros([count], device: device).scatterAdded(0, states, advantages.detached().onesLike())
+    let meanAdvantage = Tensor.zeros([count], device: device).scatterAdded(0, states, advantages) / sizes
     let index = states.unsqueezed(1).expanded([-1, 128])
-    let pooled = Tensor.zeros([count, 128]).scatterAdded(0, index, hidden) / sizes.unsqueezed(1)
+    let pooled = Tensor.zeros([count, 128], device: device).scatterAdded(0, index, hidden) / sizes.unsqueezed(1)
     let values = networks[2](pooled).squeezed(1)
     return advantages + (values - meanAdvantage).selecting(states)
   }
@@ -94,8 +98,11 @@ public final class QNetwork {
   }
 
   /// Loads what ``write(to:)`` wrote.
+  /// - Parameters:
+  ///   - url: The file.
+  ///   - device: Where the network goes.
   /// - Throws: `InputError` if the file is damaged, holds NaN or is no Q network.
-  public convenience init(contentsOf url: URL) throws(InputError) {
+  public convenience init(contentsOf url: URL, device: Device = .cpu) throws(InputError) {
     let file = try Safetensors(contentsOf: url)
     guard let json = file.metadata[Self.key],
       let description = try? JSONDecoder().decode(QNetworkDescription.self, from: Data(json.utf8)),
@@ -105,7 +112,9 @@ public final class QNetwork {
         "these are not the weights of a Q network", at: url.path,
         remedy: "name the q-network.safetensors that 'quench cryo train' wrote")
     }
-    self.init(FeatureMode(kind, smoothing: description.smoothing), isDueling: description.isDueling, seed: 0)
+    self.init(
+      FeatureMode(kind, smoothing: description.smoothing), isDueling: description.isDueling, seed: 0,
+      device: device)
     let state = try file.stateDictionary()
     try state.validateFinite(at: url.path)
     try load(state, from: url.path)
