@@ -17,12 +17,13 @@ public struct CommandHelp {
   public func unknownName(in arguments: [String]) -> InputError? {
     let (command, rest) = Self.command(of: root, arguments)
     let commands = Self.records(command, "subcommands").compactMap { $0["commandName"]?.string }
+      .filter { $0 != "help" }
     if commands.isEmpty || command["defaultSubcommand"] != nil {
       let meant = Self.defaultCommand(of: command) ?? command
       return unknownValue(in: rest, Self.records(meant, "arguments"), commands)
     }
     guard let word = rest.first(where: { !$0.hasPrefix("-") }) else { return nil }
-    return Self.error("there is no command '\(word)'", nil, word, commands.filter { $0 != "help" })
+    return Self.error("there is no command '\(word)'", nil, word, commands)
   }
 
   private func unknownValue(

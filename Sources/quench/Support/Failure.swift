@@ -47,8 +47,17 @@ struct Failure {
     self.code = code.rawValue
   }
 
+  /// - Returns: What the help of the command that was meant tells; that of all commands takes long to gather.
   private static func unknownName(in arguments: [String]) -> InputError? {
-    (try? CommandHelp(json: Quench._dumpHelp()))?.unknownName(in: arguments)
+    var command: any ParsableCommand.Type = Quench.self
+    var rest = arguments[...]
+    while let word = rest.first,
+      let next = command.configuration.subcommands.first(where: { $0._commandName == word })
+    {
+      command = next
+      rest = rest.dropFirst()
+    }
+    return (try? CommandHelp(json: command._dumpHelp()))?.unknownName(in: Array(rest))
   }
 
   /// What `--json` prints: `error`, `exit_code`, and the error's parts.
