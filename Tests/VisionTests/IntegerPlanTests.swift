@@ -25,6 +25,11 @@ struct IntegerPlanTests {
     return (logits, expected, (logits - expected).abs().max().item() / expected.abs().max().item())
   }
 
+  /// What is converted from numbers to bytes or back, in order.
+  private func conversions(_ plan: PlannedNetwork) -> [String] {
+    plan.network.graph.nodes.filter { $0.target == "aten::to.dtype" }.map(\.name)
+  }
+
   @Test("answers close to the network, with every layer in integers and no rounding between two of them")
   func close() throws {
     let network = Network(.smallCNN(input: [1, 16, 16], classes: 10), seed: 1)
@@ -50,6 +55,23 @@ struct IntegerPlanTests {
     let plan = try PlannedNetwork(network.foldingBatchNorm(), batchSize: 4, calibration: images)
     #expect(plan.network.graph.nodes.contains { $0.target == IntegerOperators.convolutionSum })
     #expect(!plan.network.graph.nodes.contains { $0.target == "aten::relu" })
+    // Shortcuts stay in bytes. The last sum is in float32, as the pooling that reads it.
+    #expect(conversions(plan) == ["input.bytes", "layer3.1.relu2.numbers", "avgpool.bytes"])
+  }
+
+  @Test("moves elements in bytes, with zeros where the bytes' zero is not 0") func moves() throws {
+    var net = ArchitectureBuilder(input: [2, 8, 8])
+    let x = net.conv("a", net.input, 4)
+    let padded = net.append("pad", .zeroPadShortcut(stride: 2, positions: [1, 2, 3, 4], channels: 6), x)
+    let sum = net.add("sum", net.conv("b", x, 6, stride: 2), padded)
+    _ = net.linear("head", net.globalAverage(net.relu("relu", net.conv("c", sum, 4))), 3)
+    let network = Network(net.build("moves"), seed: 1)
+    let images = pixels(16, [2, 8, 8])
+    #expect(try compared(network, on: images).error < 0.05)
+    let plan = try PlannedNetwork(network.foldingBatchNorm(), batchSize: 4, calibration: images)
+    #expect(conversions(plan) == ["input.bytes", "avgpool.bytes"])
+    let zero = plan.network.graph.nodes.first { $0.target == "aten::constant_pad_nd" }?.real("value")
+    #expect(try #require(zero) > 0, "the sums before the pad are of both signs")
   }
 
   @Test("leaves a branch as it is that others read after the sum") func branches() throws {

@@ -3,8 +3,8 @@ import QuenchTorch
 /// Rewrites a graph so that convolutions and linear layers multiply bytes: weights in 127 steps to either side of zero, a
 /// width for each output; what they read in the 256 steps of its range.
 ///
-/// A value stays in bytes between two such layers, also through views. Every other operator computes in
-/// float32.
+/// A value is in bytes where one such layer makes it for another, also through operators that only move elements. Every
+/// other operator computes in float32, from a copy where it reads bytes.
 struct GraphQuantization {
   private(set) var graph: OperatorGraph
   private(set) var tensors: [OperatorGraph.Value: Tensor]
@@ -22,10 +22,14 @@ struct GraphQuantization {
   private var isInteger: [Bool]
   /// The bytes of values that are computed in float32, by value.
   private var rounded: [OperatorGraph.Value: OperatorGraph.Value] = [:]
+  /// The numbers of values that are computed in bytes, by value.
+  private var floats: [OperatorGraph.Value: OperatorGraph.Value] = [:]
   private var nodes: [OperatorGraph.Node] = []
 
-  /// Operators that lay the elements of what they read out anew.
-  private static let views: Set = ["aten::flatten.using_ints", "aten::reshape", "aten::view"]
+  /// Operators whose results are elements of what they read, in another place, and zeros.
+  private static let movers: Set = [
+    "aten::constant_pad_nd", "aten::flatten.using_ints", "aten::reshape", "aten::slice.Tensor", "aten::view"
+  ]
 
   /// - Parameters:
   ///   - graph: In float32, without operators that write over their operands.
@@ -73,7 +77,7 @@ struct GraphQuantization {
     for position in graph.nodes.indices.reversed() where !chains.absorbed.contains(position) {
       if let call = chains.calls[position] {
         isInteger[call.result.index] = isQuantized(call) && areBytesWanted(call.result)
-      } else if let (operand, result) = view(position) {
+      } else if let (operand, result) = move(position) {
         isInteger[result.index] = grids[operand.index] != nil && areBytesWanted(result)
       }
     }
@@ -81,21 +85,20 @@ struct GraphQuantization {
 
   private func isQuantized(_ call: LayerChains.Call) -> Bool { grids[call.layer.input.index] != nil }
 
-  /// Whether everybody who reads a value takes it in bytes.
+  /// Whether somebody who reads a value takes it in bytes.
   private func areBytesWanted(_ value: OperatorGraph.Value) -> Bool {
-    value != graph.output && grids[value.index] != nil && !readers[value.index].isEmpty
-      && readers[value.index].allSatisfy { reader in
+    value != graph.output && grids[value.index] != nil
+      && readers[value.index].contains { reader in
         guard let call = chains.calls[reader] else {
-          return view(reader).map { isInteger[$0.result.index] } ?? false
+          return move(reader).map { isInteger[$0.result.index] } ?? false
         }
-        guard isQuantized(call) else { return false }
-        return call.addend != value || isInteger[call.result.index]
+        return isQuantized(call) && (call.layer.input == value || isInteger[call.result.index])
       }
   }
 
-  private func view(_ position: Int) -> (operand: OperatorGraph.Value, result: OperatorGraph.Value)? {
+  private func move(_ position: Int) -> (operand: OperatorGraph.Value, result: OperatorGraph.Value)? {
     let node = graph.nodes[position]
-    guard Self.views.contains(node.target), let operand = node.value("self"),
+    guard Self.movers.contains(node.target), (node.real("value") ?? 0) == 0, let operand = node.value("self"),
       case .one(let result)? = node.results.first, node.reads == [operand]
     else { return nil }
     return (operand, result)
@@ -106,19 +109,36 @@ struct GraphQuantization {
   private mutating func append(_ position: Int) {
     if let call = chains.calls[position] {
       guard isQuantized(call) else {
-        nodes += call.chain.map { graph.nodes[$0] }
+        for position in call.chain { nodes.append(inFloats(graph.nodes[position])) }
         return
       }
       integerLayers += 1
       return nodes.append(node(of: call, at: position))
     }
+    guard let (operand, result) = move(position), isInteger[result.index] else {
+      return nodes.append(inFloats(graph.nodes[position]))
+    }
     var node = graph.nodes[position]
-    if let (operand, result) = view(position), isInteger[result.index] {
-      let bytes = bytes(of: operand)
-      node.replaceReads { $0 == operand ? bytes : $0 }
-      grids[result.index] = grids[operand.index]
+    let bytes = bytes(of: operand)
+    node.replaceReads { $0 == operand ? bytes : $0 }
+    grids[result.index] = grids[operand.index]
+    if node.target == "aten::constant_pad_nd", let grid = grids[operand.index] {
+      node.arguments.removeAll { $0.name == "value" }
+      node.arguments.append(.init("value", .integer(grid.zero)))
     }
     nodes.append(node)
+  }
+
+  /// A node of an operator that computes in float32.
+  private mutating func inFloats(_ node: OperatorGraph.Node) -> OperatorGraph.Node {
+    var node = node
+    var copies: [OperatorGraph.Value: OperatorGraph.Value] = [:]
+    for value in node.reads where isInteger[value.index] {
+      copies[value] = floats[value] ?? floats(of: value)
+      floats[value] = copies[value]
+    }
+    node.replaceReads { copies[$0] ?? $0 }
+    return node
   }
 
   private mutating func node(of call: LayerChains.Call, at position: Int) -> OperatorGraph.Node {
@@ -187,11 +207,26 @@ struct GraphQuantization {
     return bytes
   }
 
+  /// The numbers that a value's bytes stand for, in memory of their own.
+  private mutating func floats(of value: OperatorGraph.Value) -> OperatorGraph.Value {
+    guard let grid = grids[value.index] else { preconditionFailure("what a value in bytes stays within is known") }
+    let name = graph.valueNames[value.index]
+    let steps = append(
+      "aten::to.dtype", "\(name).numbers", [.init("self", .value(value)), .init("dtype", .dtype(.float32))])
+    return append(
+      "aten::add.Tensor", "\(name).floats",
+      [
+        .init("self", .real(-grid.scale * Double(grid.zero))), .init("other", .value(steps)),
+        .init("alpha", .real(grid.scale))
+      ])
+  }
+
   /// A value in memory that may be written over at a node, channels side by side: its own where nobody else needs it
   /// then, or a copy.
   private mutating func own(
     _ value: OperatorGraph.Value, inBytes: Bool, at position: Int
   ) -> OperatorGraph.Value {
+    if !inBytes, isInteger[value.index] { return floats(of: value) }
     let place = inBytes ? bytes(of: value) : value
     let isLast = readers[value.index].allSatisfy { reader in
       reader <= position && (chains.calls[reader] != nil || graph.nodes[reader].hasOwnMemory)
