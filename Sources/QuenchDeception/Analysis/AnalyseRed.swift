@@ -46,6 +46,7 @@ public struct AnalyseRed: Sendable {
     var analyst = Analyst(
       denoise: RedTraining.frozen(denoiser), victim: Victim("victim", file.network),
       families: try source.family(on: device), calibration: try source.calibration())
+    analyst.labels = try source.labels()
     let reference = clean.isEmpty ? [] : try findings(of: Self.files(clean), by: analyst, shape)
     if !clean.isEmpty {
       analyst.calibration = try calibration(reference, analyst.calibration.score, console)

@@ -79,7 +79,9 @@ public struct AnalysisPage {
     record.merge([
       "label": .string(name(finding.label)), "confidence": .double(finding.confidence),
       "denoised_label": .string(name(finding.denoisedLabel)),
-      "denoised_confidence": .double(finding.denoisedConfidence), "suspicion": .double(finding.suspicion),
+      "denoised_confidence": .double(finding.denoisedConfidence),
+      "denoised_likelihood": finding.denoisedLikelihood.map { .double($0.fraction) } ?? .null,
+      "suspicion": .double(finding.suspicion),
       "false_positive_rate": finding.falsePositives.map { .double($0.fraction) } ?? .null,
       "false_positive_rate_low": finding.falsePositives.map { .double($0.interval.lowerBound) } ?? .null,
       "false_positive_rate_high": finding.falsePositives.map { .double($0.interval.upperBound) } ?? .null,
@@ -125,9 +127,19 @@ public struct AnalysisPage {
   private func verdict(_ finding: Analyst.Finding) -> String {
     let change =
       finding.label == finding.denoisedLabel
-      ? "stays \(name(finding.label))" : "\(name(finding.label)) becomes \(name(finding.denoisedLabel))"
+      ? "stays \(name(finding.label))"
+      : "\(name(finding.label)) becomes \(name(finding.denoisedLabel))\(likelihood(finding))"
     let rate = finding.falsePositives.map { ", as \(Self.share($0)) clean images" } ?? ""
     return "\(change), suspicion \(NumberText.fixed(finding.suspicion, decimals: 3))\(rate)"
+  }
+
+  /// How far the label of the denoised picture is to be believed, if the picture was attacked.
+  private func likelihood(_ finding: Analyst.Finding) -> String {
+    finding.denoisedLikelihood.map {
+      LabelCalibration.tells($0)
+        ? " (right for \($0.correct) of \($0.count) such labels)"
+        : " (a guess: right for \($0.correct) of \($0.count) such labels, so what it was cannot be told)"
+    } ?? ""
   }
 
   /// The page.

@@ -11,6 +11,8 @@ public struct Analyst {
   public let victim: Victim
   public let families: OriginClassifier?
   public var calibration: SuspicionCalibration
+  /// How likely recovered labels are right; nil: nobody says.
+  public var labels: LabelCalibration?
   /// Also tell what each pixel of the perturbation is for: a pass a pixel.
   public var tellsPixelRoles = false
 
@@ -31,6 +33,8 @@ public struct Analyst {
     public var confidence: Double
     public var denoisedLabel: Int
     public var denoisedConfidence: Double
+    /// Of attacked images whose labels stood as firmly after denoising, how many were right; nil where that is not known.
+    public var denoisedLikelihood: Accuracy?
     /// How much the answer changes by denoising.
     public var suspicion: Double
     /// How many clean images are at least as suspicious, of those that are known; nil where these are too few.
@@ -69,6 +73,9 @@ public struct Analyst {
     let maps = victim.cam(images, classes: label)
     let mapsR = victim.cam(xR, classes: labelR)
     let discrepancies = maps - victim.cam(images, classes: labelR)
+    let likelihoods = labels.map { labels in
+      RecoveredLabels(of: images, denoise: denoise) { victim.logits($0) }.firmness.map(labels.likelihood)
+    }
     let likely = families.map { $0.probabilities(estimate).maxWithIndex(1) }
     let (linf, l2) = (
       estimate.flattened(from: 1).abs().max([1]).array(Double.self),
@@ -80,7 +87,8 @@ public struct Analyst {
       let isChanged = deception != truth
       return Finding(
         label: deception, confidence: confidence[row].item(), denoisedLabel: truth,
-        denoisedConfidence: confidenceR[row].item(), suspicion: suspicion[row],
+        denoisedConfidence: confidenceR[row].item(), denoisedLikelihood: likelihoods?[row] ?? nil,
+        suspicion: suspicion[row],
         falsePositives: calibration.falsePositives(suspicion[row]),
         family: likely.flatMap { likely in
           families.flatMap { RedAttack(rawValue: $0.classes[likely.indices[row].integerItem()]) }

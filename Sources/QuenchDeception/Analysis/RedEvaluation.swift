@@ -20,6 +20,8 @@ public struct RedEvaluation {
   public let seenVictims: Set<String>
   /// D; not clamped.
   public let denoise: (Tensor) -> Tensor
+  /// How likely labels are right; nil: nobody says.
+  public var labels: LabelCalibration?
   public var progress = ProgressLine.Style.quiet
 
   public init(victims: [Victim], seenVictims: Set<String>, denoise: @escaping (Tensor) -> Tensor) {
@@ -51,6 +53,7 @@ public struct RedEvaluation {
     public var cell: String
     public var group: Group
     public var means: PairMeans
+    public var certainty: CertaintyFigures?
     public var identityPaBenign: Double
     public var identityPaAdversarial: Double
     /// Input attribution alignment.
@@ -62,6 +65,7 @@ public struct RedEvaluation {
 
     init(_ judged: Cell) {
       (cell, group, means) = (judged.key.name, judged.group, judged.figures.means)
+      certainty = judged.figures.certainty
       identityPaBenign = judged.identity.benignAlignment.fraction
       identityPaAdversarial = judged.identity.adversarialAlignment.fraction
       iaaBenign = PairFigures.mean(judged.attribution.benign)
@@ -106,6 +110,10 @@ public struct RedEvaluation {
       let (clean, attacked) = (PairCell.pixels(x), PairCell.pixels(xA))
       let denoised = denoise(attacked)
       cell.figures.add(clean: clean, attacked: attacked, denoised: denoised) { victim.logits($0) }
+      if let labels {
+        let found = RecoveredLabels(of: attacked, denoise: denoise) { victim.logits($0) }
+        cell.figures.likelihoods += found.firmness.compactMap(labels.likelihood)
+      }
       cell.identity.add(clean: clean, attacked: attacked, denoised: attacked) { victim.logits($0) }
       cell.attribution.add(clean: clean, attacked: attacked, denoised: denoised, cam: victim.cam)
       if let other {
@@ -123,6 +131,7 @@ public struct RedEvaluation {
   /// A group of cells in the mean: PA over cells, unweighted, and distances over pairs.
   public struct GroupFigures: Codable, Hashable, Sendable {
     public var means: PairMeans
+    public var certainty: CertaintyFigures?
     public var cells: Int
     public var paBenignCellMean: Double
     public var identityPaBenign: Double
@@ -136,7 +145,8 @@ public struct RedEvaluation {
 
     init(_ judged: [Cell]) {
       func mean(_ path: KeyPath<Cell, Double>) -> Double { PairFigures.mean(judged.map { $0[keyPath: path] }) }
-      means = judged.reduce(into: PairFigures()) { $0.append($1.figures) }.means
+      let figures = judged.reduce(into: PairFigures()) { $0.append($1.figures) }
+      (means, certainty) = (figures.means, figures.certainty)
       cells = judged.count
       paBenignCellMean = mean(\.figures.benignAlignment.fraction)
       identityPaBenign = mean(\.identity.benignAlignment.fraction)
@@ -212,5 +222,6 @@ extension PairFigures {
     adversarial += other.adversarial
     deltaOverlap += other.deltaOverlap
     isSuccess += other.isSuccess
+    likelihoods += other.likelihoods
   }
 }

@@ -16,6 +16,8 @@ public struct DenoiserRun: Sendable {
   public static let lastFileName = "denoiser-last.safetensors"
   /// The classifier of attack families.
   public static let familyFileName = "family.safetensors"
+  /// How firmly the labels of attacked images stand.
+  public static let labelsFileName = "labels.json"
   /// The scores of clean images.
   public static let calibrationFileName = "calibration.json"
 
@@ -45,6 +47,14 @@ public struct DenoiserRun: Sendable {
       let count = summary["family_n"]?.integer
     else { return nil }
     return Accuracy(correct: Int((share * Double(count)).rounded()), count: count)
+  }
+
+  /// How likely recovered labels are right; nil for a run of a version that did not ask.
+  /// - Throws: `InputError` if the file is damaged.
+  public func labels() throws(InputError) -> LabelCalibration? {
+    let url = url.appending(path: Self.labelsFileName)
+    guard FileManager.default.fileExists(atPath: url.path) else { return nil }
+    return try LabelCalibration(Value(json: InputFile.read(url), name: url.path), name: url.path)
   }
 
   /// - Throws: `InputError` if the file is missing or damaged.

@@ -72,7 +72,8 @@ public struct EvaluateRed: Experiment {
   public func run(in context: RunContext) throws -> Outcome {
     let device = try context.tensorDevice()
     let source = URL(filePath: denoiserRun, directoryHint: .isDirectory)
-    let denoiser = try DenoiserRun(source).denoiser(on: device)
+    let denoiserFiles = DenoiserRun(source)
+    let denoiser = try denoiserFiles.denoiser(on: device)
     let dataset = try RedDataset(
       contentsOf: pairs.map { URL(filePath: $0, directoryHint: .isDirectory) }, on: device)
     guard denoiser.architecture.inputShape == dataset.imageShape else {
@@ -83,6 +84,7 @@ public struct EvaluateRed: Experiment {
     var evaluation = RedEvaluation(
       victims: try victims.all.map { try $0.victim(taking: dataset.imageShape, on: device) },
       seenVictims: Set(victims.victim.map(\.name)), denoise: RedTraining.frozen(denoiser))
+    evaluation.labels = try denoiserFiles.labels()
     evaluation.progress = context.console.progress
     var inputs = try victims.all.inputs("victim")
     inputs["denoiser"] = .string(

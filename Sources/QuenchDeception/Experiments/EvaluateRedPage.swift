@@ -11,6 +11,9 @@ extension EvaluateRed {
       "\(group.rawValue.padding(toLength: 16, withPad: " ", startingAt: 0)) PA_benign "
         + "\(Wording.accuracy(figures.paBenignCellMean)), PA_adv \(Wording.accuracy(figures.paAdversarialCellMean)), "
         + "d(x, x_R) \(NumberText.plain(figures.means.denoised))"
+        + (figures.certainty.map {
+          ", told \(Wording.accuracy($0.told)), of these right \(Wording.accuracy($0.paBenignTold))"
+        } ?? "")
     }
     let auroc = outcome.detection?[.standard]?.auroc
     func plain(_ value: Double?) -> String { NumberText.plain(value ?? .nan) }
@@ -95,7 +98,8 @@ extension EvaluateRed.Outcome {
       columns: [
         .text("Cells"), .number("Pairs"), .number("PA_benign"), .number("identity"), .number("PA_adv"),
         .number("identity"), .number("d(x, x_R)"), .number("d(x, x')"), .number("d(f(x), f(x_R))"),
-        .number("Angle", unit: "degrees"), .number("IAA benign"), .number("IAA adv")
+        .number("Angle", unit: "degrees"), .number("IAA benign"), .number("IAA adv"), .number("Labels told"),
+        .number("of these right"), .number("Mean likelihood")
       ],
       rows: ofGroups.map { group, figures in
         let means = figures.means
@@ -109,6 +113,8 @@ extension EvaluateRed.Outcome {
         ]
         return ["\(group.rawValue)", "\(Wording.count(Double(means.count)))"]
           + shares.map { .init(Wording.accuracy($0)) } + others.map { .init(NumberText.plain($0)) }
+          + [figures.certainty?.told, figures.certainty?.paBenignTold, figures.certainty?.meanLikelihood]
+          .map { .init(Wording.accuracy($0)) }
       })
   }
 

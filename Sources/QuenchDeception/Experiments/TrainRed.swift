@@ -148,6 +148,8 @@ public struct TrainRed: Experiment {
     let calibration = SuspicionCalibration(of: training.validation, victim: surrogates[0], denoise: denoise)
     try AtomicFile.write(
       Data(calibration.value.json().utf8), to: folder.artefact(DenoiserRun.calibrationFileName))
+    let labels = LabelCalibration(of: training.judgedValidation, denoise: denoise)
+    try AtomicFile.write(Data(labels.value.json().utf8), to: folder.artefact(DenoiserRun.labelsFileName))
     if calibration.clean.count < SuspicionCalibration.fewest {
       context.console.note(
         "note: \(NumberText.count(calibration.clean.count, "clean image")) held out, too few for 'red analyse' to say "

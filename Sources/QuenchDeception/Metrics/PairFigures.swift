@@ -31,6 +31,9 @@ public struct PairFigures: Hashable, Sendable {
   /// F(x) != F(x').
   public var isSuccess: [Bool] = []
 
+  /// How likely each recovered label is right; empty where nobody says.
+  public var likelihoods: [Accuracy] = []
+
   public init() {}
 
   public var count: Int { benign.count }
@@ -70,6 +73,7 @@ public struct PairFigures: Hashable, Sendable {
 
   /// The means over samples.
   public var means: PairMeans { PairMeans(self) }
+  var certainty: CertaintyFigures? { CertaintyFigures(likelihoods, isRight: benign) }
 
   static func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(1, values.count)) }
 

@@ -232,12 +232,11 @@ public final class RedTraining: Learner {
       return nil
     }
     let denoise = Self.frozen(network)
-    let victims = surrogates.map(\.victim)
+    let judged = judgedValidation
     // The ranks deal the cells out among themselves.
     var alignments = [Double](repeating: 0, count: 2 * validation.count)
     for index in stride(from: world.rank, to: validation.count, by: world.size) {
-      let cell = validation[index]
-      let judge = victims[Self.surrogate(of: cell, among: victims)]
+      let (cell, judge) = judged[index]
       var figures = PairFigures()
       for (x, xA) in zip(cell.clean.split(500), cell.adversarial.split(500)) {
         let attacked = PairCell.pixels(xA)
@@ -256,6 +255,12 @@ public final class RedTraining: Learner {
     }
     return Validation(
       benign: benign, adversarial: PairFigures.mean(Array(alignments[validation.count...])))
+  }
+
+  /// The held-out pairs, each cell with the surrogate that judges it.
+  var judgedValidation: [(pairs: PairCell, victim: Victim)] {
+    let victims = surrogates.map(\.victim)
+    return validation.map { ($0, victims[Self.surrogate(of: $0, among: victims)]) }
   }
 
   /// D in evaluation mode, without gradients; unclamped.
