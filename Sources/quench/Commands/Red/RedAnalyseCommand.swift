@@ -17,7 +17,8 @@ struct RedAnalyseCommand: ParsableCommand {
       For each PNG or JPEG file: the estimated clean image, the perturbation
       stretched to be seen, the classifier's answers before and after, where it
       looks, how suspicious the picture is, how often a clean one is as suspicious,
-      and the likeliest attack. --clean names pictures that nobody attacked: then these,
+      and the likeliest attack. Where the answer changes, it also tells how many of \(LabelCalibration.neighbors)
+      labels that stood as firmly were right, and says so where that is a guess. --clean names pictures that nobody attacked: then these,
       \(SuspicionCalibration.fewest) at least, are what suspicion is compared with, in place of the few that the
       denoiser's run held out, and the page says how well suspicion tells the two
       kinds apart. Writes analysis.html and analysis.json, and exits with 1 if a
