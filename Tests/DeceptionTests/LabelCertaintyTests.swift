@@ -16,8 +16,8 @@ import Testing
     #expect((24...26).contains(middle.correct))
     let shares = stride(from: 0.0, through: 1, by: 0.05).map { labels.likelihood($0)?.fraction ?? .nan }
     #expect(zip(shares, shares.dropFirst()).allSatisfy { $0 <= $1 }, "firmer labels are as likely or more")
-    #expect(LabelCalibration.tells(Accuracy(correct: 26, count: 50)))
-    #expect(!LabelCalibration.tells(Accuracy(correct: 25, count: 50)))
+    #expect(LabelCalibration.tells(Accuracy(correct: 40, count: 50)))
+    #expect(!LabelCalibration.tells(Accuracy(correct: 39, count: 50)))
   }
 
   @Test("is nothing where few labels are known, and comes back from its file") func files() throws {

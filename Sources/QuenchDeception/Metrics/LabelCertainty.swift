@@ -77,8 +77,10 @@ public struct LabelCalibration: Hashable, Sendable {
     return Accuracy(correct: isRight[window].count { $0 }, count: window.count)
   }
 
-  /// Whether a label is more likely right than not: where it is not, the honest answer is that nobody can tell.
-  public static func tells(_ likelihood: Accuracy) -> Bool { 2 * likelihood.correct > likelihood.count }
+  /// The share of such labels that have to be right for one to be told; below it the honest answer is that nobody can tell.
+  public static let promise = 0.8
+
+  public static func tells(_ likelihood: Accuracy) -> Bool { likelihood.fraction >= promise }
 
   var value: Value {
     [
