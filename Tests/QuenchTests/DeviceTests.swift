@@ -1,7 +1,6 @@
 import Foundation
 import QuenchReporting
 import QuenchSupport
-import QuenchTorch
 import TestSupport
 import Testing
 
@@ -12,6 +11,13 @@ private struct DeviceRuns {
   static let library: URL? = {
     let beside = Tool.url?.deletingLastPathComponent().appending(path: "libTestDevice.so")
     return beside.flatMap { FileManager.default.fileExists(atPath: $0.path) ? $0 : nil }
+  }()
+
+  /// Whether this LibTorch was built with CUDA, whose device would get in the way.
+  static let hasCUDALibrary: Bool = {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
+    let libtorch = ProcessInfo.processInfo.environment["LIBTORCH"] ?? root.appending(path: ".libtorch").path
+    return FileManager.default.fileExists(atPath: libtorch + "/lib/libtorch_cuda.so")
   }()
 
   static let environment = ["LD_PRELOAD": library?.path ?? ""]
@@ -59,7 +65,7 @@ private struct DeviceRuns {
 #if os(Linux)
   @Suite(
     "The work of a CUDA device",
-    .enabled(if: DeviceRuns.library != nil && !Device.cuda(0).isAvailable, "a machine with one runs Benchmarks/gpu")
+    .enabled(if: DeviceRuns.library != nil && !DeviceRuns.hasCUDALibrary, "a machine with one runs Benchmarks/gpu")
   )
   struct DeviceTests {
     private let runs: DeviceRuns

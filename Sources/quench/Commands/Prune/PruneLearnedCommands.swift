@@ -17,6 +17,7 @@ struct PruneBiPCommand: PruneMethodCommand {
         quench prune bip --weights runs/train/model.safetensors --keep 0.1 --resume
         quench prune bip --data cifar10 --data-dir ~/cifar --sparsity 0.98 \\
           --epochs 50
+        quench prune bip --keep 0.05 --rise 0.3          gradually: for small ratios
         quench prune bip --keep 0.1 --no-learn-from-both --mask-learning-rate 0.1 \\
           --mask-step-limit 0 --weight-decay 0.0001          as published
       """)
