@@ -208,7 +208,9 @@ public final class BiPTraining: PruningLearner {
 
   /// s ← s - lr_m · sign(s)⊙G at the new θ; then m ← T_κ(|s|). Statistics and other parameters stay, unless the
   /// weights learn from this batch too.
-  /// - Parameter ratio: Another κ than the target's; nil: that.
+  /// - Parameters:
+  ///   - batch: What the upper loss is of.
+  ///   - ratio: Another κ than the target's; nil: that.
   public func upperStep(_ batch: Batch, keeping ratio: KeepRatio? = nil) {
     let learns = method.learnsFromUpperBatch && method.target.granularity != .group
     let (_, gradient, others) = scored.pass(
