@@ -122,7 +122,9 @@ private struct Count: Experiment {
     #expect(try RunFolder(existing: url).record().settings["price"] == 2)
   }
 
-  @Test("goes on where it was begun before a setting was known, which counts as its default") func newSettings() throws {
+  @Test("goes on where it was begun before a setting was known, which counts as its default") func newSettings()
+    throws
+  {
     let folder = try TemporaryFolder()
     let url = folder / "run"
     var count = Count()
