@@ -65,7 +65,7 @@ extension EvaluateRed.Outcome {
 
   fileprivate func sections(_ examples: [Report.Block]) -> [Report.Section] {
     var sections = [
-      Report.Section("Prediction alignment", [.table(alignmentTable)]),
+      Report.Section("Prediction alignment", [alignmentTable, certaintyTable].compactMap { $0 }.map { .table($0) }),
       Report.Section("Detection", [.table(detectionTable)])
     ]
     let told = originTable
@@ -98,8 +98,7 @@ extension EvaluateRed.Outcome {
       columns: [
         .text("Cells"), .number("Pairs"), .number("PA_benign"), .number("identity"), .number("PA_adv"),
         .number("identity"), .number("d(x, x_R)"), .number("d(x, x')"), .number("d(f(x), f(x_R))"),
-        .number("Angle", unit: "degrees"), .number("IAA benign"), .number("IAA adv"), .number("Labels told"),
-        .number("of these right"), .number("Mean likelihood")
+        .number("Angle", unit: "degrees"), .number("IAA benign"), .number("IAA adv")
       ],
       rows: ofGroups.map { group, figures in
         let means = figures.means
@@ -113,8 +112,26 @@ extension EvaluateRed.Outcome {
         ]
         return ["\(group.rawValue)", "\(Wording.count(Double(means.count)))"]
           + shares.map { .init(Wording.accuracy($0)) } + others.map { .init(NumberText.plain($0)) }
-          + [figures.certainty?.told, figures.certainty?.paBenignTold, figures.certainty?.meanLikelihood]
-          .map { .init(Wording.accuracy($0)) }
+      })
+  }
+
+  /// Nil where the denoiser's run does not say how likely its labels are right.
+  private var certaintyTable: Table? {
+    let told = ofGroups.compactMap { group, figures in figures.certainty.map { (group, figures, $0) } }
+    guard !told.isEmpty else { return nil }
+    let promise = NumberText.percent(LabelCalibration.promise, decimals: 0)
+    return Table(
+      "Labels that are told: those of which \(promise) or more of the labels that stood as firmly were right",
+      columns: [
+        .text("Cells"), .number("Pairs"), .number("Told"), .number("Right of these"), .number("Right of all"),
+        .number("Mean likelihood")
+      ],
+      rows: told.map { group, figures, certainty in
+        let shares = [
+          certainty.told, certainty.paBenignTold, figures.means.benign.value, certainty.meanLikelihood
+        ]
+        return ["\(group.rawValue)", "\(Wording.count(Double(figures.means.count)))"]
+          + shares.map { .init(Wording.accuracy($0)) }
       })
   }
 
