@@ -63,6 +63,7 @@ import Testing
     let figures = try #require(CertaintyFigures(likelihoods, isRight: [true, false, true]))
     #expect(abs(figures.told - 2.0 / 3) < 1e-12 && figures.paBenignTold == 0.5)
     #expect(abs(figures.meanLikelihood - 0.6) < 1e-12)
+    #expect(CertaintyFigures([likelihoods[2]], isRight: [true])?.paBenignTold == nil, "nothing was told")
     #expect(CertaintyFigures([], isRight: []) == nil)
   }
 }

@@ -104,9 +104,9 @@ public struct LabelCalibration: Hashable, Sendable {
 
 /// What an estimate that says how likely it is right is worth over pairs.
 public struct CertaintyFigures: InlineGroup, Hashable, Sendable {
-  /// The share of pairs of which a label is told, and how often that is the clean image's.
+  /// The share of pairs of which a label is told, and how often that is the clean image's; nil where none is told.
   public var told: Double
-  public var paBenignTold: Double
+  public var paBenignTold: Double?
   /// The mean probability that was given to labels of being right, told or not: PA_benign where it is calibrated.
   public var meanLikelihood: Double
 
@@ -117,7 +117,7 @@ public struct CertaintyFigures: InlineGroup, Hashable, Sendable {
     guard !likelihoods.isEmpty, likelihoods.count == isRight.count else { return nil }
     let toldRight = zip(likelihoods, isRight).filter { LabelCalibration.tells($0.0) }.map(\.1)
     told = Double(toldRight.count) / Double(isRight.count)
-    paBenignTold = Double(toldRight.count { $0 }) / Double(max(1, toldRight.count))
+    paBenignTold = toldRight.isEmpty ? nil : Double(toldRight.count { $0 }) / Double(toldRight.count)
     meanLikelihood = PairFigures.mean(likelihoods.map(\.fraction))
   }
 }
