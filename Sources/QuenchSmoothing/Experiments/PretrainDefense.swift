@@ -16,6 +16,9 @@ public struct PretrainDefense: Experiment {
   public var part = Part.autoencoder
   /// The autoencoder; nil: the usual one for images of this size.
   public var architecture: AutoencoderName?
+  /// In place of ``architecture``, the autoencoder of so many ``PrincipalComponents``, in which only the recipe's epochs,
+  /// batch size and augmentation have a part; nil: none.
+  public var components: Int?
   /// The folder of a trained denoiser: the autoencoder learns from what it makes of noisy images; nil: from clean ones.
   public var denoisedBy: String?
   /// The file of weights of the model to defend, which is tested on what the part gives back; nil: none is.
@@ -58,6 +61,22 @@ public struct PretrainDefense: Experiment {
     if denoisedBy != nil {
       try requireSetting(part == .autoencoder, "denoised-by", "the part autoencoder", part.rawValue)
     }
+    if let components {
+      try requireSetting(part == .autoencoder, "components", "the part autoencoder", part.rawValue)
+      try requireSetting(
+        architecture == nil, "architecture", "nothing beside components", architecture?.rawValue ?? "")
+      try requireSetting(denoisedBy == nil, "denoised-by", "nothing beside components", denoisedBy ?? "")
+      try requireSetting(components > 0, "components", "at least 1", components)
+      var plain = DefenseRecipe.ofRuns
+      (plain.epochs, plain.batchSize, plain.augmentation) = (recipe.epochs, recipe.batchSize, recipe.augmentation)
+      (plain.sigma, plain.adamEpochs) = (recipe.sigma, recipe.adamEpochs)
+      guard plain == recipe, [nil, recipe.epochs].contains(recipe.adamEpochs) else {
+        throw InputError(
+          "principal components are computed, and follow no gradient", at: "components",
+          expected: "no setting of the recipe but epochs, batch size and augmentation",
+          found: "an optimizer's")
+      }
+    }
     if let model { try requireSetting(weights != nil, "weights", "a file of \(model.rawValue)", "nothing") }
     if weights != nil {
       try requireSetting(
@@ -73,7 +92,12 @@ public struct PretrainDefense: Experiment {
     let data = try learning.load(on: device, context.console)
       .shared(in: context.world, batchSize: recipe.batchSize)
     let measurement = task.measurement(of: data.train)
-    let autoencoder = part == .autoencoder ? try freshAutoencoder(for: data, device) : nil
+    let components = try components.map { count throws(InputError) in
+      try PrincipalComponents(
+        count, of: data.train.shown(by: measurement), recipe: recipe, seed: learning.seedBits)
+    }
+    let autoencoder =
+      try components.map(\.autoencoder) ?? (part == .autoencoder ? freshAutoencoder(for: data, device) : nil)
     let network = try freshNetwork(for: data, device)
     let chain =
       autoencoder.map { [("encoder", $0.encoder), ("decoder", $0.decoder)] }
@@ -96,7 +120,8 @@ public struct PretrainDefense: Experiment {
       "weights": weights, "denoised-by": denoisedBy.map { Self.denoiserFile(in: $0).path }
     ]
     let folder = try context.open(inputs: data.inputs.merging(Fingerprint.inputs(files)))
-    let cost = try context.session("Training", in: folder).run(learner)
+    let trainee: any Learner = components ?? learner
+    let cost = try context.session("Training", in: folder).run(trainee)
     try autoencoder?.write(to: folder.url)
     if let network { try ModelFile(network).write(to: folder.artefact("\(part.rawValue).safetensors")) }
     return Outcome(

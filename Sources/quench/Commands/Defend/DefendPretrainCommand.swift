@@ -11,6 +11,8 @@ struct DefendPretrainCommand: LearningCommand {
     discussion: """
       Examples:
         quench defend pretrain autoencoder --out runs/autoencoder
+        quench defend pretrain autoencoder --components 192 --epochs 8 \\
+          --out runs/autoencoder
         quench defend pretrain denoiser --sigma 0.25 --out runs/denoiser
         quench defend pretrain autoencoder --denoised-by runs/denoiser \\
           --weights black-box.safetensors --out runs/autoencoder
@@ -32,6 +34,12 @@ struct DefendPretrainCommand: LearningCommand {
 
   @Option(help: "The autoencoder (default: the usual one for images of this size).")
   var architecture: AutoencoderName?
+
+  @Option(
+    help:
+      "In place of an architecture: so many principal components of the training images, the linear autoencoder of the smallest error; an epoch is one iteration."
+  )
+  var components: Int?
 
   @Option(
     help: ArgumentHelp(
