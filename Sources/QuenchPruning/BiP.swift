@@ -51,10 +51,6 @@ public struct BiP: PruningMethod, Hashable {
   /// The fraction of the steps over which the sparsity rises from 0 to the target's along the cubic of ``GMP``, so that
   /// the network can mend each small loss; 0, as published: the target's from the start.
   public var rise = 0.0
-  /// Whether the scores move with z = m⊙θ, so that s - z is what the upper level has learned: the mask is otherwise that
-  /// of today's magnitudes, and what was dropped comes back by what was learned alone, as in ``GMP``, which this is with
-  /// ``upperLearningRate`` 0. As published, `false`: the scores hold on to the dense network's magnitudes.
-  public var scoresFollowWeights = false
   public var momentum = 0.9
   /// On retained weights and on batch norm and biases; scores and masked weights do not decay. As published 1e-4.
   public var weightDecay = 5e-4
@@ -74,7 +70,6 @@ public struct BiP: PruningMethod, Hashable {
     case lowerLearningRate = "learningRate"
     case upperLearningRate = "maskLearningRate"
     case scoreStepLimit = "maskStepLimit"
-    case scoresFollowWeights = "followWeights"
   }
 
   /// - Parameter target: What is pruned, which the rates depend on; set it here rather than later.
@@ -97,10 +92,6 @@ public struct BiP: PruningMethod, Hashable {
     try requireSetting(lowerSteps > 0, "lower-steps", "at least 1", lowerSteps)
     try requireSetting((0...1).contains(rise), "rise", "from 0 to 1", rise)
     if rise > 0 { try target.requireGradual() }
-    if scoresFollowWeights {
-      try requireSetting(
-        mode != .repoTied, "follow-weights", "another mode than repo-tied, which ties them anyway", mode.rawValue)
-    }
     try requireSetting((0..<1).contains(momentum), "momentum", "0 or more and below 1", momentum)
     try requireSetting(finetuneEpochs >= 0, "finetune-epochs", "0 or more", finetuneEpochs)
   }
@@ -230,15 +221,7 @@ public final class BiPTraining: PruningLearner {
       scoreOptimizer.step(gradients: [limited(upper)])
     }
     if learns { moveWeights(gradient, others) }
-    withoutGradient { following { scored.project(keeping: ratio) } }
-  }
-
-  /// Moves the scores by what `change` changes in z = m⊙θ, if they are to follow it.
-  private func following(_ change: () -> Void) {
-    guard method.scoresFollowWeights else { return change() }
-    let before = mask.values * weights
-    change()
-    scores += mask.values * weights - before
+    withoutGradient { scored.project(keeping: ratio) }
   }
 
   /// The upper gradient, shortened to the method's ``BiP/scoreStepLimit``.
@@ -251,8 +234,7 @@ public final class BiPTraining: PruningLearner {
 
   private func moveWeights(_ gradient: Tensor, _ others: [Tensor?]) {
     withoutGradient {
-      let gradients = [mask.values * (gradient + weights * method.weightDecay)]
-      following { weightOptimizer.step(gradients: gradients) }
+      weightOptimizer.step(gradients: [mask.values * (gradient + weights * method.weightDecay)])
       otherOptimizer.step(gradients: others)
     }
   }

@@ -291,40 +291,6 @@ enum TinyRun {
     expectClose(shared.weights, lower.weights.array(Double.self), within: 1e-12)
   }
 
-  @Test("scores that follow the weights differ from what is left of them by what the upper level has learned")
-  func followsWeights() throws {
-    func following(_ configure: (inout BiP) -> Void = { _ in }) throws -> BiPTraining {
-      try ReferenceNetwork.training {
-        ($0.scoresFollowWeights, $0.learnsFromUpperBatch) = (true, true)
-        configure(&$0)
-      }
-    }
-    let start = Tensor(ReferenceNetwork.weights)
-    let training = try following()
-    let first = training.mask.values.cloned()
-    training.lowerStep(ReferenceNetwork.a)
-    #expect((training.weights - start).nonzeroCount() > 0)
-    expectClose(training.scores - start, ((training.weights - start) * first).array(Double.self), within: 1e-12)
-
-    // From the dense network on, with nothing learned above, scores are what is left, and what was dropped stays so.
-    let gradual = try following { ($0.rise, $0.upperLearningRate, $0.epochs) = (1, 0, 1) }
-    var dropped = 0
-    for kept in [0.9, 0.7, 0.5] {
-      let before = gradual.mask.values.cloned()
-      gradual.lowerStep(ReferenceNetwork.a)
-      gradual.upperStep(ReferenceNetwork.b, keeping: try KeepRatio(kept))
-      expectClose(
-        gradual.scores, (gradual.weights * gradual.mask.values).array(Double.self), within: 1e-12)
-      #expect((gradual.mask.values * (before * -1 + 1)).nonzeroCount() == 0)
-      dropped = 8 - gradual.mask.keptCount
-    }
-    #expect(dropped == 4)
-
-    var tied = BiP(keepRatio: try KeepRatio(0.5))
-    (tied.scoresFollowWeights, tied.mode) = (true, .repoTied)
-    #expect(throws: InputError.self) { try tied.validate() }
-  }
-
   @Test("in the tied mode scores and weights are one tensor")
   func tied() throws {
     let tied = try ReferenceNetwork.training { $0.mode = .repoTied }

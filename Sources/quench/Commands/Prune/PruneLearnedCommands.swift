@@ -69,13 +69,6 @@ struct PruneBiPCommand: PruneMethodCommand {
       valueName: "fraction"))
   var rise = 0.0
 
-  @Flag(
-    inversion: .prefixedNo,
-    help:
-      "Let the scores move with the weights that are left: the mask goes by today's magnitudes and what was learned, and what was dropped comes back by the latter alone."
-  )
-  var followWeights = false
-
   @Option(help: "Momentum of both levels.")
   var momentum = 0.9
 
