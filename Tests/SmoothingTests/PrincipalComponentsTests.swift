@@ -55,6 +55,11 @@ import Testing
     Self.run(learner, epochs: 0..<6)
     let pixels = BatchLoader.evaluation(Self.images, batchSize: 400).batch(at: LoaderPosition()).images
     let codes = withoutGradient { learner.autoencoder.encoder(pixels).flattened(from: 1) }
+    let directions = learner.autoencoder.decoder.parameters[0].tensor
+    let products = directions.transposed(0, 1).matmul(directions)
+    for row in 0..<4 {
+      for column in 0..<4 { #expect(abs(products[row, column].item() - (row == column ? 1 : 0)) < 1e-5) }
+    }
     #expect(codes.mean([0]).abs().max().item() < 1e-4)
     let covariance = codes.transposed(0, 1).matmul(codes) / 400
     let variances = (0..<4).map { covariance[$0, $0].item() }
@@ -91,6 +96,8 @@ import Testing
     (pretraining.recipe.epochs, pretraining.recipe.batchSize) = (3, 16)
     let run = try Lab().perform(pretraining, in: folder / "components")
     #expect(run.outcome?.parameters == 2 * 12 * 3072 + 12 + 3072 && run.outcome?.modelAccuracy != nil)
+    pretraining.learning.precision = .automatic
+    #expect(pretraining.versions(on: "cpu")["precision"] == .string("float32"))
     let images = BatchLoader.evaluation(try learning.load(on: .cpu, RunConsole()).test, batchSize: 16)
     let spread = images.batch(at: LoaderPosition()).images.flattened(from: 1).variance([0]).mean().item()
     #expect(try #require(run.outcome?.testMse) < spread)
@@ -106,7 +113,8 @@ import Testing
     for (change, location) in [
       ({ $0.components = 3073 }, "components"), ({ $0.components = 0 }, "components"),
       ({ $0.architecture = .cifar48 }, "architecture"), ({ $0.part = .denoiser }, "components"),
-      ({ $0.denoisedBy = "somewhere" }, "denoised-by"), ({ $0.recipe.learningRate = 0.01 }, "components")
+      ({ $0.denoisedBy = "somewhere" }, "denoised-by"), ({ $0.recipe.learningRate = 0.01 }, "components"),
+      ({ $0.learning.precision = .bfloat16 }, "precision")
     ] as [((inout PretrainDefense) -> Void, String)] {
       var wrong = pretraining
       change(&wrong)

@@ -26,6 +26,11 @@ public final class PrincipalComponents: Learner {
   private let product: Tensor
   private let sum: Tensor
 
+  /// - Parameters:
+  ///   - components: Numbers in a code, from 1 to those of an image.
+  ///   - dataset: Images `[C, H, W]`, pixels in [0, 1]; their labels are not looked at.
+  ///   - recipe: Its epochs, batch size and augmentation.
+  ///   - seed: Of the order of the images and the first basis.
   /// - Throws: `InputError` if the images have fewer numbers than a code is to have.
   public init(_ components: Int, of dataset: ImageDataset, recipe: DefenseRecipe, seed: UInt64) throws(InputError) {
     let size = dataset.imageShape.reduce(1, *)

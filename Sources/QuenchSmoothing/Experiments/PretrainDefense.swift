@@ -17,7 +17,7 @@ public struct PretrainDefense: Experiment {
   /// The autoencoder; nil: the usual one for images of this size.
   public var architecture: AutoencoderName?
   /// In place of ``architecture``, the autoencoder of so many ``PrincipalComponents``, in which only the recipe's epochs,
-  /// batch size and augmentation have a part; nil: none.
+  /// batch size and augmentation have a part, in float32; nil: none.
   public var components: Int?
   /// The folder of a trained denoiser: the autoencoder learns from what it makes of noisy images; nil: from clean ones.
   public var denoisedBy: String?
@@ -49,7 +49,9 @@ public struct PretrainDefense: Experiment {
     public var queries: Int
   }
 
-  public func versions(on device: String) -> Record { tensorVersions(on: device, learning.precision) }
+  public func versions(on device: String) -> Record {
+    tensorVersions(on: device, components == nil ? learning.precision : .float32)
+  }
 
   public func checked() throws(InputError) -> PretrainDefense {
     var experiment = self
@@ -67,6 +69,9 @@ public struct PretrainDefense: Experiment {
         architecture == nil, "architecture", "nothing beside components", architecture?.rawValue ?? "")
       try requireSetting(denoisedBy == nil, "denoised-by", "nothing beside components", denoisedBy ?? "")
       try requireSetting(components > 0, "components", "at least 1", components)
+      try requireSetting(
+        learning.precision != .bfloat16, "precision", "float32 or auto beside components",
+        learning.precision.rawValue)
       var plain = DefenseRecipe.ofRuns
       (plain.epochs, plain.batchSize, plain.augmentation) = (recipe.epochs, recipe.batchSize, recipe.augmentation)
       (plain.sigma, plain.adamEpochs) = (recipe.sigma, recipe.adamEpochs)
